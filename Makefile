@@ -1,0 +1,41 @@
+# The two commands: `make repro` and `make test`. `make help` lists the rest.
+PYTHON ?= python3.11
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+
+# The environment, from the committed lock; made again when the lock changes.
+$(READY): requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "ERROR: $(PYTHON) is not installed; name another 3.11 with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+env: $(READY)  ## create the environment from requirements.lock
+
+repro: $(READY)  ## run the pipeline: make repro [DATASET=sample|icbhi|sprsound] [SOURCE=folder, zip or URL]
+	@$(PY) -m flows.repro $(if $(DATASET),--dataset "$(DATASET)") $(if $(SOURCE),--source "$(SOURCE)")
+
+test: $(READY)  ## run the whole test suite
+	$(PY) -m pytest
+
+lint: $(READY)  ## style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(READY)  ## let ruff rewrite what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(READY)  ## measure speed and memory against the plain way: writes benchmarks/result.json
+	$(PY) -m benchmarks
+
+data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in reports/data-docs/
+	$(PY) -m stages.validate.data_docs
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.PHONY: env repro test lint format bench data-docs help

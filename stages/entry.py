@@ -1,0 +1,106 @@
+"""How a stage starts, fails and dies.
+
+``run(main)`` is the last line of every stage's ``__main__``: it caps the maths
+libraries at one thread per worker, keeps telemetry off, prints a user's error
+without a traceback, and ends the process when the one that started it is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from stages.errors import EXIT_USER_ERROR, AuscultError
+
+_ENVIRONMENT = {
+    # One thread inside each worker: the stages parallelise over recordings and trials themselves,
+    # and a reduction over a varying number of threads gives varying floats.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "MPLBACKEND": "Agg",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's main function as a process that a user can trust.
+
+    Exit codes: 0 done, 2 an :class:`AuscultError` (printed, no traceback), 130
+    interrupted, 1 a fault of the project (traceback).
+    """
+    prepare()
+    try:
+        main()
+    except AuscultError as error:
+        print(f"\nERROR: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def prepare() -> None:
+    """Set the environment of a stage and bind its life to its parent's."""
+    os.environ.update(_ENVIRONMENT)
+    die_with_parent()
+
+
+def workers() -> int:
+    """How many workers a stage uses: the processors this process may run on (AUSCULT_WORKERS overrides)."""
+    configured = os.environ.get("AUSCULT_WORKERS", "")
+    if configured.isdigit() and int(configured) > 0:
+        return int(configured)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def die_with_parent(*, worker: bool = False) -> None:
+    """End this process when the ``dvc`` that started it dies.
+
+    DVC starts a stage through a shell, and ``kill -9`` of DVC leaves both alive: a
+    stage that went on alone would write outputs that nobody recorded. A thread
+    watches the parents that were there at the start. A stage that a person started
+    by hand is not bound to the shell.
+
+    Parameters
+    ----------
+    worker
+        True in a worker process of a stage: it dies with the stage, whoever started that.
+    """
+    ancestors = _ancestors(worker)
+    if ancestors:
+        threading.Thread(target=_watch, args=(ancestors,), name="die-with-parent", daemon=True).start()
+
+
+def _ancestors(worker: bool) -> list[tuple[int, float]]:
+    """(pid, start time) of the parents as far as the first ``dvc``; a worker's stage at least."""
+    import psutil
+
+    chain: list[tuple[int, float]] = []
+    try:
+        for parent in psutil.Process().parents()[:8]:
+            chain.append((parent.pid, parent.create_time()))
+            if any(os.path.basename(word) == "dvc" for word in parent.cmdline()[:3]):
+                return chain
+    except psutil.Error:
+        pass
+    return chain[:1] if worker else []
+
+
+def _watch(ancestors: list[tuple[int, float]]) -> None:
+    import psutil
+
+    while True:
+        for pid, started in ancestors:
+            try:
+                alive = psutil.Process(pid).create_time() == started and psutil.Process(pid).status() != "zombie"
+            except psutil.Error:
+                alive = False
+            if not alive:
+                os._exit(1)
+        time.sleep(0.2)

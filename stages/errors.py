@@ -1,0 +1,72 @@
+"""Errors that a user can act on: what is wrong, where, and the next command.
+
+Every expected failure is an :class:`AuscultError`; a stage prints it without a
+traceback and ends with :data:`EXIT_USER_ERROR`. Anything else is a fault of the
+project and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_USER_ERROR = 2
+
+
+class AuscultError(Exception):
+    """A failure with a remedy.
+
+    Parameters
+    ----------
+    what
+        What is wrong, one sentence.
+    where
+        File, row, parameter or recording that is meant; empty when *what* says it.
+    next_step
+        The command or edit that leads on.
+    """
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.next_step:
+            lines.append(f"  next:  {self.next_step}")
+        return "\n".join(lines)
+
+
+class ParameterError(AuscultError):
+    """A parameter is unknown, of the wrong type or out of range."""
+
+
+class DataError(AuscultError):
+    """A data set is missing, incomplete, or not what its file says."""
+
+
+class DownloadError(DataError):
+    """A file could not be fetched, verified or unpacked."""
+
+
+class LeakError(DataError):
+    """Something of one patient stands on two sides of a split."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> ParameterError:
+    """The error for a name that is not among the known ones, with the nearest suggested.
+
+    Examples
+    --------
+    >>> print(unknown_name("model", "cnn2", ["cnn1d", "cnn2d"]).what)
+    unknown model 'cnn2'; there are: cnn1d, cnn2d. Did you mean 'cnn2d'?
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, reversed(choices), n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    what = f"unknown {kind} {name!r}; there are: {', '.join(choices) or 'none'}.{hint}"
+    return ParameterError(what, where=where, next_step=next_step)

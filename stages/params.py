@@ -1,0 +1,266 @@
+"""Typed, frozen view of ``params.yaml``: one class per stage; an unknown key is an error.
+
+``load()`` reads the whole file, so a misspelt key in any section stops every stage
+before it does anything. Values left ``null`` are filled from ``by_dataset``.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stages.errors import ParameterError, unknown_name
+
+FILE = Path("params.yaml")
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SampleParams(Section):
+    patients: Annotated[int, Field(ge=8, le=500)]
+    seed: int
+
+
+class DownloadParams(Section):
+    sample: SampleParams
+
+
+class ValidateParams(Section):
+    min_duration_s: Positive
+    max_clipped_share: Share
+    silence_dbfs: Annotated[float, Field(ge=-200.0, le=0.0)]
+    max_reject_share: Share
+
+
+class SplitParams(Section):
+    official: Literal["corrected", "published", "ignored"]
+    test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    folds: Annotated[int, Field(ge=2, le=50)]
+    validation_fold: Annotated[int, Field(ge=0)]
+    seed: int
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> SplitParams:
+        if self.validation_fold >= self.folds:
+            raise ValueError(f"validation_fold is {self.validation_fold}, but folds count from 0 to {self.folds - 1}")
+        return self
+
+
+class ResampleParams(Section):
+    sample_rate_hz: Annotated[int, Field(ge=2000, le=192000)]
+    low_hz: Positive
+    high_hz: Positive
+    order: Annotated[int, Field(ge=1, le=12)]
+
+    @model_validator(mode="after")
+    def _band_fits(self) -> ResampleParams:
+        if not self.low_hz < self.high_hz < self.sample_rate_hz / 2:
+            raise ValueError(
+                f"the band {self.low_hz} to {self.high_hz} Hz must rise and end below half the sample rate"
+                f" ({self.sample_rate_hz / 2} Hz)"
+            )
+        return self
+
+
+class AugmentedParams(Section):
+    noise_snr_db: Annotated[list[float], Field(min_length=2, max_length=2)]
+    pitch_semitones: Annotated[float, Field(gt=0.0, le=12.0)]
+    stretch: Annotated[float, Field(gt=1.0, le=2.0)]
+    seed: int
+
+
+class FeaturesParams(Section):
+    n_fft: Annotated[int, Field(ge=64)]
+    hop_length: Annotated[int, Field(ge=16)]
+    n_mels: Annotated[int, Field(ge=8, le=256)]
+    n_mfcc: Annotated[int, Field(ge=4, le=256)]
+    segment_s: Annotated[float, Field(ge=0.25, le=60.0)]
+    window_s: Annotated[float, Field(ge=0.25, le=60.0)]
+    window_hop_s: Annotated[float, Field(ge=0.1, le=60.0)]
+    padding: Literal["mask", "tile", "zero"]
+    augmented: AugmentedParams
+
+    @model_validator(mode="after")
+    def _fits(self) -> FeaturesParams:
+        if self.n_mfcc > self.n_mels:
+            raise ValueError(f"n_mfcc ({self.n_mfcc}) must not exceed n_mels ({self.n_mels})")
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length ({self.hop_length}) must not exceed n_fft ({self.n_fft})")
+        return self
+
+
+class BalanceParams(Section):
+    method: Literal["smote", "oversample", "none"]
+    neighbours: Count
+    max_ratio: Annotated[float, Field(ge=1.0)]
+    seed: int
+
+
+class TrainParams(Section):
+    trials: Annotated[int, Field(ge=1, le=10000)]
+    generation: Annotated[int, Field(ge=1, le=64)]
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    patience: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    seeds: Annotated[int, Field(ge=1, le=50)]
+    spec_augment: bool
+    class_weights: bool
+    budget_minutes: Positive | None
+    seed: int
+
+
+class EvaluateParams(Section):
+    bootstrap: Annotated[int, Field(ge=20)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
+    seed: int
+
+
+class ReportParams(Section):
+    examples: Annotated[int, Field(ge=0, le=10)]
+    worst: Annotated[int, Field(ge=0, le=200)]
+
+
+class Experiment(Section):
+    task: Name
+    features: Name
+    model: Name
+
+
+class Params(Section):
+    """Everything in ``params.yaml``, nulls filled for the chosen data set."""
+
+    dataset: Name
+    download: DownloadParams
+    validate_: Annotated[ValidateParams, Field(alias="validate")]
+    split: SplitParams
+    resample: ResampleParams
+    features: FeaturesParams
+    balance: BalanceParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+    experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
+
+    def experiment(self, name: str) -> Experiment:
+        """The experiment of that name.
+
+        Raises
+        ------
+        ParameterError
+            There is none; the message names those that there are.
+        """
+        if name not in self.experiments:
+            raise unknown_name("experiment", name, self.experiments, where=f"{FILE}: experiments")
+        return self.experiments[name]
+
+
+def load(path: Path = FILE) -> Params:
+    """Read, fill and check the parameters.
+
+    Raises
+    ------
+    ParameterError
+        Naming the key, what is wrong with it, and what would be right.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParameterError(
+            f"there is no {path} here", where=str(Path.cwd()), next_step="run it from the repository's root"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ParameterError(
+            f"{path} is not valid YAML: {' '.join(str(error).split())}", where=str(path), next_step=f"mend {path}"
+        ) from error
+    if not isinstance(raw, dict):
+        raise ParameterError(f"{path} must hold sections", where=str(path), next_step=f"git checkout {path}")
+    return resolve(raw, where=str(path))
+
+
+def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
+    """Fill the nulls of parsed parameters from ``by_dataset`` and check everything."""
+    data = copy.deepcopy(raw)
+    defaults = data.pop("by_dataset", None) or {}
+    dataset = data.get("dataset")
+    if isinstance(dataset, str) and dataset not in defaults:
+        raise unknown_name(
+            "data set",
+            dataset,
+            defaults,
+            where=f"{where}: dataset",
+            next_step=f"name one of these, or add a section for {dataset!r} under by_dataset",
+        )
+    for name in defaults:
+        _check(_fill(data, defaults, name), f"{where} (with by_dataset.{name})" if name != data.get("dataset") else where)
+    return _check(_fill(data, defaults, str(data.get("dataset"))), where)
+
+
+def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[str, Any]:
+    """A copy of *data* in which nulls have the data set's values; only nulls are replaced."""
+    filled = copy.deepcopy(data)
+    for section, values in (defaults.get(dataset) or {}).items():
+        target = filled.get(section)
+        for key, value in (values or {}).items():
+            if not isinstance(target, dict) or key not in target:
+                raise ParameterError(
+                    f"by_dataset.{dataset}.{section}.{key} fills no parameter: there is no {section}.{key}",
+                    where=f"{FILE}: by_dataset.{dataset}.{section}",
+                    next_step="remove it, or mend its spelling",
+                )
+            if target[key] is None:
+                target[key] = value
+    return filled
+
+
+def _check(data: dict[str, Any], where: str) -> Params:
+    try:
+        return Params.model_validate(data)
+    except ValidationError as error:
+        problems = [_describe(problem, data) for problem in error.errors()]
+        what = problems[0] if len(problems) == 1 else "several parameters are wrong:\n  - " + "\n  - ".join(problems)
+        raise ParameterError(what, where=where, next_step=f"mend {FILE} and run the same command again") from error
+
+
+def _describe(problem: Any, data: dict[str, Any]) -> str:
+    """One problem of pydantic's, in words: the dotted key, its value, what would be right."""
+    keys = [str(key) for key in problem["loc"] if key != "[key]"]
+    name = ".".join(keys)
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        known = _fields_at(keys[:-1])
+        close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        hint = f"; did you mean {'.'.join([*keys[:-1], close[0]])!r}?" if close else f"; there are: {', '.join(known)}"
+        return f"unknown parameter {name!r}{hint}"
+    if kind == "missing":
+        return f"parameter {name!r} is missing"
+    if kind == "value_error":
+        return f"{name}: {problem['ctx']['error']}"
+    if problem["input"] is None:
+        return f"{name} is null, and by_dataset has no value for data set {data.get('dataset')!r}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{name} is {problem['input']!r}: {message}"
+
+
+def _fields_at(keys: list[str]) -> list[str]:
+    """Names of the parameters in a section given by its path."""
+    section: Any = Params
+    for key in keys:
+        fields = {field.alias or name: field for name, field in section.model_fields.items()}
+        if key not in fields:
+            return sorted(Experiment.model_fields)
+        section = fields[key].annotation
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            return sorted(Experiment.model_fields)
+    return sorted(field.alias or name for name, field in section.model_fields.items())

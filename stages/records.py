@@ -1,0 +1,119 @@
+"""The vocabulary: what a recording, a segment and a reject are, column by column.
+
+Tables are Parquet; a column's unit is in its name (``_s`` seconds, ``_hz`` hertz).
+``None``/NA means that the publisher does not say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["train", "validation", "test", "exempt"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test", "exempt")
+
+#: manifest/recordings.parquet, one row per accepted recording, sorted by recording_id
+RECORDING_COLUMNS: dict[str, tuple[str, str]] = {
+    "recording_id": ("string", "file name without its ending; unique"),
+    "patient_id": ("string", "who was recorded; the unit of every split"),
+    "path": ("string", "audio file, relative to the raw folder, with forward slashes"),
+    "sha256": ("string", "checksum of the audio file's bytes"),
+    "audio_sha256": ("string", "checksum of the decoded samples, equal for a re-wrapped copy"),
+    "sample_rate_hz": ("int64", "as stored"),
+    "channels": ("int64", "as stored"),
+    "subtype": ("string", "sample format as libsndfile names it, such as PCM_16"),
+    "duration_s": ("float64", "length of the audio"),
+    "device": ("string", "stethoscope or microphone"),
+    "location": ("string", "where on the chest"),
+    "age_years": ("float64", "age; NaN where unknown"),
+    "sex": ("string", "female, male, or NA"),
+    "label": ("string", "the recording's or patient's raw label: a diagnosis or a record annotation"),
+    "published_part": ("string", "part of the publisher's split: train, test, or NA"),
+    "exempt_reason": ("string", "why a recording is kept out of the pooled test part, or NA"),
+}
+
+#: manifest/segments.parquet, one row per annotated event or cycle, sorted by segment_id
+SEGMENT_COLUMNS: dict[str, tuple[str, str]] = {
+    "segment_id": ("string", "recording_id:NNN, numbered in order of time"),
+    "recording_id": ("string", "the recording it lies in"),
+    "patient_id": ("string", "the recording's patient"),
+    "start_s": ("float64", "begin, from the start of the recording"),
+    "end_s": ("float64", "end, at most the recording's duration"),
+    "label": ("string", "the raw label as published"),
+}
+
+#: manifest/rejects.parquet
+REJECT_COLUMNS: dict[str, tuple[str, str]] = {
+    "recording_id": ("string", "what was set aside"),
+    "reason": ("string", "one of stages.validate's reasons, a single word"),
+    "detail": ("string", "the measured value, file or line, for a person"),
+}
+
+#: split/assignment.parquet, one row per accepted recording
+ASSIGNMENT_COLUMNS: dict[str, tuple[str, str]] = {
+    "recording_id": ("string", "the recording"),
+    "patient_id": ("string", "its patient"),
+    "part": ("string", "train, validation, test or exempt"),
+    "fold": ("int64", "cross-validation fold of the patient among train and validation; -1 elsewhere"),
+    "published_part": ("string", "what the publisher's split says, or NA"),
+    "exempt_reason": ("string", "why part is exempt, or NA"),
+}
+
+#: audio/index.parquet, one row per recording in audio.npy
+AUDIO_COLUMNS: dict[str, tuple[str, str]] = {
+    "recording_id": ("string", "the recording"),
+    "key": ("string", "cache key of its resampled, filtered audio"),
+    "offset": ("int64", "first sample in audio.npy"),
+    "length": ("int64", "number of samples"),
+}
+
+#: features/<representation>/{segments,windows}.parquet, one row per row of the array of that name
+ITEM_COLUMNS: dict[str, tuple[str, str]] = {
+    "item_id": ("string", "segment_id, or recording_id:wNNN for a window"),
+    "recording_id": ("string", "the recording"),
+    "patient_id": ("string", "its patient"),
+    "start_s": ("float64", "begin in the recording"),
+    "end_s": ("float64", "end in the recording"),
+    "copy": ("string", "original, or the augmentation that made this row: noise, pitch, stretch"),
+    "frames": ("int64", "valid frames; those behind them are padding"),
+}
+
+#: balanced/<experiment>.parquet, one row per training example
+BALANCED_COLUMNS: dict[str, tuple[str, str]] = {
+    "row": ("int64", "row of the feature array: the example itself, or the first parent"),
+    "parent": ("int64", "row of the second parent; -1 for an original"),
+    "step": ("float64", "x = row + step * (parent - row); 0 for an original"),
+    "class_index": ("int64", "class of the experiment's task"),
+    "kind": ("string", "original or synthetic"),
+}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording as its publisher describes it, before its audio was opened.
+
+    ``path`` is relative to the raw folder, with forward slashes; it is empty when
+    labels name a recording that has no audio file. ``missing`` lists what the
+    publisher's tables should say of it and do not.
+    """
+
+    recording_id: str
+    patient_id: str
+    path: str
+    device: str | None = None
+    location: str | None = None
+    age_years: float | None = None
+    sex: Literal["female", "male"] | None = None
+    label: str | None = None
+    published_part: Literal["train", "test"] | None = None
+    exempt_reason: str | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An annotated stretch of a recording: a respiratory cycle or an event."""
+
+    start_s: float
+    end_s: float
+    label: str

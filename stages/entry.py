@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from stages.errors import EXIT_USER_ERROR, AuscultError
 
@@ -85,7 +86,7 @@ def _ancestors(worker: bool) -> list[tuple[int, float]]:
     try:
         for parent in psutil.Process().parents()[:8]:
             chain.append((parent.pid, parent.create_time()))
-            if any(os.path.basename(word) == "dvc" for word in parent.cmdline()[:3]):
+            if any(Path(word).name == "dvc" for word in parent.cmdline()[:3]):
                 return chain
     except psutil.Error:
         pass

@@ -203,7 +203,9 @@ def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
             next_step=f"name one of these, or add a section for {dataset!r} under by_dataset",
         )
     for name in defaults:
-        _check(_fill(data, defaults, name), f"{where} (with by_dataset.{name})" if name != data.get("dataset") else where)
+        _check(
+            _fill(data, defaults, name), f"{where} (with by_dataset.{name})" if name != data.get("dataset") else where
+        )
     return _check(_fill(data, defaults, str(data.get("dataset"))), where)
 
 

@@ -116,7 +116,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
     try:
         yield scratch
         scratch.chmod(0o644)
-        os.replace(scratch, target)
+        scratch.replace(target)
     except OSError as error:
         raise _disk_error(error, target) from error
     finally:
@@ -141,7 +141,7 @@ def _disk_error(error: OSError, target: Path) -> Exception:
         return AuscultError(
             f"no space left on the disk while writing {target}",
             where=str(target.parent),
-            next_step="free some space (`dvc gc --workspace` drops outputs of older runs), then run the same command again",
+            next_step="free some space (`dvc gc --workspace` drops older outputs), then run the same command again",
         )
     return error
 
@@ -281,7 +281,9 @@ def open_array(path: Path) -> NDArray[np.float32]:
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         shape, _, _ = (
-            np.lib.format.read_array_header_1_0(file) if version == (1, 0) else np.lib.format.read_array_header_2_0(file)
+            np.lib.format.read_array_header_1_0(file)
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0(file)
         )
     if 0 in shape:  # an empty file cannot be mapped
         return np.zeros(shape, dtype=np.float32)

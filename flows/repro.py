@@ -1,0 +1,151 @@
+"""``make repro``: from whatever is there to an up-to-date report, and back to the last good state on failure.
+
+DVC decides what runs. Around it this module checks the parameters before anything is
+touched, remembers a data set's source, clears a lock whose process is dead, restores the
+outputs of a stage that failed, and ends with a table of the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+from flows import locks
+from stages import params as parameters
+from stages.entry import run
+from stages.errors import AuscultError, ParameterError, unknown_name
+from stages.params import Params
+from stages.store import Paths, replacing_file
+
+DVC = (sys.executable, "-m", "dvc")
+
+
+def main() -> None:
+    """Command line of ``make repro``."""
+    parser = argparse.ArgumentParser(prog="python -m flows.repro", description=__doc__)
+    parser.add_argument("--dataset", help="the data set to run, written into params.yaml")
+    parser.add_argument("--source", help="folder, zip or URL to take the data set from; remembered, forces download")
+    arguments = parser.parse_args()
+    reproduce(arguments.dataset, arguments.source)
+
+
+def reproduce(dataset: str | None = None, source: str | None = None) -> None:
+    """Bring the pipeline up to date and print the results.
+
+    Raises
+    ------
+    AuscultError
+        A parameter is wrong, another run is in progress, or a stage failed.
+    """
+    if not Path("dvc.yaml").exists():
+        raise AuscultError("there is no dvc.yaml here", where=str(Path.cwd()), next_step="cd into the repository")
+    if dataset is not None:
+        choose_dataset(dataset)
+    params = parameters.load()
+    check_names(params)
+    locks.clear_dead()
+    if source is not None:
+        from stages.download.source import remember
+
+        remember(params.dataset, source)
+        _dvc("repro", "--force", "--single-item", "download")
+    _dvc("repro")
+    _finish(params)
+
+
+def choose_dataset(name: str, path: Path = parameters.FILE) -> None:
+    """Set ``dataset`` in the parameters file; everything else, comments too, stays as it is."""
+    from stages.download import datasets
+
+    datasets.load(name)  # raises for an unknown name, before the file is touched
+    text = path.read_text(encoding="utf-8")
+    changed, count = re.subn(r"(?m)^dataset:[ \t]*\S+", f"dataset: {name}", text, count=1)
+    if count != 1:
+        raise ParameterError("there is no line 'dataset: …'", where=str(path), next_step=f"git checkout {path}")
+    if changed != text:
+        with replacing_file(path) as scratch:
+            scratch.write_text(changed, encoding="utf-8")
+
+
+def check_names(params: Params) -> None:
+    """Refuse an experiment whose task, representation or model does not exist, before a stage runs.
+
+    Raises
+    ------
+    ParameterError
+        Naming the entry, and what there is instead.
+    """
+    from stages.download import datasets
+    from stages.features import representations
+    from stages.tasks import find_task
+    from stages.train import models
+
+    dataset = datasets.load(params.dataset)
+    for name, experiment in params.experiments.items():
+        find_task(experiment.task, dataset.tasks, dataset=params.dataset, experiment=name)
+        where = f"params.yaml: experiments.{name}"
+        if experiment.features not in representations.names():
+            raise unknown_name("features", experiment.features, representations.names(), where=f"{where}.features")
+        if experiment.model not in models.names():
+            raise unknown_name("model", experiment.model, models.names(), where=f"{where}.model")
+
+
+def _dvc(*arguments: str) -> None:
+    """Run DVC with its output on the terminal; on failure restore the last good outputs."""
+    process = subprocess.Popen([*DVC, *arguments], env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    if code != 0:
+        _restore()
+        raise AuscultError(
+            "the pipeline stopped; the message above says where and why",
+            next_step="mend it and run the same command again; what was finished is kept",
+        )
+
+
+def _restore() -> None:
+    """Bring back the outputs that DVC removed before the stage that failed, as the lock records them."""
+    lost = [out for out in _recorded_outs(Path("dvc.lock")) if not Path(out).exists()]
+    if lost:
+        command = [*DVC, "checkout", "--quiet", "--allow-missing", *lost]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def _recorded_outs(lock: Path) -> list[str]:
+    """Paths of the outputs in ``dvc.lock`` that belong to the data set which is being run."""
+    if not lock.exists():
+        return []
+    dataset = parameters.load().dataset
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
+    paths = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+    return [path for path in paths if dataset in Path(path).parts]
+
+
+def _finish(params: Params) -> None:
+    from stages.report.table import results_table
+
+    paths = Paths(params.dataset)
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "stages.track"], check=True)
+    if time.monotonic() - started > 1:
+        print()
+    print(results_table(paths, params))
+    print(f"\nReport: {paths.reports / 'index.html'}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,114 @@
+"""Killed at any moment, the next `make repro` ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.pipeline.workspace import clone, environment, lock, repro
+
+PATIENCE_S = 120.0
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`make repro` in a process group of its own; whatever is left of it is ended."""
+    command = [sys.executable, "-m", "flows.repro"]
+    with (folder / "killed.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(condition: Callable[[], bool], folder: Path) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError((folder / "killed.log").read_text()[-3000:])
+        time.sleep(0.02)
+
+
+def stage_process(folder: Path, stage: str) -> psutil.Process | None:
+    """The running process of a stage in that folder."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        if "-m" in words and f"stages.{stage}" in words and process.info["cwd"] == str(folder):
+            return process
+    return None
+
+
+def nobody_works_in(folder: Path) -> bool:
+    return not [
+        p
+        for p in psutil.process_iter(["cwd", "status"])
+        if p.info["cwd"] == str(folder) and p.info["status"] != "zombie"
+    ]
+
+
+def half_written(folder: Path) -> list[Path]:
+    """Temporary files of outs that a finished run must not leave."""
+    found = [path for top in ("data", "models", "reports") for path in (folder / top).rglob(".*.part")]
+    return found + [path for top in ("data", "models", "reports") for path in (folder / top).rglob(".*.old")]
+
+
+def test_dvc_killed_alone_takes_its_stage_along(finished: Path, tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    with running(folder) as process:
+        wait_for(lambda: stage_process(folder, "features") is not None, folder)
+        dvc = next(
+            child for child in psutil.Process(process.pid).children(recursive=True) if "repro" in child.cmdline()
+        )
+        dvc.kill()
+        wait_for(lambda: nobody_works_in(folder), folder)
+    repro(folder)
+    assert lock(folder) == lock(finished)
+    assert not half_written(folder)
+
+
+def test_the_whole_group_killed_in_the_middle_of_a_search(finished: Path, tmp_path: Path) -> None:
+    folder = clone(tmp_path / "clone")
+    with running(folder) as process:
+        wait_for(lambda: any((folder / ".cache/search").rglob("*.json")), folder)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_for(lambda: nobody_works_in(folder), folder)
+    repro(folder)
+    assert lock(folder) == lock(finished)
+    assert not half_written(folder)
+
+
+@pytest.mark.parametrize("stage", ["validate", "train"])
+def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: Path, copy: Path, stage: str) -> None:
+    """The stage's outputs were there before: killed half-way, they come back."""
+    (copy / ".dvc/cache/runs").rename(copy / "runs-put-aside")
+    with running(copy) as process:
+        process.kill()
+    before = lock(copy)
+    touched = copy / f"stages/{stage}/__main__.py"
+    text = touched.read_text()
+    touched.write_text(text + "\n# touched\n")
+    with running(copy) as process:
+        wait_for(lambda: stage_process(copy, stage) is not None, copy)
+        victim = stage_process(copy, stage)
+        assert victim is not None
+        victim.kill()
+        assert process.wait() == 2
+    touched.write_text(text)
+    repro(copy)
+    assert lock(copy) == before == lock(finished)

@@ -1,0 +1,92 @@
+"""`make repro` as its user meets it: done once, nothing to do twice, the same everywhere, nothing lost on failure."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.pipeline.workspace import clone, lock, repro, run, set_params
+
+
+def test_ends_with_a_table_and_a_report(finished: Path) -> None:
+    done = repro(finished)
+    assert "abnormal_logmel_cnn2d" in done.stdout
+    assert "reports/sample/index.html" in done.stdout
+    assert (finished / "reports/sample/index.html").stat().st_size > 10_000
+
+
+def test_second_run_has_nothing_to_do(finished: Path) -> None:
+    before = (finished / "dvc.lock").read_bytes()
+    done = repro(finished)
+    assert "Running stage" not in done.stdout + done.stderr
+    assert (finished / "dvc.lock").read_bytes() == before
+
+
+def test_two_clones_end_with_the_same_lock(finished: Path, tmp_path: Path) -> None:
+    other = clone(tmp_path / "elsewhere" / "with a blank in its name")
+    repro(other)
+    assert lock(other) == lock(finished)
+
+
+def test_git_sees_nothing_but_lock_and_metrics(finished: Path) -> None:
+    status = run(finished, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+    changed = {line[3:] for line in status}
+    assert changed == {"dvc.lock"} | {f"reports/sample/metrics/{name}.json" for name in metrics(finished)}
+
+
+def metrics(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Content of each metrics file, by experiment."""
+    return {path.stem: json.loads(path.read_text()) for path in (folder / "reports/sample/metrics").glob("*.json")}
+
+
+def test_metrics_are_shown_by_dvc(finished: Path) -> None:
+    shown = json.loads(run(finished, "dvc", "metrics", "show", "--json").stdout)
+    files = shown[""]["data"]
+    assert (
+        files["reports/sample/metrics/abnormal_logmel_cnn2d.json"]["data"] == metrics(finished)["abnormal_logmel_cnn2d"]
+    )
+    assert 0.0 <= metrics(finished)["abnormal_logmel_cnn2d"]["test"]["score"] <= 1.0
+
+
+def test_plots_render_offline_data(copy: Path) -> None:
+    run(copy, "dvc", "plots", "show", "--out", "plots")
+    assert (copy / "plots/index.html").exists()
+
+
+def test_a_changed_parameter_shows_in_params_diff_and_reruns_what_reads_it(copy: Path) -> None:
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "commit", "-q", "-m", "results")
+    set_params(copy, {"evaluate.bootstrap": 21})
+    assert "evaluate.bootstrap" in run(copy, "dvc", "params", "diff").stdout
+    done = run(copy, "dvc", "repro")
+    ran = set(re.findall(r"Running stage '([^']+)'", done.stdout))
+    assert ran <= {"evaluate@abnormal_logmel_cnn2d", "evaluate@binary_augmented_cnn1d", "report"}
+    assert "evaluate@abnormal_logmel_cnn2d" in ran
+
+
+def test_an_experiment_from_the_command_line(copy: Path) -> None:
+    run(copy, "git", "add", "-A")
+    run(copy, "git", "commit", "-q", "-m", "results")
+    done = run(copy, "dvc", "exp", "run", "-S", "evaluate.bootstrap=22")
+    assert "Ran experiment" in done.stdout
+    assert "train@" not in " ".join(re.findall(r"Running stage '([^']+)'", done.stdout))
+
+
+def test_push_and_pull_through_a_remote(copy: Path, tmp_path: Path) -> None:
+    run(copy, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "remote"))
+    run(copy, "dvc", "push")
+    for part in ("data", "models", ".dvc/cache"):
+        run(copy, "rm", "-rf", part)
+    run(copy, "dvc", "pull")
+    assert "up to date" in run(copy, "dvc", "status").stdout
+
+
+def test_no_out_names_this_machine(finished: Path) -> None:
+    """No absolute path of the clone in anything that DVC keeps."""
+    needle = str(finished).encode()
+    for folder in ("data/sample", "models/sample", "reports/sample"):
+        for path in (finished / folder).rglob("*"):
+            if path.is_file() and path.suffix in {".json", ".csv", ".html", ".md", ".parquet"}:
+                assert needle not in path.read_bytes(), path
+    assert needle not in (finished / "dvc.lock").read_bytes()

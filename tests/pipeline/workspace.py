@@ -1,0 +1,94 @@
+"""A copy of the repository in which the pipeline runs on a small sample, as a user's clone would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Changes to params.yaml that bring the whole pipeline down to well under a minute.
+SMALL: dict[str, Any] = {
+    "download.sample.patients": 12,
+    "validate.max_reject_share": 0.3,
+    "split.folds": 3,
+    "train.trials": 2,
+    "train.generation": 2,
+    "train.epochs": 2,
+    "train.seeds": 1,
+    "evaluate.bootstrap": 20,
+    "experiments": {
+        "abnormal_logmel_cnn2d": {"task": "abnormal", "features": "logmel", "model": "cnn2d"},
+        "binary_augmented_cnn1d": {"task": "binary", "features": "augmented", "model": "cnn1d"},
+    },
+}
+
+
+def clone(target: Path, changes: dict[str, Any] | None = None, *, empty_cache: bool = True) -> Path:
+    """Copy the tracked and untracked-not-ignored files, without DVC's lock, into a git repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    for name in filter(None, listed.split("\0")):
+        source = ROOT / name
+        if source.is_file() and not name.startswith(("data/", "models/", "reports/")) and name != "dvc.lock":
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+    set_params(target, SMALL if changes is None else changes)
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "config", "user.name", "Test"],
+        ["git", "config", "user.email", "test@example.org"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-q", "-m", "start"],
+    ):
+        subprocess.run(command, cwd=target, check=True)
+    return target
+
+
+def set_params(folder: Path, changes: dict[str, Any]) -> None:
+    """Set dotted keys in the folder's params.yaml."""
+    path = folder / "params.yaml"
+    data = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        *sections, leaf = key.split(".")
+        place = data
+        for section in sections:
+            place = place[section]
+        place[leaf] = value
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, with this interpreter's commands first on the path."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def run(folder: Path, *command: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command in a workspace; ``python`` and ``dvc`` are this environment's."""
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
+    if check and done.returncode != 0:
+        raise AssertionError(
+            f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+    return done
+
+
+def repro(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """What ``make repro`` calls."""
+    return run(folder, "python", "-m", "flows.repro", *arguments, check=check)
+
+
+def lock(folder: Path) -> dict[str, Any]:
+    """The stages of dvc.lock."""
+    stages: dict[str, Any] = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return stages

@@ -215,13 +215,13 @@ def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[
     for section, values in (defaults.get(dataset) or {}).items():
         target = filled.get(section)
         for key, value in (values or {}).items():
-            if not isinstance(target, dict) or key not in target:
+            if section not in _fields_at([]) or key not in _fields_at([section]):
                 raise ParameterError(
                     f"by_dataset.{dataset}.{section}.{key} fills no parameter: there is no {section}.{key}",
                     where=f"{FILE}: by_dataset.{dataset}.{section}",
                     next_step="remove it, or mend its spelling",
                 )
-            if target[key] is None:
+            if isinstance(target, dict) and key in target and target[key] is None:
                 target[key] = value
     return filled
 

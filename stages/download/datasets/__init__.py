@@ -70,13 +70,22 @@ class Dataset(ABC):
     licence: ClassVar[str]
     homepage: ClassVar[str]
     files: ClassVar[tuple[RemoteFile, ...]] = ()
+    #: What the publisher's own files hold; None where the data set is generated.
     expected: ClassVar[Counts | None] = None
+    #: Smaller copies that are complete in themselves, such as the training part alone.
+    expected_parts: ClassVar[tuple[Counts, ...]] = ()
     tasks: ClassVar[tuple[Task, ...]]
     #: Raw labels that may occur in segments and in recordings; anything else is an unknown label.
     segment_labels: ClassVar[frozenset[str]]
     recording_labels: ClassVar[frozenset[str]]
     #: True when every recording is expected to have annotated segments.
     annotated: ClassVar[bool] = True
+    #: False when the publisher's annotations come in no order; they are then sorted on reading, not rejected.
+    annotations_sorted: ClassVar[bool] = True
+    #: True when segments of one recording may overlap (events of several kinds, or several annotators).
+    annotations_overlap: ClassVar[bool] = False
+    #: Published times are rounded: up to this far beyond the audio's end, or into the next segment, is no fault.
+    annotation_tolerance_s: ClassVar[float] = 0.01
 
     def make(self, raw: Path, params: Params) -> None:
         """Write a generated data set into the empty folder *raw*; only generated ones define it."""

@@ -1,0 +1,165 @@
+"""Bringing a data set into its raw folder: from the publisher or from the user's copy, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
+from stages.download.fetch import fetch
+from stages.download.source import is_address
+from stages.download.unpack import unpack
+from stages.errors import AuscultError, DataError, DownloadError
+from stages.store import CACHE_DIR, digest, replacing_folder, sweep_leftovers
+
+DOWNLOADS = CACHE_DIR / "downloads"
+
+
+def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
+    """Fill *raw* from *source*, or from the publisher's addresses where that is ``None``.
+
+    *raw* is replaced when everything is there and reads as this data set; on any
+    error it stays as it was.
+
+    Raises
+    ------
+    DataError
+        The source is not this data set, or is not complete.
+    """
+    unpacked = raw.parent / "unpacked"  # on the same disk as raw: its files are moved, not copied
+    sweep_leftovers(unpacked)
+    scratch = raw.parent / f".{unpacked.name}.{dataset.name}.part"
+    scratch.mkdir(parents=True)
+    try:
+        origin = _origin(dataset, source, scratch)
+        layout = dataset.layout(origin)
+        with replacing_folder(raw) as folder:
+            _place(layout, folder, scratch)
+            return _checked(dataset, folder, published=source is None)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise AuscultError(
+                "no space left on the disk while unpacking",
+                where=str(raw.parent),
+                next_step="free some space and run the same command again; what was downloaded is kept",
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _origin(dataset: Dataset, source: str | None, scratch: Path) -> Path:
+    """A folder that holds the copy: the user's own, or *scratch* with everything unpacked into it."""
+    if source is None:
+        for file in _published(dataset):
+            _add(fetch(file, DOWNLOADS), scratch)
+        return scratch
+    if is_address(source):
+        name = Path(unquote(urlsplit(source).path)).name or "archive"
+        _add(fetch(RemoteFile(f"{digest(source)[:8]}-{name}", (source,)), DOWNLOADS), scratch)
+        return scratch
+    path = Path(source)
+    if path.is_file():
+        _add(path, scratch)
+        return scratch
+    return _folder(dataset, path, scratch)
+
+
+def _published(dataset: Dataset) -> tuple[RemoteFile, ...]:
+    if not dataset.files:
+        raise DownloadError(
+            f"{dataset.title} is not offered for download",
+            next_step=f"get it from {dataset.homepage}, then: make repro DATASET={dataset.name} SOURCE=<folder or zip>",
+        )
+    return dataset.files
+
+
+def _folder(dataset: Dataset, path: Path, scratch: Path) -> Path:
+    """The user's folder; where it is no copy, the publisher's archives in it are unpacked first."""
+    try:
+        dataset.layout(path)
+    except DataError:
+        archives = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip" and file.is_file())
+        if not archives:
+            raise
+        for archive in archives:
+            _add(archive, scratch)
+        (scratch / "beside").symlink_to(path, target_is_directory=True)  # tables that lie beside the archives
+        return scratch
+    except OSError as error:
+        raise _unreadable(error, path) from error
+    return path
+
+
+def _add(file: Path, scratch: Path) -> None:
+    """Unpack an archive into *scratch*; lay a table there."""
+    if file.suffix.lower() in (".txt", ".csv", ".json"):
+        shutil.copyfile(file, scratch / file.name)
+        return
+    print(f"download: unpacking {file.name}", flush=True)
+    unpack(file, scratch / file.stem)
+
+
+def _place(layout: dict[str, Path], folder: Path, scratch: Path) -> None:
+    """Move what was unpacked, copy what is the user's."""
+    ours = scratch.resolve()
+    for target, file in layout.items():
+        place = folder / target
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if file.resolve().is_relative_to(ours):
+                file.rename(place)
+            else:
+                shutil.copyfile(file, place)
+        except PermissionError as error:
+            raise _unreadable(error, file) from error
+
+
+def _unreadable(error: OSError, path: Path) -> AuscultError:
+    return DataError(
+        f"{error.filename or path} cannot be read: {error.strerror}",
+        where=str(path),
+        next_step="make it readable, or give another SOURCE",
+    )
+
+
+def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
+    """Count what is there; what the publisher sends must be complete, a user's copy must hold audio."""
+    recordings = dataset.recordings(folder)
+    audible = [recording for recording in recordings if recording.path]
+    if not audible:
+        raise DataError(
+            f"this copy of {dataset.title} names {len(recordings)} recordings but holds no audio file (.wav or .flac)",
+            next_step="give a SOURCE that holds the recordings as well",
+        )
+    segments = 0
+    for recording in recordings:
+        try:
+            segments += len(dataset.segments(folder, recording))
+        except AnnotationError:
+            continue  # validate sets it aside, with the reason
+    found = Counts(len(audible), len({recording.patient_id for recording in audible}), segments)
+    whole = [counts for counts in (dataset.expected, *dataset.expected_parts) if counts is not None]
+    if published and whole and found not in whole:
+        raise DownloadError(
+            f"what the publisher sends is not complete: {in_words(found)}; expected {in_words(whole[0])}",
+            where=str(DOWNLOADS),
+            next_step=f"remove {DOWNLOADS} and run it again, or get {dataset.homepage} yourself and give it as SOURCE",
+        )
+    _tell(found, whole, len(recordings) - len(audible))
+    return found
+
+
+def _tell(found: Counts, whole: list[Counts], silent: int) -> None:
+    print(f"download: {in_words(found)}", flush=True)
+    if silent:
+        print(f"download: {silent} recordings have an annotation but no audio file", flush=True)
+    if whole and found not in whole:
+        print(f"download: this is a part: all of it is {in_words(whole[0])}", flush=True)
+
+
+def in_words(counts: Counts) -> str:
+    """Such as "920 recordings of 126 patients, 6,898 segments"."""
+    return f"{counts.recordings:,} recordings of {counts.patients:,} patients, {counts.segments:,} segments"

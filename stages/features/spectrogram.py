@@ -1,0 +1,137 @@
+"""Log-mel spectrograms and cepstra, in decibels, as librosa defines them.
+
+``LogMel`` equals ``librosa.power_to_db(librosa.feature.melspectrogram(y, center=True,
+pad_mode="constant", window="hann", power=2), ref=1, amin=1e-10, top_db=None)`` and ``mfcc``
+equals ``librosa.feature.mfcc(S=…)`` to within 1e-3 dB; single-precision transforms on a few
+frames at a time, which stay in the processor's cache, and only the bins within the band
+make it several times faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stages.errors import ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TILE_FRAMES = 64
+_POWER_FLOOR = 1e-10
+
+
+def frame_count(samples: int, n_fft: int, hop_length: int) -> int:
+    """Frames of a centred spectrogram: frame *i* is centred on sample *i* × hop_length."""
+    return 1 + max(0, samples + 2 * (n_fft // 2) - n_fft) // hop_length
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """Log-mel spectrogram of a whole recording.
+
+    Attributes
+    ----------
+    sample_rate_hz
+        Of the audio.
+    low_hz, high_hz
+        Edges of the mel filters: the band of the audio.
+    n_fft, hop_length, n_mels
+        Window and step in samples; number of bands.
+    """
+
+    sample_rate_hz: int
+    low_hz: float
+    high_hz: float
+    n_fft: int
+    hop_length: int
+    n_mels: int
+
+    @cached_property
+    def _filters(self) -> tuple[slice, NDArray[np.float32]]:
+        """The Fourier bins that any filter uses, and the filters' weights there, shape (bins, n_mels)."""
+        import numpy as np
+        from librosa.filters import mel
+
+        bin_hz = self.sample_rate_hz / self.n_fft
+        edges = mel_edges(self.n_mels, self.low_hz, self.high_hz)
+        if np.any(np.floor(edges[2:] / bin_hz) <= np.floor(edges[:-2] / bin_hz)):
+            raise ParameterError(
+                f"features.n_mels is {self.n_mels}: between {self.low_hz} and {self.high_hz} Hz some mel bands hold no"
+                f" bin of a Fourier transform of {self.n_fft} samples",
+                where="params.yaml: features",
+                next_step="lower features.n_mels or raise features.n_fft",
+            )
+        weights = mel(sr=self.sample_rate_hz, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.low_hz, fmax=self.high_hz)
+        used = np.flatnonzero(weights.any(axis=0))
+        band = slice(int(used[0]), int(used[-1]) + 1)
+        return band, np.ascontiguousarray(weights[:, band].T, dtype=np.float32)
+
+    def prepare(self) -> None:
+        """Make the filters now, so that threads find them made."""
+        _ = self._filters
+
+    def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Decibels relative to 1, shape (n_mels, frame_count(n))."""
+        import numpy as np
+        from scipy.fft import rfft
+
+        band, weights = self._filters
+        padded = np.pad(np.asarray(audio, dtype=np.float32), self.n_fft // 2)
+        if padded.size < self.n_fft:
+            padded = np.pad(padded, (0, self.n_fft - padded.size))
+        frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        window = _hann(self.n_fft)
+        power = np.empty((len(frames), self.n_mels), dtype=np.float32)
+        for first in range(0, len(frames), _TILE_FRAMES):
+            spectrum = rfft(frames[first : first + _TILE_FRAMES] * window, overwrite_x=True)[:, band]
+            squared = np.square(spectrum.real)
+            squared += np.square(spectrum.imag)
+            np.matmul(squared, weights, out=power[first : first + _TILE_FRAMES])
+        np.maximum(power, np.float32(_POWER_FLOOR), out=power)
+        np.log10(power, out=power)
+        power *= np.float32(10.0)
+        return np.ascontiguousarray(power.T)
+
+
+def mfcc(logmel: NDArray[np.float32], n_mfcc: int) -> NDArray[np.float32]:
+    """Mel-frequency cepstral coefficients: the first of an orthonormal DCT-II over the bands.
+
+    Parameters
+    ----------
+    logmel
+        Shape (n_mels, frames), decibels.
+
+    Returns
+    -------
+    NDArray
+        Shape (n_mfcc, frames).
+    """
+    import numpy as np
+    from scipy.fft import dct
+
+    return np.ascontiguousarray(dct(logmel, type=2, axis=0, norm="ortho")[:n_mfcc], dtype=np.float32)
+
+
+def mel_edges(n_mels: int, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+    """Corner frequencies of *n_mels* triangular filters, shape (n_mels + 2,), in Hz.
+
+    Slaney's scale (Auditory Toolbox, 1998), librosa's default: linear below 1 kHz with
+    3 mels per 200 Hz, logarithmic above with 27 steps per factor of 6.4.
+    """
+    import numpy as np
+
+    def to_mel(hz: float) -> float:
+        return hz * 3 / 200 if hz < 1000 else 15 + 27 * float(np.log(hz / 1000) / np.log(6.4))
+
+    mels = np.linspace(to_mel(low_hz), to_mel(high_hz), n_mels + 2)
+    return np.where(mels < 15, mels * 200 / 3, 1000 * np.power(6.4, (mels - 15) / 27))
+
+
+def _hann(length: int) -> NDArray[np.float32]:
+    """Periodic Hann window."""
+    import numpy as np
+
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)

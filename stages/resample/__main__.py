@@ -1,0 +1,18 @@
+"""``python -m stages.resample``: raw recordings → one array of audio, mono, at one rate, in one band."""
+
+from __future__ import annotations
+
+from stages import params as parameters
+from stages.entry import run, workers
+from stages.resample.audio import write_audio
+from stages.store import Paths
+
+
+def main() -> None:
+    """Resample every recording of the manifest that is not in the cache, and write the array."""
+    params = parameters.load()
+    print(write_audio(Paths(params.dataset), params.resample, workers()))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,230 @@
+"""One training: from recipes of rows to the weights of the best epoch.
+
+The same data, hyperparameters and seed give the same bits: one thread, seeded
+generators, deterministic kernels. Rows are sliced in memory (a ``DataLoader``'s
+workers cost more than they bring here) and images stay in channels-last order.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages.train.models import architecture
+from stages.train.score import best_normal_offset
+from stages.train.spec_augment import spec_augment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stages.train.data import Rows, TrainingData
+    from stages.train.models import Hyperparameters
+
+WEIGHT_DECAY = 1e-2
+GRADIENT_NORM = 5.0
+#: The learning rate falls to this share after one epoch more than this without a lower validation loss.
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 1
+INFERENCE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how a training runs (section ``train`` of ``params.yaml``)."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    spec_augment: bool
+    class_weights: bool
+
+
+@dataclass
+class Fitted:
+    """The best epoch of a training and the way there.
+
+    Attributes
+    ----------
+    state
+        ``complete``, ``pruned``, or ``failed`` (then *detail* says why).
+    history
+        One entry per epoch: the columns of ``history.csv`` without seed.
+    weights
+        State of the network after the best epoch.
+    logits
+        Its outputs for the validation rows, shape (n, classes).
+    """
+
+    state: str = "complete"
+    detail: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    score: float = float("nan")
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+
+
+def fit(
+    data: TrainingData,
+    model: str,
+    hyperparameters: Hyperparameters,
+    settings: Settings,
+    seed: int,
+    stop_early: Callable[[int, float], bool] = lambda epoch, score: False,
+) -> Fitted:
+    """Train one network; keep the epoch with the best validation score, of equal ones the lowest loss.
+
+    Parameters
+    ----------
+    stop_early
+        Called with (epoch, score) after each epoch; true ends the training as pruned.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    bins, frames = data.features.shape[1:]
+    classes = len(data.task.classes)
+    network = architecture(model).build(bins, frames, classes, hyperparameters)
+    rows = data.training_rows(bool(hyperparameters.get("use_synthetic", False)))
+    weights = class_weights(rows.target, classes) if settings.class_weights else torch.ones(classes)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=float(hyperparameters["learning_rate"]), weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE, threshold=1e-3
+    )
+    result, best = Fitted(), (-math.inf, -math.inf)
+    for epoch in range(1, settings.epochs + 1):
+        rate = optimiser.param_groups[0]["lr"]
+        loss, accuracy = train_epoch(network, data, rows, optimiser, weights, settings, generator)
+        logits = predict(network, data, data.validation.rows)
+        measured = validate(data, logits)
+        if not (math.isfinite(loss) and math.isfinite(measured["validation_loss"])):
+            result.state, result.detail = "failed", f"the loss was not a number in epoch {epoch}"
+            return result
+        entry = {"epoch": epoch, "train_loss": loss, "train_accuracy": accuracy, **measured, "learning_rate": rate}
+        result.history.append(entry)
+        standing = (measured["validation_score"], -measured["validation_loss"])
+        if standing > best:
+            best, result.best_epoch, result.score = standing, epoch, standing[0]
+            result.weights, result.logits = copy.deepcopy(network.state_dict()), logits
+        if stop_early(epoch, measured["validation_score"]):
+            result.state = "pruned"
+            return result
+        if epoch - result.best_epoch >= settings.patience:
+            break
+        schedule.step(measured["validation_loss"])
+    return result
+
+
+def train_epoch(
+    network: torch.nn.Module,
+    data: TrainingData,
+    rows: Rows,
+    optimiser: torch.optim.Optimizer,
+    weights: torch.Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+) -> tuple[float, float]:
+    """One pass over the rows in random order.
+
+    Returns
+    -------
+    loss, accuracy
+        Unweighted means over the rows as the network met them, augmented and with dropout.
+    """
+    network.train()
+    total, right = 0.0, 0
+    for index in batches(len(rows), settings.batch_size, generator):
+        x, valid, target = assemble(data, rows.take(index))
+        if settings.spec_augment:
+            x = spec_augment(x, valid, generator)
+        logits = network(x, valid)
+        losses = functional.cross_entropy(logits, target, reduction="none")
+        share = weights[target]
+        optimiser.zero_grad(set_to_none=True)
+        ((losses * share).sum() / share.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+        optimiser.step()
+        total += float(losses.detach().sum())
+        right += int((logits.detach().argmax(dim=1) == target).sum())
+    return total / len(rows), right / len(rows)
+
+
+def batches(count: int, size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    """Random batches; a last one of a single row joins the one before, as no variance can be taken over it."""
+    order = torch.randperm(count, generator=generator).numpy()
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], count], strict=True):
+        yield order[start:end]
+
+
+def assemble(data: TrainingData, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features (n, bins, frames), valid frames (n,) and classes (n,) of a batch of recipes."""
+    x = data.features[rows.first]
+    synthetic = np.flatnonzero(rows.first != rows.second)
+    valid = data.valid[rows.first]
+    if len(synthetic):
+        step = rows.step[synthetic, None, None]
+        x[synthetic] += step * (data.features[rows.second[synthetic]] - x[synthetic])
+        # Where one parent has ended, the row is half padding: it ends with the parent that it is nearer to.
+        nearer = np.where(rows.step < 0.5, rows.first, rows.second)
+        valid = data.valid[nearer]
+    return torch.from_numpy(x), torch.from_numpy(valid), torch.from_numpy(rows.target)
+
+
+def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits of rows of the features, shape (n, classes)."""
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), INFERENCE_BATCH):
+            block = rows[start : start + INFERENCE_BATCH]
+            parts.append(network(torch.from_numpy(data.features[block]), torch.from_numpy(data.valid[block])).numpy())
+    return np.concatenate(parts).astype(np.float32)
+
+
+def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float]:
+    """Loss, accuracy and score over the validation units (windows of a recording pooled)."""
+    held_out = data.validation
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    probabilities = held_out.pool(np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True))
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    loss = float(-logs[np.arange(len(held_out.target)), held_out.target].mean())
+    _, score = best_normal_offset(held_out.target, logs, data.task.normal_index)
+    return {
+        "validation_loss": loss,
+        "validation_accuracy": float((logs.argmax(axis=1) == held_out.target).mean()),
+        # Without normal or without abnormal units there is no score: the likelihood ranks the epochs then.
+        "validation_score": score if math.isfinite(score) else math.exp(-loss),
+    }
+
+
+def class_weights(target: NDArray[np.int64], classes: int) -> torch.Tensor:
+    """Square roots of inverse class frequencies, their mean over the rows 1; shape (classes,).
+
+    The root because full weights make the rarest class (a few rows in thousands) shake the training.
+    """
+    counts = np.maximum(np.bincount(target, minlength=classes), 1)
+    roots = np.sqrt(counts.sum() / counts)
+    return torch.from_numpy((roots / roots[target].mean()).astype(np.float32))
+
+
+def describe(fitted: Fitted) -> dict[str, Any]:
+    """What of a training goes into JSON."""
+    return {
+        "state": fitted.state,
+        "detail": fitted.detail,
+        "score": fitted.score if math.isfinite(fitted.score) else None,
+        "best_epoch": fitted.best_epoch,
+        "epochs": fitted.history,
+    }

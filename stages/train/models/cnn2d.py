@@ -1,0 +1,97 @@
+"""A small residual network over time and frequency, for log-mel and MFCC images."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    import optuna
+
+    from stages.train.models import Hyperparameters
+
+DEFAULTS: dict[str, int | float | bool] = {"filters": 16, "units": 64, "dropout": 0.3, "learning_rate": 2e-3}
+
+
+def suggest(trial: optuna.Trial) -> dict[str, int | float | bool]:
+    """Width of the first layer, of the dense layer, dropout, and the optimiser's step."""
+    return {
+        "filters": trial.suggest_categorical("filters", [8, 16, 24]),
+        "units": trial.suggest_categorical("units", [32, 64, 128]),
+        "dropout": trial.suggest_float("dropout", 0.1, 0.5, step=0.1),
+        "learning_rate": trial.suggest_float("learning_rate", 5e-4, 5e-3, log=True),
+    }
+
+
+def build(bins: int, frames: int, classes: int, hyperparameters: Hyperparameters) -> nn.Module:
+    """An untrained network for features of shape (n, bins, frames)."""
+    return ResidualNetwork(
+        classes,
+        filters=int(hyperparameters["filters"]),
+        units=int(hyperparameters["units"]),
+        dropout=float(hyperparameters["dropout"]),
+    )
+
+
+def halved(valid: torch.Tensor) -> torch.Tensor:
+    """Valid frames behind a layer of stride 2."""
+    return torch.div(valid + 1, 2, rounding_mode="floor")
+
+
+def inside(valid: torch.Tensor, frames: int) -> torch.Tensor:
+    """1 in valid frames and 0 behind them; shape (n, 1, 1, frames)."""
+    return (torch.arange(frames) < valid[:, None]).to(torch.float32)[:, None, None, :]
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a shortcut (He et al. 2016, arXiv 1512.03385), stride in the first."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            self.shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu_(self.first_norm(self.first(x)))
+        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x))
+
+
+class ResidualNetwork(nn.Module):
+    """Stem of stride 2, three residual blocks, mean and maximum over what is valid, two dense layers."""
+
+    def __init__(self, classes: int, *, filters: int, units: int, dropout: float) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, filters, 5, stride=2, padding=2, bias=False)
+        self.stem_norm = nn.BatchNorm2d(filters)
+        widths = [filters, filters * 2, filters * 4, filters * 4]
+        self.blocks = nn.ModuleList(Block(a, b, stride=2) for a, b in itertools.pairwise(widths))
+        self.head = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(2 * widths[-1], units),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(units, classes),
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """Logits (n, classes) of features (n, bins, frames), of which the first ``valid`` frames count."""
+        y = (x[:, None] * inside(valid, x.shape[2])).contiguous(memory_format=torch.channels_last)
+        y = torch.relu_(self.stem_norm(self.stem(y)))
+        valid = halved(valid)
+        for block in self.blocks:
+            # Behind the valid frames a bias has become a signal: cleared before it can leak back.
+            y = block(y * inside(valid, y.shape[3]))
+            valid = halved(valid)
+        mask = inside(valid, y.shape[3])
+        y = y * mask  # no activation is negative: a zero never is the maximum of anything that fired
+        mean = y.sum(dim=(2, 3)) / (valid[:, None] * y.shape[2])
+        return self.head(torch.cat([mean, y.amax(dim=(2, 3))], dim=1))

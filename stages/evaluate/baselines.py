@@ -1,0 +1,158 @@
+"""What a model must be compared with: two floors and one opponent.
+
+``constant``  one answer for all: never listens, never looks.
+``no_audio``  sees device, location, age, sex and duration, and no sound. A model that does not beat it may have
+learnt who was recorded with what rather than what was heard.
+``opponent``  gradient boosting on summary statistics of the same features: what ten lines of scikit-learn reach.
+
+All are fitted on the original training rows, and their stopping point, kind and class
+offsets are chosen on validation in the way the model's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.evaluate.circumstances import Encoder
+from stages.evaluate.metrics import Floats, Ints
+from stages.tasks import Task
+from stages.train.calibrate import fit_offsets
+from stages.train.score import icbhi_score
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+#: Most boosting rounds; validation chooses how many are kept.
+ROUNDS = 120
+#: Least probability, so that a class which a baseline never saw costs a finite loss.
+FLOOR = 1e-6
+
+TITLES = {
+    "constant": "Constant answer",
+    "no_audio": "No audio (device, place, age, sex, duration)",
+    "opponent": "Gradient boosting on feature statistics",
+}
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A baseline's answers for all units, in their order: probabilities (n, classes) and class indices (n,)."""
+
+    probabilities: Floats
+    predicted: Ints
+
+
+@dataclass(frozen=True)
+class Units:
+    """All units of an experiment, of all parts: what baselines are fitted on and answer for.
+
+    Attributes
+    ----------
+    task
+        Classes.
+    y
+        Class indices, shape (n,).
+    train, validation
+        Masks, shape (n,). The test part has none: nothing here may ask for it.
+    """
+
+    task: Task
+    y: Ints
+    train: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
+
+
+def constant(units: Units) -> Predicted:
+    """The constant answer that scores best in training; of equal ones the most frequent class.
+
+    Its probabilities are the classes' shares in training.
+    """
+    y, k = units.y[units.train], len(units.task.classes)
+    counts = np.bincount(y, minlength=k)
+    scores = [icbhi_score(y, np.full(len(y), c), units.task.normal_index) for c in range(k)]
+    best = max(range(k), key=lambda c: (np.nan_to_num(scores[c]), counts[c], -c))
+    shares = np.clip(counts / max(counts.sum(), 1), FLOOR, None)
+    n = len(units.y)
+    return Predicted(np.tile(shares / shares.sum(), (n, 1)), np.full(n, best, dtype=np.int64))
+
+
+def no_audio(units: Units, table: pd.DataFrame) -> Predicted:
+    """The better, on validation, of a logistic regression and gradient boosting on the circumstances.
+
+    Parameters
+    ----------
+    units
+        n units.
+    table
+        The columns of :mod:`stages.evaluate.circumstances` for the same units.
+    """
+    x = Encoder.fit(table[units.train]).encode(table)
+    candidates = [_decided(units, fit(units, x)) for fit in (_logistic, _boosted)]
+    chosen = units.validation if units.validation.any() else units.train
+    normal = units.task.normal_index
+    scores = [icbhi_score(units.y[chosen], c.predicted[chosen], normal) for c in candidates]
+    return candidates[int(np.argmax(np.nan_to_num(scores)))]
+
+
+def opponent(units: Units, statistics: NDArray[np.float32]) -> Predicted:
+    """Gradient boosting on the statistics (n, columns) of :mod:`stages.evaluate.statistics`."""
+    return _decided(units, _boosted(units, statistics))
+
+
+def _decided(units: Units, probabilities: Floats) -> Predicted:
+    """Add class offsets that validation chooses, as for the model."""
+    offsets = np.zeros(len(units.task.classes))
+    if units.validation.any():
+        mine = units.validation
+        offsets = fit_offsets(probabilities[mine], units.y[mine], units.task.normal_index)
+    return Predicted(probabilities, (np.log(probabilities) + offsets).argmax(axis=1).astype(np.int64))
+
+
+def _logistic(units: Units, x: Floats) -> Floats:
+    from sklearn.linear_model import LogisticRegression
+
+    y = units.y[units.train]
+    if len(np.unique(y)) < 2:
+        return constant(units).probabilities
+    model = LogisticRegression(C=1.0, max_iter=2000).fit(x[units.train], y)
+    return _complete(model.predict_proba(x), model.classes_, len(units.task.classes))
+
+
+def _boosted(units: Units, x: NDArray[np.floating]) -> Floats:
+    """Probabilities (n, classes) of boosted trees, with the number of rounds that validation likes best."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    y, k = units.y[units.train], len(units.task.classes)
+    if len(np.unique(y)) < 2:
+        return constant(units).probabilities
+    with threadpool_limits(limits=1):  # the sums of a varying number of threads vary
+        model = HistGradientBoostingClassifier(
+            max_iter=ROUNDS, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=False
+        ).fit(x[units.train], y)
+        rounds = ROUNDS
+        if units.validation.any():
+            mine = units.validation
+            losses = _losses(lambda: model.staged_predict_proba(x[mine]), model.classes_, units.y[mine], k)
+            rounds = int(np.argmin(losses)) + 1
+        for _, answer in zip(range(rounds), model.staged_predict_proba(x), strict=False):
+            last = answer
+    return _complete(last, model.classes_, k)
+
+
+def _losses(stages: Callable[[], Iterator[Floats]], seen: Ints, y: Ints, k: int) -> list[float]:
+    """Mean cross-entropy of y (n,) after each boosting round."""
+    each = np.arange(len(y))
+    return [float(-np.log(_complete(answer, seen, k)[each, y]).mean()) for answer in stages()]
+
+
+def _complete(probabilities: Floats, seen: Ints, k: int) -> Floats:
+    """Columns for all k classes, those not seen in training at the floor; rows sum to 1."""
+    full = np.full((len(probabilities), k), FLOOR)
+    full[:, seen] = np.clip(probabilities, FLOOR, None)
+    return full / full.sum(axis=1, keepdims=True)

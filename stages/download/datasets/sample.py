@@ -1,0 +1,29 @@
+"""The sample: a made-up clinic in ICBHI's layout, so that everything runs without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages.download.datasets._icbhi_layout import AUDIO_FOLDER, DEMOGRAPHICS, DIAGNOSIS, IcbhiLayout
+from stages.params import Params
+
+
+class Sample(IcbhiLayout):
+    """Synthetic recordings; what a model learns from them says nothing about patients."""
+
+    name = "sample"
+    title = "the synthetic sample"
+    citation = "Made by this project: stages/download/synthesis/, where the sources of the acoustics are named."
+    licence = "the project's own (Apache-2.0)"
+    homepage = "docs/data.md"
+
+    def make(self, raw: Path, params: Params) -> None:
+        """Write ``params.download.sample.patients`` patients, good and broken recordings, from the seed."""
+        from stages.download.synthesis.clinic import make
+
+        (raw / AUDIO_FOLDER).mkdir(parents=True, exist_ok=True)
+        wanted = params.download.sample
+        make(raw / AUDIO_FOLDER, (raw / DIAGNOSIS, raw / DEMOGRAPHICS), wanted.patients, wanted.seed)
+
+
+DATASET = Sample()

@@ -1,0 +1,232 @@
+"""Who is recorded, with what, and how often each sound occurs: the plan of the sample.
+
+Everything is decided before any audio is made, from the seed alone. A patient's traits
+come from a generator of his own, so that nothing depends on the number of workers.
+
+The shares follow ICBHI 2017 (Rocha et al., "A respiratory sound database for the
+development of automated classification", doi:10.1007/978-981-10-7419-6_6): 53 % normal
+cycles, 27 % crackles, 13 % wheezes, 7 % both; COPD dominates; a device goes with a
+diagnosis, though less strictly than there, where it gives the diagnosis away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Order of the classes in every array of class shares.
+SOUNDS = ("normal", "crackle", "wheeze", "both")
+TARGET_SHARES = (0.53, 0.27, 0.13, 0.07)
+
+FIRST_NUMBER = 101
+#: Seven faults must stay below a tenth of the recordings, however few patients there are.
+LEAST_RECORDINGS = 66
+
+_LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
+
+
+@dataclass(frozen=True)
+class Disease:
+    """What a diagnosis means for the chest and the clinic.
+
+    Attributes
+    ----------
+    share
+        Of the patients.
+    sounds
+        Mean shares of normal, crackle, wheeze and both among the cycles.
+    fine
+        Probability that the patient's crackles are fine ones.
+    recordings
+        Mean number of recordings per patient.
+    age
+        Mean and standard deviation, years.
+    devices
+        Weights of AKGC417L, LittC2SE, Litt3200, Meditron.
+    expiration
+        Breath sound of expiration relative to inspiration, dB.
+    inspiration_share
+        Of the breathing cycle.
+    """
+
+    share: float
+    sounds: tuple[float, float, float, float]
+    fine: float
+    recordings: float
+    age: tuple[float, float]
+    devices: tuple[float, float, float, float]
+    expiration: float
+    inspiration_share: float
+
+
+DEVICES = ("AKGC417L", "LittC2SE", "Litt3200", "Meditron")
+
+#: Expiration is prolonged in obstruction and louder in bronchial breathing (Bohadana et al. 2014,
+#: "Fundamentals of lung auscultation", doi:10.1056/NEJMra1302901).
+DISEASES: dict[str, Disease] = {
+    "COPD": Disease(0.44, (0.40, 0.35, 0.16, 0.09), 0.25, 4.6, (66, 9), (0.40, 0.18, 0.20, 0.22), -4.0, 0.33),
+    "Healthy": Disease(0.25, (0.90, 0.05, 0.04, 0.01), 0.5, 2.5, (45, 20), (0.10, 0.18, 0.20, 0.52), -9.0, 0.42),
+    "URTI": Disease(0.11, (0.72, 0.12, 0.12, 0.04), 0.3, 2.5, (34, 22), (0.12, 0.25, 0.18, 0.45), -7.0, 0.41),
+    "Pneumonia": Disease(0.06, (0.42, 0.46, 0.06, 0.06), 0.75, 2.5, (58, 18), (0.20, 0.30, 0.15, 0.35), -2.0, 0.42),
+    "Bronchiectasis": Disease(0.05, (0.36, 0.44, 0.10, 0.10), 0.1, 2.5, (56, 12), (0.30, 0.2, 0.2, 0.3), -5.0, 0.38),
+    "Bronchiolitis": Disease(0.05, (0.50, 0.20, 0.20, 0.10), 0.8, 2.5, (3, 2), (0.10, 0.30, 0.15, 0.45), -5.0, 0.37),
+    "LRTI": Disease(0.02, (0.48, 0.28, 0.15, 0.09), 0.4, 2.5, (48, 22), (0.15, 0.30, 0.15, 0.40), -4.0, 0.40),
+    "Asthma": Disease(0.02, (0.40, 0.08, 0.44, 0.08), 0.3, 2.5, (38, 16), (0.10, 0.20, 0.20, 0.50), -3.0, 0.34),
+}
+
+#: Native rate (Hz) and libsndfile subtype of a device's recordings, with their probabilities. 44.1 kHz at 24 bits
+#: is the commonest kind in ICBHI; here it is rare, to keep the data small.
+_FORMATS: dict[str, tuple[tuple[int, str, float], ...]] = {
+    "AKGC417L": ((44100, "PCM_24", 0.25), (44100, "PCM_16", 0.20), (4000, "PCM_16", 0.40), (10000, "PCM_24", 0.15)),
+    "LittC2SE": ((44100, "PCM_16", 0.20), (4000, "PCM_16", 0.50), (10000, "PCM_16", 0.30)),
+    "Litt3200": ((4000, "PCM_16", 1.0),),
+    "Meditron": ((44100, "PCM_24", 0.10), (44100, "PCM_16", 0.15), (4000, "PCM_16", 0.55), (10000, "PCM_16", 0.20)),
+}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A person of the clinic; ``None`` where the demographic table says NA."""
+
+    number: int
+    diagnosis: str
+    age_years: float | None
+    sex: Literal["F", "M"] | None
+    adult: bool
+    bmi: float | None
+    weight_kg: float | None
+    height_cm: float | None
+    #: Share of each of SOUNDS among the patient's cycles; shape (4,), sums to 1.
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One recording to be made; ``order`` counts a patient's recordings and seeds the generator."""
+
+    patient: Patient
+    order: int
+    index: str
+    location: str
+    mode: Literal["sc", "mc"]
+    device: str
+    sample_rate_hz: int
+    subtype: str
+    duration_s: float
+
+    @property
+    def name(self) -> str:
+        """ICBHI's name of the recording, without an ending."""
+        return f"{self.patient.number}_{self.index}_{self.location}_{self.mode}_{self.device}"
+
+
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """The generator of one patient, recording or fault; independent of every other key."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed & 0xFFFFFFFF, *key])))
+
+
+def plan(patients: int, seed: int) -> list[Visit]:
+    """Every good recording of the sample, sorted by name.
+
+    Parameters
+    ----------
+    patients
+        How many people are recorded; 8 or more.
+    seed
+        Decides everything.
+    """
+    diagnoses = _diagnoses(patients, generator(seed, 0, 1))
+    least = -(-LEAST_RECORDINGS // patients)
+    counts = [_count(DISEASES[name], least, generator(seed, 101 + k, 0, 1)) for k, name in enumerate(diagnoses)]
+    shares = _shares(diagnoses, counts, seed)
+    visits: list[Visit] = []
+    for k, (diagnosis, count) in enumerate(zip(diagnoses, counts, strict=True)):
+        rng = generator(seed, FIRST_NUMBER + k, 0, 2)
+        visits += _visits(_patient(FIRST_NUMBER + k, diagnosis, shares[k], rng), count, rng)
+    return sorted(visits, key=lambda visit: visit.name)
+
+
+def _diagnoses(patients: int, rng: np.random.Generator) -> list[str]:
+    """A diagnosis per patient, shuffled: quotas by largest remainder, the healthy and infectious never lacking."""
+    names = list(DISEASES)
+    exact = np.array([DISEASES[name].share for name in names]) * patients
+    quota = np.floor(exact).astype(int)
+    quota[names.index("Healthy")] = max(quota[names.index("Healthy")], 3)
+    quota[names.index("URTI")] = max(quota[names.index("URTI")], 2)
+    remainder = np.argsort(quota - exact, kind="stable")
+    for k in range(patients - int(quota.sum())):
+        quota[remainder[k % len(names)]] += 1
+    listed = np.repeat(names, np.maximum(quota, 0))[:patients]
+    return [str(name) for name in rng.permutation(listed)]
+
+
+def _count(disease: Disease, least: int, rng: np.random.Generator) -> int:
+    return max(least, int(np.clip(rng.poisson(disease.recordings - 1.0) + 1, 1, 9)))
+
+
+def _shares(diagnoses: list[str], counts: list[int], seed: int) -> NDArray[np.float64]:
+    """Class shares per patient, drawn around the disease's and raked to ICBHI's overall; shape (patients, 4)."""
+    drawn = np.empty((len(diagnoses), len(SOUNDS)))
+    for k, name in enumerate(diagnoses):
+        # Concentration: by its commonest class alone one guesses 67 % of ICBHI's cycles, patient by patient.
+        drawn[k] = generator(seed, FIRST_NUMBER + k, 0, 3).dirichlet(3.0 * np.array(DISEASES[name].sounds)) + 0.01
+    weights = np.array(counts, dtype=float) / sum(counts)
+    for _ in range(50):
+        drawn /= drawn.sum(axis=1, keepdims=True)
+        drawn *= np.array(TARGET_SHARES) / (weights @ drawn)
+    result: NDArray[np.float64] = drawn / drawn.sum(axis=1, keepdims=True)
+    return result
+
+
+def _patient(number: int, diagnosis: str, shares: NDArray[np.float64], rng: np.random.Generator) -> Patient:
+    disease = DISEASES[diagnosis]
+    age = float(np.clip(rng.normal(*disease.age), 0.5, 93))
+    adult = age >= 18
+    sex: Literal["F", "M"] = "M" if rng.random() < (0.64 if diagnosis == "COPD" else 0.5) else "F"
+    height = (172.0 if sex == "M" else 160.0) + 7 * rng.normal() if adult else 75 + 5.6 * age + 4 * rng.normal()
+    body_mass = np.clip(rng.normal(27, 4.5), 17, 45) if adult else np.clip(rng.normal(16.5, 1.5), 13, 24)
+    unknown = rng.random(3) < (0.03, 0.02, 0.08)
+    return Patient(
+        number=number,
+        diagnosis=diagnosis,
+        age_years=None if unknown[0] else (float(round(age)) if age >= 3 else round(age, 2)),
+        sex=None if unknown[1] else sex,
+        adult=adult,
+        bmi=round(float(body_mass), 1) if adult and not unknown[2] else None,
+        weight_kg=None if adult or unknown[2] else round(float(body_mass * (height / 100) ** 2), 1),
+        height_cm=None if adult or unknown[2] else float(round(height)),
+        shares=tuple(float(value) for value in shares),
+    )
+
+
+def _visits(patient: Patient, count: int, rng: np.random.Generator) -> list[Visit]:
+    """A patient's recordings: one device, or two; different places on the chest at each sitting."""
+    weights = np.array(DISEASES[patient.diagnosis].devices)
+    device = str(rng.choice(DEVICES, p=weights / weights.sum()))
+    visits: list[Visit] = []
+    while len(visits) < count:
+        sitting = 1 + len(visits) // len(_LOCATIONS)
+        if visits and rng.random() < 0.1:
+            device = str(rng.choice(DEVICES, p=weights / weights.sum()))
+        formats = _FORMATS[device]
+        rate, subtype, _ = formats[rng.choice(len(formats), p=[entry[2] for entry in formats])]
+        free = [
+            place for place in _LOCATIONS if (sitting, place) not in {(int(v.index[0]), v.location) for v in visits}
+        ]
+        visits.append(
+            Visit(
+                patient=patient,
+                order=len(visits),
+                index=f"{sitting}b{1 + int(rng.integers(3))}",
+                location=str(rng.choice(free)),
+                mode="mc" if device == "AKGC417L" else "sc",
+                device=device,
+                sample_rate_hz=rate,
+                subtype=subtype,
+                duration_s=round(float(rng.triangular(8.0, 13.0, 20.0)), 2),
+            )
+        )
+    return visits

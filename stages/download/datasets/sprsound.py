@@ -130,6 +130,7 @@ class SprSound(Dataset):
     segment_labels = frozenset(("Normal", *_ADVENTITIOUS_EVENTS))
     recording_labels = frozenset(("Normal", "Poor Quality", *_ADVENTITIOUS_RECORDS))
     annotated = False  # recordings of poor quality have no events
+    annotations_sorted = False  # events come in the order in which they were drawn
 
     def layout(self, source: Path) -> dict[str, Path]:
         """Files of a copy, placed in the folders that the publisher names with the year."""

@@ -1,0 +1,47 @@
+"""Stage validate: raw recordings → checked tables, and what was set aside with its reasons."""
+
+from __future__ import annotations
+
+from stages import params as parameters
+from stages.download.datasets import load
+from stages.entry import run, workers
+from stages.errors import DataError
+from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
+from stages.store import Paths, replacing_folder, write_json, write_table, write_text
+from stages.validate.expectations import check_tables, tasks_json
+from stages.validate.fingerprint import FINGERPRINT_COLUMNS
+from stages.validate.gate import check_outcomes, check_rejects
+from stages.validate.page import render
+from stages.validate.summary import summarise
+from stages.validate.tables import build, examine_all
+
+
+def main() -> None:
+    """Examine every recording, check the tables, write the manifest."""
+    everything = parameters.load()
+    params, paths = everything.validate_, Paths(everything.dataset)
+    dataset = load(everything.dataset)
+    if not paths.raw.is_dir():
+        raise DataError(f"{paths.raw} does not exist", where=str(paths.raw), next_step="dvc repro download")
+    tables = build(examine_all(dataset, paths.raw, params, workers()))
+    set_aside = tables.rejects["recording_id"].nunique()
+    print(f"validate: {len(tables.recordings)} recordings accepted, {set_aside} set aside", flush=True)
+    check_rejects(tables, paths, params)
+    outcomes = check_tables(tables.recordings, tables.segments, dataset, params)
+    check_outcomes(outcomes, paths)
+    print(f"validate: {len(outcomes)} expectations hold", flush=True)
+    summary = summarise(dataset, tables, outcomes)
+    for note in summary["notes"]:
+        print(f"validate: note: {note}", flush=True)
+    with replacing_folder(paths.manifest) as folder:
+        write_table(folder / "recordings.parquet", tables.recordings, RECORDING_COLUMNS)
+        write_table(folder / "segments.parquet", tables.segments, SEGMENT_COLUMNS)
+        write_table(folder / "rejects.parquet", tables.rejects, REJECT_COLUMNS)
+        write_table(folder / "fingerprints.parquet", tables.fingerprints, FINGERPRINT_COLUMNS)
+        write_json(folder / "tasks.json", tasks_json(dataset.tasks))
+        write_json(folder / "summary.json", summary)
+        write_text(folder / "validation.html", render(summary, tables.rejects))
+
+
+if __name__ == "__main__":
+    run(main)

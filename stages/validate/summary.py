@@ -1,0 +1,113 @@
+"""The manifest in figures: what the page, the report and a comparison of two versions read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from stages.download.datasets import Counts, Dataset
+from stages.tasks import Task
+from stages.validate.expectations import Outcome
+from stages.validate.reasons import ABSENT, REASONS
+from stages.validate.tables import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Counts of everything, in a fixed order of keys."""
+    recordings, segments, rejects = tables.recordings, tables.segments, tables.rejects
+    set_aside = int(rejects["recording_id"].nunique())
+    counts = {
+        "recordings": len(recordings),
+        "patients": int(recordings["patient_id"].nunique()),
+        "segments": len(segments),
+        "hours": round(float(recordings["duration_s"].sum()) / 3600.0, 4),
+        "set_aside": set_aside,
+    }
+    return {
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "citation": dataset.citation,
+        "licence": dataset.licence,
+        "homepage": dataset.homepage,
+        "counts": counts,
+        "notes": _notes(dataset, tables, counts),
+        "rejects": _rejects(rejects),
+        "labels": {"recordings": tally(recordings["label"]), "segments": tally(segments["label"])},
+        "tasks": {task.name: class_counts(task, recordings, segments) for task in dataset.tasks},
+        "devices": tally(recordings["device"]),
+        "locations": tally(recordings["location"]),
+        "sexes": tally(recordings["sex"]),
+        "sample_rates_hz": tally(recordings["sample_rate_hz"]),
+        "subtypes": tally(recordings["subtype"]),
+        "published_parts": tally(recordings["published_part"]),
+        "duration_s": _quantiles(recordings["duration_s"]),
+        "age_years": _quantiles(recordings["age_years"]),
+        "segment_s": _quantiles(segments["end_s"] - segments["start_s"]),
+        "expectations": [
+            {"table": o.table, "expectation": o.expectation, "passed": o.passed, "failing": len(o.failing)}
+            for o in outcomes
+        ],
+    }
+
+
+def tally(column: pd.Series) -> dict[str, int]:
+    """Value → count, most frequent first, then by name; NA as "unknown"."""
+    counts = Counter(
+        "unknown" if value is None or value != value else str(value)
+        for value in column.astype(object).where(column.notna(), None)
+    )
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def class_counts(task: Task, recordings: pd.DataFrame, segments: pd.DataFrame) -> dict[str, int]:
+    """Recordings or segments of each class of a task, in the order of its classes."""
+    labels = (recordings if task.unit == "recording" else segments)["label"]
+    found = Counter(task.class_index(label if isinstance(label, str) else None) for label in labels)
+    return {name: found[index] for index, name in enumerate(task.classes)}
+
+
+def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    counts = Counter(rejects["reason"])
+    return {
+        reason: {"recordings": counts[reason], "meaning": meaning}
+        for reason, meaning in REASONS.items()
+        if counts[reason]
+    }
+
+
+def _notes(dataset: Dataset, tables: Tables, counts: Mapping[str, float]) -> list[str]:
+    """What a reader should know that is no fault of a row."""
+    notes = []
+    absent = int((tables.rejects["reason"] == ABSENT).sum())
+    named = counts["recordings"] + counts["set_aside"]
+    expected = _expected(dataset, int(named))
+    if expected is not None and named != expected.recordings:
+        notes.append(f"this copy names {named} of {expected.recordings} recordings")
+    if expected is not None and not counts["set_aside"]:
+        for what in ("patients", "segments"):
+            if named == expected.recordings and counts[what] != getattr(expected, what):
+                notes.append(f"{counts[what]} {what} where the publisher counts {getattr(expected, what)}")
+    if absent:
+        notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")
+    notes += [f"{what}: {count}" for what, count in sorted(tables.notes.items())]
+    return notes
+
+
+def _expected(dataset: Dataset, named: int) -> Counts | None:
+    """The publisher's counts: of the whole, or of the part that this copy is."""
+    if dataset.expected is None:
+        return None
+    known = (dataset.expected, *getattr(dataset, "expected_parts", ()))
+    return next((counts for counts in known if counts.recordings == named), dataset.expected)
+
+
+def _quantiles(column: pd.Series) -> dict[str, float]:
+    values = column.dropna().astype(float)
+    if values.empty:
+        return {}
+    names = ("min", "median", "max")
+    return {name: round(float(values.quantile(q)), 4) for name, q in zip(names, (0.0, 0.5, 1.0), strict=True)}

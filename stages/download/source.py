@@ -76,7 +76,7 @@ def _checked(dataset: str, source: str) -> str:
     if is_address(text):
         check_address(text)
         return text
-    path = Path(text).expanduser().absolute()
+    path = Path(text).expanduser().resolve()
     if not path.exists():
         raise DataError(f"SOURCE {text} does not exist (any more)", where=str(path), next_step=_another(dataset))
     if path.is_file() and path.suffix.lower() != ".zip":

@@ -1,0 +1,223 @@
+"""`python -m stages.download` as a user meets it: any source gives one raw; a failure keeps the last good one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.download import datasets
+from stages.download.bring import bring
+from stages.download.datasets import Counts, RemoteFile
+from stages.download.datasets.icbhi import Icbhi
+from stages.download.source import PUBLISHER, recall, remember
+from stages.errors import DataError, DownloadError
+
+ROOT = Path(__file__).parents[2]
+Contents = Callable[[Path], dict[str, bytes]]
+Zip = Callable[[Path, Path], Path]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "root").mkdir()
+    monkeypatch.chdir(tmp_path / "root")
+
+
+def raw_from(source: str | None, dataset: datasets.Dataset | None = None) -> Path:
+    raw = Path("data/icbhi/raw")
+    bring(dataset or datasets.load("icbhi"), source, raw)
+    assert [path.name for path in raw.parent.iterdir()] == ["raw"]  # nothing is left lying beside it
+    return raw
+
+
+def test_folder_zip_and_url_give_the_same_raw(
+    official_copy: Path, tmp_path: Path, server: Any, zip_of: Zip, content_of: Contents
+) -> None:
+    archive = zip_of(official_copy, tmp_path / "copy.zip")
+    server.put("/some/copy.zip", archive.read_bytes(), cut_after=[500])
+    expected = content_of(official_copy)
+    for source in (str(official_copy), str(archive), server.url("/some/copy.zip")):
+        assert content_of(raw_from(source)) == expected, source
+    assert not any(path.is_symlink() for path in Path("data").rglob("*"))
+
+
+def test_the_official_download_as_it_lies_there_is_a_source(
+    official_copy: Path, tmp_path: Path, zip_of: Zip, content_of: Contents
+) -> None:
+    downloads = tmp_path / "Downloads"
+    downloads.mkdir()
+    zip_of(official_copy / "ICBHI_final_database", downloads / "ICBHI_final_database.zip")
+    for table in official_copy.glob("*.txt"):
+        shutil.copy(table, downloads)
+    assert content_of(raw_from(str(downloads))) == content_of(official_copy)
+
+
+def test_both_layouts_give_the_same_recordings(official_copy: Path, other_copy: Path) -> None:
+    icbhi = datasets.load("icbhi")
+    official = icbhi.recordings(raw_from(str(official_copy)))
+    other = icbhi.recordings(raw_from(str(other_copy)))
+    assert [recording.path.endswith(".flac") for recording in other] == [True, False, False, False]
+    assert [str(recording).replace(".flac", ".wav") for recording in other] == [
+        str(recording) for recording in official
+    ]
+
+
+def published(official_copy: Path, tmp_path: Path, server: Any, remote: Any, zip_of: Zip, counts: Counts) -> Icbhi:
+    """ICBHI as a small publisher would serve it."""
+    body = zip_of(official_copy / "ICBHI_final_database", tmp_path / "a.zip").read_bytes()
+    server.put("/a.zip", body, cut_after=[200])
+    files = [remote(body, "/gone.zip", "/a.zip", name="ICBHI_final_database.zip")]
+    for table in sorted(official_copy.glob("*.txt")):
+        server.put(f"/{table.name}", table.read_bytes())
+        files.append(RemoteFile(table.name, (server.url(f"/{table.name}"),), archive=False))
+
+    class Served(Icbhi):
+        pass
+
+    Served.files, Served.expected = tuple(files), counts
+    return Served()
+
+
+def test_the_publishers_files_give_the_same_raw(
+    official_copy: Path, tmp_path: Path, server: Any, remote: Any, zip_of: Zip, content_of: Contents
+) -> None:
+    dataset = published(official_copy, tmp_path, server, remote, zip_of, Counts(4, 3, 16))
+    assert content_of(raw_from(None, dataset)) == content_of(official_copy)
+
+
+def test_an_incomplete_publication_is_refused_and_the_last_raw_kept(
+    official_copy: Path, tmp_path: Path, server: Any, remote: Any, zip_of: Zip, content_of: Contents
+) -> None:
+    before = content_of(raw_from(str(official_copy)))
+    dataset = published(official_copy, tmp_path, server, remote, zip_of, Counts(5, 3, 16))
+    with pytest.raises(DownloadError, match="4 recordings of 3 patients, 16 segments; expected 5 recordings"):
+        raw_from(None, dataset)
+    assert content_of(Path("data/icbhi/raw")) == before
+
+
+@pytest.mark.parametrize("fault", ["empty", "no audio", "no diagnoses", "broken zip", "two versions"])
+def test_a_bad_source_is_named_and_the_last_raw_kept(
+    fault: str, official_copy: Path, tmp_path: Path, content_of: Contents
+) -> None:
+    before = content_of(raw_from(str(official_copy)))
+    bad = tmp_path / "bad"
+    shutil.copytree(official_copy, bad)
+    if fault == "empty":
+        shutil.rmtree(bad)
+        bad.mkdir()
+    elif fault == "no audio":
+        for path in bad.rglob("*.wav"):
+            path.unlink()
+    elif fault == "no diagnoses":
+        (bad / "ICBHI_Challenge_diagnosis.txt").unlink()
+    elif fault == "broken zip":
+        bad = tmp_path / "bad.zip"
+        bad.write_bytes(b"PK")
+    else:
+        (bad / "b").mkdir()
+        (bad / "b" / "101_1b1_Al_sc_Meditron.wav").write_bytes(b"another")
+    with pytest.raises(DataError) as caught:
+        raw_from(str(bad))
+    assert caught.value.next_step and (caught.value.where or fault == "no audio")
+    assert content_of(Path("data/icbhi/raw")) == before
+
+
+def test_a_source_is_remembered_until_another_is_given(official_copy: Path) -> None:
+    assert recall("icbhi") is None
+    assert remember("icbhi", os.path.relpath(official_copy)) == str(official_copy)
+    assert recall("icbhi") == str(official_copy)
+    assert recall("sprsound") is None
+    assert remember("icbhi", "https://host/copy.zip") == "https://host/copy.zip" == recall("icbhi")
+    assert remember("icbhi", official_copy.as_uri()) == str(official_copy)
+    assert remember("icbhi", PUBLISHER) is None and recall("icbhi") is None
+
+
+@pytest.mark.parametrize("source", ["", "no/such/folder", "ftp://host/a.zip", "s3://bucket/a", "params.7z"])
+def test_a_source_that_cannot_be_is_refused_and_not_remembered(source: str, official_copy: Path) -> None:
+    Path("params.7z").write_bytes(b"7z")
+    remember("icbhi", str(official_copy))
+    with pytest.raises(DataError):
+        remember("icbhi", source)
+    assert recall("icbhi") == str(official_copy)
+
+
+def test_a_source_that_vanished_is_named_with_the_way_on(official_copy: Path) -> None:
+    remember("icbhi", str(official_copy))
+    shutil.rmtree(official_copy)
+    with pytest.raises(DataError) as caught:
+        recall("icbhi")
+    assert str(official_copy) in str(caught.value) and "SOURCE=" in str(caught.value)
+
+
+def stage(dataset: str) -> subprocess.Popen[str]:
+    """The stage in a process of its own, in the current folder."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text.replace("dataset: sample ", f"dataset: {dataset} "), encoding="utf-8")
+    command = [sys.executable, "-m", "stages.download"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_stage_runs_alone_and_fails_in_words(sprsound_copy: Path) -> None:
+    remember("sprsound", str(sprsound_copy))
+    process = stage("sprsound")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "4 recordings of 3 patients" in output
+    shutil.rmtree(sprsound_copy)
+    process = stage("sprsound")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in errors and "does not exist" in errors
+    assert len(list(Path("data/sprsound/raw").rglob("*.wav"))) == 4
+
+
+def test_a_kill_at_any_moment_leaves_one_whole_raw(
+    official_copy: Path, tmp_path: Path, zip_of: Zip, content_of: Contents
+) -> None:
+    before = content_of(raw_from(str(official_copy)))
+    for number in range(300):
+        name = f"{300 + number}_1b1_Al_sc_Meditron"
+        (official_copy / "ICBHI_final_database" / f"{name}.wav").write_bytes(b"RIFF" + bytes(20_000))
+        (official_copy / "ICBHI_final_database" / f"{name}.txt").write_text("0\t1\t0\t0\n")
+    after = content_of(official_copy)
+    remember("icbhi", str(zip_of(official_copy, tmp_path / "larger.zip")))
+    unpacking = Path("data/icbhi/.unpacked.icbhi.part")
+    for moment in (0, 40, 300):  # so many files unpacked when the kill comes
+        process = stage("icbhi")
+        while process.poll() is None and sum(1 for _ in unpacking.rglob("*.wav")) < moment:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert content_of(Path("data/icbhi/raw")) in (before, after)
+    assert stage("icbhi").communicate(timeout=60)
+    assert content_of(Path("data/icbhi/raw")) == after
+    assert [path.name for path in Path("data/icbhi").iterdir()] == ["raw"]
+
+
+def test_a_killed_download_goes_on_where_it_was(
+    official_copy: Path, tmp_path: Path, server: Any, zip_of: Zip, content_of: Contents
+) -> None:
+    (official_copy / "ICBHI_final_database" / "101_1b1_Al_sc_Meditron.wav").write_bytes(os.urandom(300_000))
+    body = zip_of(official_copy, tmp_path / "copy.zip").read_bytes()
+    server.put("/copy.zip", body, cut_after=[200_000], hold_s=60.0)
+    remember("icbhi", server.url("/copy.zip"))
+    process = stage("icbhi")
+    while process.poll() is None and not any(
+        path.stat().st_size > 150_000 for path in Path(".cache/downloads").glob("*.part")
+    ):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    server.release()
+    assert stage("icbhi").wait(timeout=60) == 0
+    assert server.log[-1].status == 206 and server.log[-1].sent < len(body) - 150_000
+    assert content_of(Path("data/icbhi/raw")) == content_of(official_copy)

@@ -1,0 +1,40 @@
+"""Stage split: patients → train, validation and test; fails when anything stands on two sides."""
+
+from __future__ import annotations
+
+from stages import params as parameters
+from stages.entry import run
+from stages.records import ASSIGNMENT_COLUMNS
+from stages.split.leaks import gate, run_checks
+from stages.split.parts import split
+from stages.split.summary import summarise
+from stages.split.twins import find_twins
+from stages.store import Paths, read_json, read_table, replacing_folder, write_json, write_table
+from stages.tasks import Task
+
+
+def main() -> None:
+    """Assign, check, write."""
+    everything = parameters.load()
+    params, paths = everything.split, Paths(everything.dataset)
+    recordings = read_table(paths.manifest / "recordings.parquet")
+    segments = read_table(paths.manifest / "segments.parquet")
+    tasks = [Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")]
+    result = split(recordings, segments, tasks, params)
+    patients = dict(zip(recordings["recording_id"], recordings["patient_id"], strict=True))
+    twins = find_twins(read_table(paths.manifest / "fingerprints.parquet"), patients)
+    checks = run_checks(result.assignment, recordings, twins)
+    gate(checks)
+    summary = summarise(result, recordings, segments, tasks, params, checks, twins)
+    for name, about in summary["parts"].items():
+        if about["recordings"]:
+            print(f"split: {name}: {about['patients']} patients, {about['recordings']} recordings", flush=True)
+    for note in (*summary["twins_in_one_part"], *summary["notes"]):
+        print(f"split: note: {note}", flush=True)
+    with replacing_folder(paths.split) as folder:
+        write_table(folder / "assignment.parquet", result.assignment, ASSIGNMENT_COLUMNS)
+        write_json(folder / "summary.json", summary)
+
+
+if __name__ == "__main__":
+    run(main)

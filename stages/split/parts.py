@@ -1,0 +1,117 @@
+"""Parts of the split: the publisher's where there is one, drawn patients elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stages.errors import DataError
+from stages.params import SplitParams
+from stages.split.assign import composition, draw
+from stages.tasks import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FOLD = "fold"
+
+
+@dataclass(frozen=True)
+class Split:
+    """The assignment, and where its test part comes from.
+
+    Attributes
+    ----------
+    assignment
+        Columns of ``ASSIGNMENT_COLUMNS``, sorted by recording.
+    test_from
+        ``publisher`` or ``drawn``.
+    """
+
+    assignment: pd.DataFrame
+    test_from: str
+
+
+def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task], params: SplitParams) -> Split:
+    """Assign every recording to a part, by patient.
+
+    ``official`` decides what the publisher's parts mean:
+
+    - ``corrected``: honoured; recordings that the data set's file exempts stand apart as ``exempt``;
+    - ``published``: as printed, faults included: exempt recordings are in their published part, keep
+      their reason, and the leak gate lets exactly these stand;
+    - ``ignored``: patients are drawn by seed.
+
+    A publisher's split without a test recording, and one that is ignored, has its
+    test patients drawn. Patients that the publisher's split does not know are drawn
+    into the folds: its test part stays comparable.
+
+    Raises
+    ------
+    DataError
+        Fewer patients than the parts need.
+    """
+    table = recordings.sort_values("recording_id").reset_index(drop=True)
+    published = table["published_part"].astype(object).where(table["published_part"].notna(), None)
+    reason = table["exempt_reason"].astype(object).where(table["exempt_reason"].notna(), None)
+    if params.official == "ignored":
+        reason = reason.where(reason.isna(), None)
+    exempt = reason.notna() & (params.official == "corrected")
+    official = params.official != "ignored" and bool(((published == "test") & ~exempt).any())
+    in_test = (published == "test") & ~exempt if official else exempt & False
+    test_patients = set(table.loc[in_test, "patient_id"])
+    train_patients = set(table.loc[(published == "train") & ~exempt, "patient_id"]) if official else set()
+    # A patient is the test part's only when no recording of theirs is for training; in a published
+    # split that has both, each recording stays on its side and the leak gate judges it.
+    drawn = _draw(table[~exempt], segments, tasks, params, test_patients - train_patients, with_test=not official)
+    bins = table["patient_id"].map(drawn)
+    is_test = (bins == "test") | in_test
+    if official:  # a recording without a published part follows its patient
+        is_test |= published.isna() & table["patient_id"].isin(test_patients - train_patients)
+    fold = bins.where(~(is_test | exempt) & bins.notna(), f"{_FOLD}-1").str.removeprefix(_FOLD).astype("int64")
+    part = fold.map(lambda number: "validation" if number == params.validation_fold else "train").astype(object)
+    part[is_test] = "test"
+    part[exempt] = "exempt"
+    assignment = table[["recording_id", "patient_id"]].assign(
+        part=part, fold=fold, published_part=published, exempt_reason=reason
+    )
+    return Split(assignment, "publisher" if official else "drawn")
+
+
+def _draw(
+    table: pd.DataFrame,
+    segments: pd.DataFrame,
+    tasks: Sequence[Task],
+    params: SplitParams,
+    test_patients: set[str],
+    *,
+    with_test: bool,
+) -> dict[str, str]:
+    """Patient → ``test`` or ``foldN``, for all patients but the publisher's test patients.
+
+    Folds and test do not depend on which fold is for validation, so that the folds of
+    a cross-validation are the same in all its runs; the first fold is served first
+    with rare classes, since it is the default.
+    """
+    table = table[~table["patient_id"].isin(test_patients)]
+    folds = [f"{_FOLD}{number}" for number in range(params.folds)]
+    needed = len(folds) + with_test
+    patients = int(table["patient_id"].nunique())
+    if patients < needed:
+        what = f"{patients} patients cannot fill {len(folds)} folds" + (" and a test part" if with_test else "")
+        raise DataError(
+            what,
+            where="params.yaml: split.folds",
+            next_step=f"set split.folds to at most {patients - with_test}"
+            if patients - with_test >= 2
+            else "add recordings of other patients",
+        )
+    used = segments[segments["recording_id"].isin(table["recording_id"])]
+    counts = composition(table, used, tasks)
+    rest = 1.0 - params.test_share if with_test else 1.0
+    shares = {name: rest / len(folds) for name in folds}
+    needs = [folds[1:], ["test"], folds[:1]] if with_test else [folds[1:], folds[:1]]
+    if with_test:
+        shares["test"] = params.test_share
+    return draw(counts, shares, needs, params.seed)

@@ -139,6 +139,8 @@ def definition(context: Any, name: str, expectations: Sequence[tuple[str, Any]])
     """The validation definition of one table: a data frame asset and its suite."""
     import great_expectations
 
+    for words, expectation in expectations:
+        expectation.meta = {"words": words}
     suite = great_expectations.ExpectationSuite(name=name, expectations=[entry for _, entry in expectations])
     batch = (
         context.data_sources.add_pandas(name).add_dataframe_asset(name).add_batch_definition_whole_dataframe("all rows")
@@ -158,15 +160,23 @@ def run_suite(context: Any, name: str, table: pd.DataFrame, expectations: Sequen
         batch_parameters={"dataframe": table},
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [column]},
     )
-    if len(result.results) != len(expectations):
-        raise RuntimeError(f"{name}: {len(expectations)} expectations, {len(result.results)} results")
+    by_words = {entry.expectation_config.meta["words"]: entry for entry in result.results}
     outcomes = []
-    for (words, _), entry in zip(expectations, result.results, strict=True):
+    for words, _ in expectations:
+        entry = by_words[words]
         rows = entry.result.get("unexpected_index_list") or []
         failing = tuple(dict.fromkeys(str(row[column]) for row in rows))
-        trouble = entry.exception_info.get("exception_message") if entry.exception_info else None
-        outcomes.append(Outcome(name, words if not trouble else f"{words} ({trouble})", bool(entry.success), failing))
+        trouble = _trouble(entry.exception_info)
+        outcomes.append(Outcome(name, f"{words} ({trouble})" if trouble else words, bool(entry.success), failing))
     return outcomes
+
+
+def _trouble(exception_info: Any) -> str:
+    """Why an expectation could not be computed; empty when it could."""
+    if not exception_info:
+        return ""
+    entries = [exception_info] if "raised_exception" in exception_info else list(exception_info.values())
+    return "; ".join(str(entry["exception_message"]) for entry in entries if entry.get("raised_exception"))
 
 
 def _between(gxe: Any, column: str, low: float | None, high: float | None) -> Any:

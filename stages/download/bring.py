@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
+from stages.download.datasets._copies import files_below, is_audio
 from stages.download.fetch import fetch
 from stages.download.source import is_address
 from stages.download.unpack import unpack
@@ -35,6 +36,7 @@ def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
     try:
         origin = _origin(dataset, source, scratch)
         layout = dataset.layout(origin)
+        _tell_left_out(layout, origin)
         with replacing_folder(raw) as folder:
             _place(layout, folder, scratch)
             return _checked(dataset, folder, published=source is None)
@@ -100,6 +102,14 @@ def _add(file: Path, scratch: Path) -> None:
         return
     print(f"download: unpacking {file.name}", flush=True)
     unpack(file, scratch / file.stem)
+
+
+def _tell_left_out(layout: dict[str, Path], origin: Path) -> None:
+    """Say how much audio of the source is not taken: other data, second copies, names that tell no patient."""
+    taken = set(layout.values())
+    left = [path for path in files_below(origin) if is_audio(path.name) and path not in taken]
+    if left:
+        print(f"download: {len(left)} other audio files there are left out, such as {left[0].name}", flush=True)
 
 
 def _place(layout: dict[str, Path], folder: Path, scratch: Path) -> None:

@@ -80,10 +80,13 @@ def test_the_training_part_alone_is_a_copy(sprsound_copy: Path, tmp_path: Path) 
     assert {recording.published_part for recording in by_id(tmp_path / "data" / "raw").values()} == {"train"}
 
 
-def test_a_name_that_does_not_tell_the_patient_is_left_in_the_source(sprsound_copy: Path, tmp_path: Path) -> None:
+def test_a_name_that_does_not_tell_the_patient_is_left_out_and_said(
+    sprsound_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (sprsound_copy / "BioCAS2022" / "train2022_wav" / "holiday.wav").write_bytes(b"RIFF")
     bring(SPRSOUND, str(sprsound_copy), tmp_path / "data" / "raw")
     assert "holiday" not in by_id(tmp_path / "data" / "raw")
+    assert "2 other audio files there are left out" in capsys.readouterr().out  # and one of a later challenge
 
 
 def test_a_recording_without_annotation_is_named(raw: Path) -> None:

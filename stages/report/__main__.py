@@ -1,0 +1,27 @@
+"""``python -m stages.report``: the story of a data set in one page, and in brief as markdown."""
+
+from __future__ import annotations
+
+from stages import params
+from stages.entry import run
+from stages.store import Paths, write_text
+
+
+def main() -> None:
+    """Read what all stages wrote; write index.html and summary.md."""
+    config = params.load()
+    paths = Paths(config.dataset)
+    from stages.report.page import render, story
+    from stages.report.summary import markdown
+
+    content = story(paths, list(config.experiments), examples=config.report.examples, worst=config.report.worst)
+    page = render(content)
+    write_text(paths.reports / "index.html", page)
+    write_text(paths.reports / "summary.md", markdown(content))
+    print(
+        f"report: {len(content['experiments'])} experiments, {paths.reports / 'index.html'}, {len(page) / 1e6:.1f} MB"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,87 @@
+"""What the figures do not mean, in words that follow from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stages.report.dataset import Tables
+from stages.report.words import OTHERS, points
+
+#: A class of which this share or more comes from one device is given away by the device.
+GIVEN_AWAY = 0.95
+
+
+def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences for the reader, the most important first."""
+    said = ["This is research software, not a medical device: no figure here supports a diagnosis."]
+    if tables.summary.get("dataset") == "sample" or "made" in str(tables.summary.get("licence", "")).lower():
+        said.append(
+            "The recordings are synthetic. The figures show that the pipeline works; they say nothing about patients."
+        )
+    said += _unheard(experiments)
+    said += _devices(tables)
+    said += _fewness(tables)
+    said.append(
+        "Intervals are drawn by resampling patients of this one test part: they hold for patients recorded in the same"
+        " way, at the same places, with the same devices. Another clinic is another population."
+    )
+    if any(item["exempt"] for item in experiments):
+        said.append(
+            "The exempt part shares patients with the training part by the publisher's own split. It is reported apart"
+            " and is higher than what a new patient would get."
+        )
+    if len(experiments) > 1:
+        said.append(
+            f"{len(experiments)} experiments are shown side by side. The best of several looks better than it is;"
+            " choose by validation, and read the test column afterwards."
+        )
+    return said
+
+
+def _unheard(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the experiments that do not beat the floor that never listens."""
+    names = [
+        item["name"]
+        for item in experiments
+        if any(d["key"] == "no_audio" and d["outcome"] != "better" for d in item["differences"])
+    ]
+    if not names:
+        return []
+    verb = "is" if len(names) == 1 else "are"
+    return [
+        f"{', '.join(names)} {verb} not shown to beat {OTHERS['no_audio']}: device, place, age, sex and duration"
+        " explain as much. Whatever the score, that is no evidence of having heard disease."
+    ]
+
+
+def _devices(tables: Tables) -> list[str]:
+    """Classes that a device gives away, and devices that give a class away."""
+    said = []
+    for task in tables.tasks:
+        if task.unit != "recording":
+            continue
+        units = tables.units(task)
+        known = units[units["device"].notna()]
+        for name, group in known.groupby("class_name", sort=True):
+            shares = group["device"].value_counts(normalize=True)
+            others = known[known["class_name"] != name]
+            elsewhere = (others["device"] == shares.index[0]).mean() if len(others) else 1.0
+            if len(group) >= 10 and shares.iloc[0] >= GIVEN_AWAY and elsewhere < 0.75:
+                said.append(
+                    f"Task {task.name}: {points(shares.iloc[0])} % of the recordings of class {name!r} were made with"
+                    f" one device ({shares.index[0]}), {points(elsewhere)} % of the others. The device gives the class"
+                    " away; compare within one device and with the no-audio row."
+                )
+    return said
+
+
+def _fewness(tables: Tables) -> list[str]:
+    test = tables.recordings[tables.recordings["part"] == "test"]
+    patients = int(test["patient_id"].nunique())
+    if patients >= 100:
+        return []
+    return [
+        f"The test part holds {patients} patients. However many recordings and cycles they have, the intervals can be"
+        " no narrower than so few people allow."
+    ]

@@ -1,0 +1,105 @@
+"""The page: one self-contained HTML file from what all stages wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.report.dataset import Tables, class_rows, example_task, reject_rows, size_rows
+from stages.report.examples import illustrated
+from stages.report.experiments import PICTURES, describe
+from stages.report.limits import limits
+from stages.report.words import points
+from stages.store import Paths, read_json
+
+TEMPLATE = Path(__file__).parent / "template.html"
+#: What the summary of the manifest may leave out.
+ABOUT = {"citation": "", "licence": "", "notes": []}
+LEVELS = {
+    "good": "Beats both floors",
+    "fair": "Below boosting",
+    "doubtful": "In doubt",
+    "bad": "Not better",
+    "unknown": "Undefined",
+}
+
+
+def story(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> dict[str, Any]:
+    """Everything that the page and the summary say, in the order in which they say it."""
+    tables = Tables.read(paths)
+    experiments = [describe(paths, name, worst) for name in names]
+    task = example_task(tables, {item["task"] for item in experiments})
+    tasks = [task for task in tables.tasks if any(item["task"] == task.name for item in experiments)]
+    return {
+        "dataset": paths.dataset,
+        "about": ABOUT | {"title": paths.dataset} | dict(tables.summary),
+        "audio": tables.audio,
+        "intervals": _intervals(paths, names),
+        "lead": lead(experiments),
+        "experiments": experiments,
+        "groups": _by_task(experiments),
+        "sizes": size_rows(tables),
+        "parts": [row["part"] for row in size_rows(tables)],
+        "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tasks],
+        "rejects": reject_rows(tables),
+        "examples": illustrated(paths, tables, task, examples) if task and examples else [],
+        "example_task": task,
+        "limits": limits(tables, experiments),
+        "pictures": PICTURES,
+        "levels": LEVELS,
+        "scale_low": scale_low(experiments),
+    }
+
+
+def scale_low(experiments: Sequence[Mapping[str, Any]]) -> int:
+    """Where the tracks begin: 40, or lower in tens when something lies below."""
+    ends = [value for item in experiments if item["track"] for key, value in item["track"].items() if key != "width"]
+    return max(0, min(40, int(min(ends, default=40.0) // 10) * 10))
+
+
+def lead(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The result in one to three sentences."""
+    levels = [item["verdict"].level for item in experiments]
+    beat = sum(level in ("good", "fair") for level in levels)
+    said = [
+        f"{beat} of {len(levels)} experiments beat both floors: a constant answer, and a model that never hears"
+        " the audio."
+    ]
+    doubtful = [item["name"] for item, level in zip(experiments, levels, strict=True) if level in ("doubtful", "bad")]
+    if doubtful:
+        said.append(f"Not shown to hear anything: {', '.join(doubtful)}.")
+    worse = [item["name"] for item, level in zip(experiments, levels, strict=True) if level == "fair"]
+    if worse:
+        said.append(f"Gradient boosting on summary statistics does better than {', '.join(worse)}.")
+    return said
+
+
+def _by_task(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Experiments that answer the same question, together, in the order of the parameters."""
+    names = list(dict.fromkeys(item["task"] for item in experiments))
+    groups = []
+    for name in names:
+        members = [item for item in experiments if item["task"] == name]
+        groups.append({"task": name, "title": members[0]["title"], "unit": members[0]["unit"], "members": members})
+    return groups
+
+
+def _intervals(paths: Paths, names: Sequence[str]) -> dict[str, str]:
+    about = read_json(paths.evaluation(names[0]) / "evaluation.json")["intervals"]
+    return {"confidence": f"{100 * about['confidence']:g}", "resamples": str(about["resamples"])}
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page's HTML."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = points
+    return environment.get_template(TEMPLATE.name).render(content)

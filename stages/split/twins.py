@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 #: Landmarks at one shift that make a pair twins, however long they are; ...
 MANY_MATCHES = 15
 #: ... or fewer that are a good part of a short recording's.
-FEW_MATCHES, LARGE_SHARE = 8, 0.1
+FEW_MATCHES, LARGE_SHARE = 6, 0.1
+#: The best shift has this many times the landmarks of any other. Sounds that repeat themselves exactly
+#: (hum that swells, a ticking device) agree with each other at every period, twins at one shift alone.
+DISTINCT = 3.0
+#: Neighbours of the best shift, in frames, that belong to it.
+_BLUR = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Twin:
         Landmarks that agree at one shift.
     share
         Of the landmarks of the recording that has fewer of them.
+    runner_up
+        Landmarks at the next best shift.
     shift_s
         When the sound of the first comes in the second: later by this many seconds.
     """
@@ -44,6 +51,7 @@ class Twin:
     second: str
     matches: int
     share: float
+    runner_up: int
     shift_s: float
 
     def __str__(self) -> str:
@@ -60,16 +68,18 @@ def find_twins(fingerprints: pd.DataFrame, patients: Mapping[str, str]) -> list[
     patients
         Recording → patient; others' fingerprints are left out.
     """
-    return [t for t in best_shifts(fingerprints, patients, FEW_MATCHES) if is_twin(t.matches, t.share)]
+    return [pair for pair in best_shifts(fingerprints, patients, FEW_MATCHES) if is_twin(pair)]
 
 
-def is_twin(matches: int, share: float) -> bool:
-    """Whether so many matches, and such a share of the smaller recording's landmarks, are beyond chance.
+def is_twin(pair: Twin) -> bool:
+    """Whether the landmarks that a pair has in common are beyond chance.
 
     Among 2.2 million pairs of unrelated recordings of two public data sets the best had
-    7 matches and none with 4 or more a share above 2 %; copies had at least 43 and 12 %.
+    7 matches and none with 4 or more a share above 2 %; re-encoded and cut copies of whole
+    recordings had at least 43 and 12 %. Below about 3 s a cut copy may stay unseen.
     """
-    return matches >= MANY_MATCHES or (matches >= FEW_MATCHES and share >= LARGE_SHARE)
+    enough = pair.matches >= MANY_MATCHES or (pair.matches >= FEW_MATCHES and pair.share >= LARGE_SHARE)
+    return enough and pair.matches >= DISTINCT * pair.runner_up
 
 
 def best_shifts(fingerprints: pd.DataFrame, patients: Mapping[str, str], least: int) -> list[Twin]:
@@ -85,18 +95,39 @@ def best_shifts(fingerprints: pd.DataFrame, patients: Mapping[str, str], least: 
     span = 2 * _span(known["time"].to_numpy(np.int64)) + 1
     # A cut between two frames spreads the shift over two neighbours.
     votes[:-1] += np.where(key[1:] == key[:-1] + 1, votes[1:], 0)
-    key, votes = key[votes >= least], votes[votes >= least]
     pair = key // span
-    order = np.lexsort((key, -votes, pair))
-    best = order[np.unique(pair[order], return_index=True)[1]]
-    best = best[np.lexsort((key[best], -votes[best]))]
+    enough = np.flatnonzero(votes >= least)
+    order = enough[np.lexsort((key[enough], -votes[enough], pair[enough]))]
+    found, first = np.unique(pair[order], return_index=True)
+    best = order[first]
+    runner_up = _runner_up(key, votes, pair, found, best)
     twins = []
-    for k in best:
-        a, b = divmod(int(pair[k]), len(names))
-        shift = int(key[k] % span) - (span - 1) // 2
-        share = float(votes[k] / min(totals[a], totals[b]))
-        twins.append(Twin(str(names[a]), str(names[b]), int(votes[k]), share, shift * FRAME_S))
+    for k in np.lexsort((key[best], -votes[best])):
+        a, b = divmod(int(found[k]), len(names))
+        matches = int(votes[best[k]])
+        shift = int(key[best[k]] % span) - (span - 1) // 2
+        share = matches / int(min(totals[a], totals[b]))
+        twins.append(Twin(str(names[a]), str(names[b]), matches, share, int(runner_up[k]), shift * FRAME_S))
     return twins
+
+
+def _runner_up(
+    key: NDArray[np.int64],
+    votes: NDArray[np.int64],
+    pair: NDArray[np.int64],
+    found: NDArray[np.int64],
+    best: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """The most votes of each found pair at a shift apart from its best; shape (len(found),)."""
+    import numpy as np
+
+    result = np.zeros(len(found), dtype=np.int64)
+    if not len(found):
+        return result
+    place = np.minimum(np.searchsorted(found, pair), len(found) - 1)
+    apart = (found[place] == pair) & (np.abs(key - key[best[place]]) > _BLUR)
+    np.maximum.at(result, place[apart], votes[apart])
+    return result
 
 
 def _span(times: NDArray[np.int64]) -> int:

@@ -1,0 +1,111 @@
+"""What there is to track: every trained model with its metrics, and what MLflow already holds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.store import Paths, digest, file_sha256, read_json
+
+DATABASE = Path("mlflow.db")
+ARTIFACTS = Path("mlartifacts")
+#: Tags of a run: digest of the model's files, and of those and the metrics.
+MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One experiment's outputs as they lie in the folder."""
+
+    dataset: str
+    experiment: str
+    model_digest: str
+    digest: str
+
+    @property
+    def folder(self) -> Path:
+        return Paths(self.dataset).model(self.experiment)
+
+    @property
+    def registered_name(self) -> str:
+        return f"auscult-{self.dataset}-{self.experiment}"
+
+    def metrics(self) -> dict[str, float]:
+        """``part.name`` → value, of what ``evaluate`` wrote; empty before it ran."""
+        path = Paths(self.dataset).metrics(self.experiment)
+        if not path.exists():
+            return {}
+        parts: dict[str, dict[str, Any]] = read_json(path)
+        return {
+            f"{part}.{name}": float(value)
+            for part, values in parts.items()
+            if isinstance(values, dict)
+            for name, value in values.items()
+            if isinstance(value, int | float)
+        }
+
+    def data_hash(self) -> str:
+        """Digest of the data that the model was trained on, as ``dvc.lock`` records them.
+
+        Without an entry there (a stage run by hand) the digest of the tables that the
+        features were made from.
+        """
+        paths = Paths(self.dataset)
+        recorded = _locked(f"train@{self.experiment}", paths.data.as_posix() + "/")
+        if recorded:
+            return digest(recorded)
+        tables = [
+            paths.manifest / "recordings.parquet",
+            paths.split / "assignment.parquet",
+            paths.balanced(self.experiment),
+        ]
+        return digest({str(path): file_sha256(path) for path in tables if path.exists()})
+
+
+def _locked(stage: str, prefix: str) -> dict[str, str]:
+    lock = Path("dvc.lock")
+    if not lock.exists():
+        return {}
+    import yaml
+
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    dependencies = stages.get(stage, {}).get("deps", [])
+    return {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
+
+
+def find() -> Iterator[Outputs]:
+    """Every model below ``models/``, by data set and experiment.
+
+    ``model.json`` holds the checksums of the weights: its digest stands for them.
+    """
+    for description in sorted(Path("models").glob("*/*/model.json")):
+        dataset, experiment = description.parts[1:3]
+        files = [description, *(description.with_name(name) for name in ("trials.json", "history.csv"))]
+        model_digest = digest([file_sha256(file) for file in files if file.exists()])
+        metrics = Paths(dataset).metrics(experiment)
+        both = digest(model_digest, file_sha256(metrics) if metrics.exists() else None)
+        yield Outputs(dataset, experiment, model_digest, both)
+
+
+def tracked() -> set[tuple[str, str]]:
+    """(registered name, outputs' digest) of every finished run.
+
+    Asked of the database itself, without MLflow, whose import takes seconds: a call
+    that finds nothing to do is the usual one. Whatever cannot be read counts as not there.
+    """
+    if not DATABASE.exists():
+        return set()
+    query = (
+        "select n.value, d.value from runs r join tags n on n.run_uuid = r.run_uuid and n.key = 'auscult.name'"
+        f" join tags d on d.run_uuid = r.run_uuid and d.key = '{OUTPUTS_TAG}'"
+        " where r.lifecycle_stage = 'active' and r.status = 'FINISHED'"
+    )
+    try:
+        with closing(sqlite3.connect(f"{DATABASE.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return {(str(name), str(value)) for name, value in connection.execute(query)}
+    except sqlite3.Error:
+        return set()

@@ -83,8 +83,9 @@ def time_stretch(
 def phase_vocoder(audio: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     """Change the speed by *rate* and keep the pitch, shape (n,) → (round(n / rate),).
 
-    The phase vocoder of ``librosa.phase_vocoder`` (Ellis, 2002), its loop over frames
-    written as a cumulative sum of phase advances.
+    The phase vocoder of ``librosa.phase_vocoder`` (Ellis, 2002). Its loop over frames is a
+    cumulative sum of phase differences here; the expected advances and the unwrapping that
+    it adds are whole turns, which change no phase.
     """
     import numpy as np
     from scipy.fft import irfft, rfft
@@ -92,22 +93,22 @@ def phase_vocoder(audio: NDArray[np.float32], rate: float) -> NDArray[np.float32
     hop = _N_FFT // _OVERLAP
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)).astype(np.float32)
     padded = np.pad(audio, (_N_FFT // 2, _N_FFT // 2 + 2 * hop))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::hop]
-    spectra = rfft(frames * window)  # (T, bins)
+    spectra = rfft(np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::hop] * window)  # (T, bins)
     times = np.arange(0.0, 1 + audio.size // hop, rate)
     whole = times.astype(np.int64)
     share = (times - whole).astype(np.float32)[:, None]
     magnitude, phase = np.abs(spectra), np.angle(spectra)
-    advance = (2 * np.pi * hop / _N_FFT * np.arange(spectra.shape[1])).astype(np.float32)
-    step = phase[whole + 1] - phase[whole] - advance
-    step -= 2 * np.pi * np.round(step / (2 * np.pi))
-    step += advance
-    turned = np.empty_like(step)
-    turned[0] = phase[0]
-    np.cumsum(step[:-1], axis=0, out=turned[1:], dtype=np.float64)
-    turned[1:] += phase[0]
     mixed = (1 - share) * magnitude[whole] + share * magnitude[whole + 1]
-    pieces = irfft(mixed * np.exp(1j * turned), n=_N_FFT).astype(np.float32) * window
+    turned = np.empty(mixed.shape)  # float64: the sum grows with the recording
+    turned[0] = phase[0]
+    np.cumsum(phase[whole[:-1] + 1] - phase[whole[:-1]], axis=0, out=turned[1:], dtype=np.float64)
+    turned[1:] += phase[0]
+    turned -= 2 * np.pi * np.round(turned / (2 * np.pi))
+    angles = turned.astype(np.float32)
+    stretched = np.empty(mixed.shape, dtype=np.complex64)
+    np.multiply(mixed, np.cos(angles), out=stretched.real)
+    np.multiply(mixed, np.sin(angles), out=stretched.imag)
+    pieces = irfft(stretched, n=_N_FFT, overwrite_x=True) * window
     return _overlap_add(pieces, window, hop, round(audio.size / rate))
 
 

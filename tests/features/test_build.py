@@ -1,0 +1,154 @@
+"""Feature arrays: the rows that the tables say, the same bytes whatever the cache holds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+
+from stages.errors import ParameterError
+from stages.features import representations
+from stages.features.build import write_features
+from stages.params import Params
+from stages.records import ITEM_COLUMNS, SEGMENT_COLUMNS
+from stages.resample.audio import write_audio
+from stages.resample.cache import forget
+from stages.resample.stored import StoredAudio
+from stages.store import CACHE_DIR, read_json, read_table, write_table
+from tests.resample.recordings import PATHS, REPOSITORY, folder_bytes
+
+
+def build(name: str, params: Params, workers: int = 2) -> str:
+    return write_features(PATHS, name, params.features, workers)
+
+
+@pytest.mark.parametrize("name", representations.names())
+def test_every_representation_keeps_the_contract(name: str, params: Params) -> None:
+    build(name, params)
+    folder = PATHS.features(name)
+    spec = read_json(folder / "spec.json")
+    assert spec["representation"] == name
+    assert spec["resample"]["high_hz"] == params.resample.high_hz
+    for array in ("segments", "windows"):
+        rows = np.load(folder / f"{array}.npy")
+        table = read_table(folder / f"{array}.parquet")
+        assert rows.dtype == np.float32
+        assert rows.shape == (len(table), spec["bins"], spec[array]["frames"])
+        assert np.isfinite(rows).all()
+        assert list(table.columns) == list(ITEM_COLUMNS)
+        assert table["frames"].between(1, spec[array]["frames"]).all()
+        originals = table[table["copy"] == "original"]
+        assert originals.index.tolist() == list(range(len(originals)))
+        assert originals["item_id"].is_unique
+        ordered = originals.sort_values(["recording_id", "start_s"], kind="stable")
+        assert ordered.index.tolist() == originals.index.tolist()
+        assert set(originals["recording_id"]) == {f"rec{n:02d}" for n in range(8)}
+        for row, frames in zip(rows, table["frames"], strict=True):
+            assert not row[:, frames:].any()
+
+
+def test_rows_are_librosas_frames(params: Params) -> None:
+    build("logmel", params)
+    build("mfcc", params)
+    audio = StoredAudio(PATHS)
+    settings, spec = params.features, audio.spec
+    for name, kind in (("logmel", "segments"), ("mfcc", "windows")):
+        rows = np.load(PATHS.features(name) / f"{kind}.npy")
+        table = read_table(PATHS.features(name) / f"{kind}.parquet")
+        for entry in audio.index.itertuples():
+            mel = librosa.feature.melspectrogram(
+                y=audio.read(entry.offset, entry.length),
+                sr=spec.sample_rate_hz,
+                n_fft=settings.n_fft,
+                hop_length=settings.hop_length,
+                n_mels=settings.n_mels,
+                fmin=spec.low_hz,
+                fmax=spec.high_hz,
+            )
+            whole = librosa.power_to_db(mel, ref=1.0, top_db=None)
+            whole = whole if name == "logmel" else librosa.feature.mfcc(S=whole, n_mfcc=settings.n_mfcc)
+            for n, item in table[table["recording_id"] == entry.recording_id].iterrows():
+                first = round(item["start_s"] * 50)
+                expected = whole[:, first : first + item["frames"]]
+                assert np.abs(rows[n][:, : item["frames"]] - expected).max() < 1e-3
+
+
+def test_copies_are_made_of_training_recordings_only(params: Params) -> None:
+    said = build("augmented", params)
+    assert "8 recordings and 18 augmented copies" in said
+    for array in ("segments", "windows"):
+        table = read_table(PATHS.features("augmented") / f"{array}.parquet")
+        rows = np.load(PATHS.features("augmented") / f"{array}.npy")
+        copies = table[table["copy"] != "original"]
+        assert set(copies["copy"]) == {"noise", "pitch", "stretch"}
+        assert set(copies["recording_id"]) == {f"rec{n:02d}" for n in range(6)}
+        originals = table[table["copy"] == "original"].set_index("item_id")
+        for n, copy in copies.iterrows():
+            original = originals.loc[copy["item_id"]]
+            assert copy["start_s"] == original["start_s"]
+            assert not np.array_equal(rows[n], rows[table.index[table["item_id"] == copy["item_id"]][0]])
+
+
+@pytest.mark.parametrize("name", ["logmel", "augmented"])
+def test_the_bytes_depend_on_neither_workers_nor_cache(name: str, params: Params) -> None:
+    build(name, params, workers=1)
+    cold = folder_bytes(PATHS.features(name))
+    assert ", 0 of them new" in build(name, params, workers=4)
+    assert folder_bytes(PATHS.features(name)) == cold
+    for n, entry in enumerate(sorted([*CACHE_DIR.glob("logmel/*/*"), *CACHE_DIR.glob("copies/*/*")])):
+        if n % 3 == 0:
+            entry.unlink()
+        elif n % 3 == 1:
+            entry.write_bytes(entry.read_bytes()[: n * 100])
+    assert ", 0 of them new" not in build(name, params, workers=2)
+    assert folder_bytes(PATHS.features(name)) == cold
+
+
+def test_representations_share_one_spectrogram(params: Params) -> None:
+    assert "8 of them new" in build("logmel", params)
+    assert "0 of them new" in build("mfcc", params)
+    other_length = params.features.model_copy(update={"segment_s": 2.0, "padding": "tile"})
+    assert "0 of them new" in write_features(PATHS, "logmel", other_length, 2)
+    assert "18 of them new" in build("augmented", params)
+
+
+def test_one_changed_recording_costs_itself(params: Params) -> None:
+    build("augmented", params)
+    forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0])
+    write_audio(PATHS, params.resample, 2)
+    assert ", 4 of them new" in build("augmented", params)
+
+
+def test_nothing_of_a_forgotten_recording_stays(params: Params) -> None:
+    build("augmented", params)
+    assert forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0]) == 5  # audio, log-mel, three copies
+
+
+def test_a_data_set_without_annotation_has_windows_only(params: Params) -> None:
+    segments = read_table(PATHS.manifest / "segments.parquet")
+    write_table(PATHS.manifest / "segments.parquet", segments[:0], SEGMENT_COLUMNS)
+    build("mfcc", params)
+    assert np.load(PATHS.features("mfcc") / "segments.npy").shape == (0, 32, 201)
+    assert len(np.load(PATHS.features("mfcc") / "windows.npy")) >= 8
+
+
+def test_an_unknown_representation_is_refused_with_those_there_are(params: Params) -> None:
+    with pytest.raises(ParameterError, match="unknown representation 'logmell'.*augmented, logmel, mfcc"):
+        build("logmell", params)
+
+
+def test_the_command_runs(params: Params) -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "stages.features"]
+    done = subprocess.run([*command, "mfcc"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "features mfcc: 8 recordings" in done.stdout
+    wrong = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "augmented,logmel,mfcc" in wrong.stderr
+    assert Path("data/sample/features/mfcc/spec.json").exists()

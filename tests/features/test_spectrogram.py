@@ -1,0 +1,67 @@
+"""Spectrograms and cepstra are librosa's."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+
+from stages.errors import ParameterError
+from stages.features.spectrogram import LogMel, frame_count, mel_edges, mfcc
+from stages.params import ResampleParams
+from stages.resample.filter import band_pass, to_rate
+
+SETTINGS = {"sample_rate_hz": 16000, "low_hz": 50.0, "high_hz": 1900.0, "n_fft": 1024, "hop_length": 320, "n_mels": 64}
+
+
+def reference(audio: np.ndarray, settings: dict, n_mfcc: int) -> tuple[np.ndarray, np.ndarray]:
+    """librosa's log-mel spectrogram and cepstra of the whole recording."""
+    mel = librosa.feature.melspectrogram(
+        y=audio,
+        sr=settings["sample_rate_hz"],
+        n_fft=settings["n_fft"],
+        hop_length=settings["hop_length"],
+        n_mels=settings["n_mels"],
+        fmin=settings["low_hz"],
+        fmax=settings["high_hz"],
+    )
+    logmel = librosa.power_to_db(mel, ref=1.0, top_db=None)
+    return logmel, librosa.feature.mfcc(S=logmel, n_mfcc=n_mfcc)
+
+
+@pytest.mark.parametrize("native_hz", [4000, 16000, 44100])
+@pytest.mark.parametrize("level", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize(
+    "changes", [{}, {"high_hz": 7500.0}, {"n_fft": 2048, "hop_length": 500, "n_mels": 40}, {"n_fft": 1023}]
+)
+def test_within_a_thousandth_of_a_decibel_of_librosa(native_hz: int, level: float, changes: dict) -> None:
+    settings = SETTINGS | changes
+    time_s = np.arange(round(2.3 * native_hz)) / native_hz
+    audio = np.random.default_rng(0).standard_normal(time_s.size) * 0.1 + np.sin(2 * np.pi * 60 * time_s)
+    audio[time_s < 0.3] = 0.0  # digital silence, as before ICBHI's first cycles
+    spec = ResampleParams(sample_rate_hz=16000, low_hz=50.0, high_hz=settings["high_hz"], order=4)
+    audio = band_pass(to_rate((level * audio).astype(np.float32), native_hz, 16000), spec)
+    logmel, cepstra = reference(audio, settings, 32)
+    ours = LogMel(**settings)(audio)
+    assert ours.shape == logmel.shape
+    assert np.abs(ours - logmel).max() < 1e-3
+    assert np.abs(mfcc(ours, 32) - cepstra).max() < 1e-3
+
+
+@pytest.mark.parametrize("samples", [1, 2, 319, 320, 321, 1023, 1024, 5000])
+def test_short_audio_has_the_frames_that_librosa_gives(samples: int) -> None:
+    audio = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    logmel, _ = reference(audio, SETTINGS, 13)
+    ours = LogMel(**SETTINGS)(audio)
+    assert ours.shape == logmel.shape == (64, frame_count(samples, 1024, 320))
+    assert np.abs(ours - logmel).max() < 1e-3
+
+
+def test_bands_without_a_frequency_are_refused_in_words() -> None:
+    narrow = LogMel(**(SETTINGS | {"n_fft": 256}))
+    with pytest.raises(ParameterError, match=r"features\.n_mels is 64"):
+        narrow.prepare()
+
+
+def test_edges_are_librosas() -> None:
+    np.testing.assert_allclose(mel_edges(40, 50.0, 7000.0), librosa.mel_frequencies(42, fmin=50.0, fmax=7000.0))

@@ -98,6 +98,8 @@ class FeaturesParams(Section):
             raise ValueError(f"n_mfcc ({self.n_mfcc}) must not exceed n_mels ({self.n_mels})")
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length ({self.hop_length}) must not exceed n_fft ({self.n_fft})")
+        if self.window_hop_s > self.window_s:
+            raise ValueError(f"window_hop_s ({self.window_hop_s}) must not exceed window_s ({self.window_s})")
         return self
 
 

@@ -2,9 +2,10 @@
 
 ``LogMel`` equals ``librosa.power_to_db(librosa.feature.melspectrogram(y, center=True,
 pad_mode="constant", window="hann", power=2), ref=1, amin=1e-10, top_db=None)`` and ``mfcc``
-equals ``librosa.feature.mfcc(S=…)`` to within 1e-3 dB; single-precision transforms on a few
-frames at a time, which stay in the processor's cache, and only the bins within the band
-make it several times faster.
+equals ``librosa.feature.mfcc(S=…)`` to within 1e-3 dB. The transforms are in double precision,
+as librosa's: single precision errs by 0.1 dB where a loud recording has an empty band. A few
+frames at a time, which stay in the processor's cache, and only the bins within the band make
+it several times faster.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ class LogMel:
         power = np.empty((len(frames), self.n_mels), dtype=np.float32)
         for first in range(0, len(frames), _TILE_FRAMES):
             spectrum = rfft(frames[first : first + _TILE_FRAMES] * window, overwrite_x=True)[:, band]
-            squared = np.square(spectrum.real)
-            squared += np.square(spectrum.imag)
+            squared = np.square(spectrum.real, dtype=np.float32, casting="same_kind")
+            squared += np.square(spectrum.imag, dtype=np.float32, casting="same_kind")
             np.matmul(squared, weights, out=power[first : first + _TILE_FRAMES])
         np.maximum(power, np.float32(_POWER_FLOOR), out=power)
         np.log10(power, out=power)
@@ -130,8 +131,8 @@ def mel_edges(n_mels: int, low_hz: float, high_hz: float) -> NDArray[np.float64]
     return np.where(mels < 15, mels * 200 / 3, 1000 * np.power(6.4, (mels - 15) / 27))
 
 
-def _hann(length: int) -> NDArray[np.float32]:
+def _hann(length: int) -> NDArray[np.float64]:
     """Periodic Hann window."""
     import numpy as np
 
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)

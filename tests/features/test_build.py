@@ -138,7 +138,7 @@ def test_a_data_set_without_annotation_has_windows_only(params: Params) -> None:
 
 
 def test_an_unknown_representation_is_refused_with_those_there_are(params: Params) -> None:
-    with pytest.raises(ParameterError, match="unknown representation 'logmell'.*augmented, logmel, mfcc"):
+    with pytest.raises(ParameterError, match=r"unknown representation 'logmell'.*augmented, logmel, mfcc"):
         build("logmell", params)
 
 

@@ -37,6 +37,12 @@ def judge(paths: Paths, representation: str, model: TrainedModel) -> Judged:
     """
     rows = examples(paths, representation, model.task)
     rows = rows[rows["copy"] == "original"].reset_index(drop=True)
+    if not (rows["part"] == "test").any():
+        raise DataError(
+            f"the test part holds no {model.task.unit} with a class of task {model.task.name!r}",
+            where=str(paths.split / "assignment.parquet"),
+            next_step="raise split.test_share in params.yaml, or look at the rejects in validation.html",
+        )
     array = open_array(array_path(paths, representation, model.task))
     seen = rows["part"].to_numpy() != "train"
     probabilities = np.zeros((len(rows), len(model.task.classes)))
@@ -44,12 +50,6 @@ def judge(paths: Paths, representation: str, model: TrainedModel) -> Judged:
     units, pooled = pool_units(rows, probabilities)
     others = _baselines(units, rows, array, model)
     shown = (units["part"] != "train").to_numpy()
-    if not (units["part"] == "test").any():
-        raise DataError(
-            f"the test part holds no {model.task.unit} with a class of task {model.task.name!r}",
-            where=str(paths.split / "assignment.parquet"),
-            next_step="raise split.test_share in params.yaml, or look at the rejects in validation.html",
-        )
     y = units["class_index"].to_numpy(dtype=np.int64)
     patients = units["patient_id"].to_numpy(dtype=object)
     answers = {MODEL: Answers(model.task, y, _decide(model, pooled, shown), pooled, patients)}

@@ -24,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A copy of it as the current directory."""
-    shutil.copytree(finished, tmp_path / "root")
+    shutil.copytree(finished, tmp_path / "root", ignore=shutil.ignore_patterns("reports"))
     monkeypatch.chdir(tmp_path / "root")
     return Paths("sample")
 

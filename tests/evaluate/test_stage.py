@@ -19,7 +19,7 @@ from stages.store import Paths, read_json, read_table, write_table
 from stages.train.trained import TrainedModel
 from tests.evaluate import world as made
 
-SOUNDS, BINARY = "sounds_logmel_cnn2d", "binary_logmel_cnn2d"
+SOUNDS, ABNORMAL, BINARY = "sounds_logmel_cnn2d", "abnormal_logmel_cnn2d", "binary_logmel_cnn2d"
 
 
 def evaluate(experiment: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -89,12 +89,11 @@ def scramble_test_labels(paths: Paths) -> None:
         write_table(path, table, made.records.SEGMENT_COLUMNS if name == "segments" else made.records.RECORDING_COLUMNS)
 
 
-@pytest.mark.parametrize("experiment", [SOUNDS, BINARY])
+@pytest.mark.parametrize("experiment", [ABNORMAL, BINARY])
 def test_scrambled_test_labels_change_no_decision_of_model_or_baseline(
-    experiment: str, world: Paths, monkeypatch: pytest.MonkeyPatch
+    experiment: str, evaluated_root: Path, world: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate(experiment, monkeypatch)
-    before = read_table(world.evaluation(experiment) / "predictions.parquet")
+    before = read_table(evaluated_root / world.evaluation(experiment) / "predictions.parquet")
     scramble_test_labels(world)
     evaluate(experiment, monkeypatch)
     after = read_table(world.evaluation(experiment) / "predictions.parquet")
@@ -111,14 +110,14 @@ def test_a_second_run_with_another_number_of_threads_writes_the_same_bytes(
     contents = []
     for threads in (1, 4):
         with threadpool_limits(limits=threads):
-            evaluate(SOUNDS, monkeypatch)
-        files = sorted(world.evaluation(SOUNDS).iterdir())
-        contents.append({path.name: path.read_bytes() for path in [*files, world.metrics(SOUNDS)]})
+            evaluate(ABNORMAL, monkeypatch)
+        files = sorted(world.evaluation(ABNORMAL).iterdir())
+        contents.append({path.name: path.read_bytes() for path in [*files, world.metrics(ABNORMAL)]})
     assert contents[0] == contents[1]
 
 
 def test_the_opponent_hears_what_is_in_the_features_and_the_floor_does_not(evaluated: Paths) -> None:
-    baselines = read("abnormal_logmel_cnn2d")["parts"]["test"]["baselines"]
+    baselines = read(ABNORMAL)["parts"]["test"]["baselines"]
     assert baselines["opponent"]["metrics"]["score"]["value"] > 0.8
     assert baselines["no_audio"]["metrics"]["score"]["value"] < 0.75
 

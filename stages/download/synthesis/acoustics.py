@@ -10,10 +10,20 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len
 
 Signal = NDArray[np.floating]
 #: Rate of synthesis. Nothing below reaches 4 kHz; the recording's own rate is made from it.
 RATE_HZ = 8000
+#: Where smooth spectra are worked out; between these frequencies they are interpolated.
+_GRID_HZ = np.linspace(0.0, RATE_HZ / 2, 501)
+
+
+def sampled(curve: Callable[[Signal], Signal], size: int) -> Signal:
+    """A smooth function of frequency at the bins of a real FFT of *size* samples; shape (size // 2 + 1,)."""
+    bins = np.arange(size // 2 + 1) * (RATE_HZ / size)
+    result: Signal = np.interp(bins, _GRID_HZ, curve(_GRID_HZ))
+    return result
 
 
 def shaped_noise(length: int, magnitude: Callable[[Signal], Signal], rng: np.random.Generator) -> Signal:
@@ -26,10 +36,13 @@ def shaped_noise(length: int, magnitude: Callable[[Signal], Signal], rng: np.ran
     magnitude
         Frequencies (Hz), shape (f,), to relative magnitudes, shape (f,).
     """
-    size = 1 << max(length - 1, 1).bit_length()
-    weights = magnitude(np.fft.rfftfreq(size, 1 / RATE_HZ))
-    noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(size)) * weights, size)[:length]
-    result: Signal = noise / max(float(np.sqrt(np.mean(noise**2))), 1e-12)
+    size = next_fast_len(length, real=True)
+    weights = sampled(magnitude, size)
+    # White noise has a spectrum of independent Gaussian bins, which saves the way there.
+    spectrum = rng.standard_normal(2 * len(weights)).view(np.complex128) * weights
+    spectrum[0] = 0.0
+    noise = irfft(spectrum, size)[:length]
+    result: Signal = noise / max(float(np.sqrt(np.dot(noise, noise) / length)), 1e-12)
     return result
 
 

@@ -14,7 +14,7 @@ from stages.download.synthesis.population import DISEASES, SOUNDS, Patient, Visi
 
 #: Share of cycles whose annotation differs from the sound in one flag: faint sounds are missed, friction is
 #: taken for a crackle. Experts agree on far less (Brooks & Thomas 1995, doi:10.1378/chest.107.6.1672).
-ANNOTATOR_ERROR = 0.04
+ANNOTATOR_ERROR = 0.03
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,21 @@ def chest(patient: Patient, seed: int) -> Chest:
         wall=chest_wall(bulk, rng),
         cycle_s=float(np.clip((2.1 if young else 2.9) * rng.lognormal(0, 0.18), 1.5, 4.2)),
         inspiration_share=float(np.clip(disease.inspiration_share + 0.04 * rng.normal(), 0.25, 0.5)),
-        expiration_gain=float(10 ** ((disease.expiration + 3.0 * rng.normal()) / 20)),
+        expiration_gain=float(10 ** ((disease.expiration + 2.0 * rng.normal()) / 20)),
         corner_hz=float(rng.uniform(80, 130)),
-        slope_db=float(np.clip(rng.normal(11, 1.8), 7, 16)),
+        slope_db=float(np.clip(rng.normal(disease.slope_db, 1.3), 6, 16)),
         skew=float(rng.uniform(0.7, 1.2)),
         heart_rate=float(np.clip(rng.normal(115 if young else 76, 11), 52, 160)),
-        heart_gain=float(10 ** (rng.normal(-2, 5) / 20)),
+        heart_gain=float(10 ** (rng.normal(2, 5) / 20)),
         loudness_db=float(5.0 * rng.normal()),
         fine=fine,
         crackle_scale=float(rng.lognormal(0, 0.2)),
         crackle_count=float(rng.uniform(4, 12) if fine else rng.uniform(2.5, 7)),
-        crackle_gain=float(10 ** (rng.normal(5.0, 3.5) / 20)),
+        crackle_gain=float(10 ** (rng.normal(12.5, 3.0) / 20)),
         pitch_hz=float(pitch),
         harmonics=(1.0, *(float(value) for value in overtones)),
         wheeze_s=float(rng.uniform(0.25, 0.9)),
-        wheeze_gain=float(10 ** (rng.normal(-9.0, 4.0) / 20)),
+        wheeze_gain=float(10 ** (rng.normal(-1.0, 3.5) / 20)),
     )
 
 
@@ -209,26 +209,24 @@ def _place(rng: np.random.Generator) -> Response:
 def _room(length: int, visit: Visit, rng: np.random.Generator) -> Signal:
     """Ambient noise, mains hum, and the friction of a hand-held chest piece, whatever the patient breathes."""
     level = 10 ** ((AMBIENT_DB[visit.device] + 3.5 * rng.normal()) / 20)
-    noise = level * acoustics.shaped_noise(length, acoustics.ambient_spectrum(rng.uniform(0.4, 0.9)), rng)
+    noise = level * acoustics.shaped_noise(length, acoustics.ambient_spectrum(rng.uniform(0.8, 1.4)), rng)
     time = np.arange(length) / RATE_HZ
     for multiple in (1, 2, 3):
         hum = 0.25 * level * float(rng.lognormal(-0.5, 0.8))
         noise += hum * np.sin(2 * np.pi * 50.0 * multiple * time + rng.uniform(0, 2 * np.pi))
-    for _ in range(rng.poisson(0.35 * visit.duration_s * rng.lognormal(-0.3, 0.8))):
+    for _ in range(rng.poisson(0.25 * visit.duration_s * rng.lognormal(-0.3, 0.8))):
         burst = acoustics.rub(rng.uniform(0.004, 0.06), float(np.exp(rng.uniform(np.log(150), np.log(900)))), rng)
         add(noise, burst, rng.uniform(0, visit.duration_s), float(rng.lognormal(-0.3, 0.6)))
     return noise
 
 
-def _digitise(sound: Signal, body: Chest, visit: Visit, rng: np.random.Generator) -> NDArray[np.float64]:
+def _digitise(made: Signal, body: Chest, visit: Visit, rng: np.random.Generator) -> NDArray[np.float64]:
     """Bring the sound to the recording's rate and level, with the electronics' own noise."""
     import soxr
 
-    if visit.sample_rate_hz != RATE_HZ:
-        sound = soxr.resample(sound, RATE_HZ, visit.sample_rate_hz, quality="HQ")
+    sound: NDArray[np.float64] = soxr.resample(made, RATE_HZ, visit.sample_rate_hz, quality="HQ")
     level_db = -27.0 + body.loudness_db + 2.5 * float(rng.normal())
     level_db = float(np.clip(level_db, -42.0, -14.0))
     sound = sound * 10 ** (level_db / 20) / np.sqrt(np.mean(sound**2))
     sound += 10 ** (-72 / 20) * rng.standard_normal(len(sound))
-    result: NDArray[np.float64] = sound * min(1.0, 0.9 / float(np.abs(sound).max()))
-    return result
+    return sound * min(1.0, 0.9 / float(np.abs(sound).max()))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
-from stages.download.synthesis.acoustics import RATE_HZ, Signal
+from stages.download.synthesis.acoustics import RATE_HZ, Signal, sampled
 
 #: Padding against wrap-around, samples.
 _PAD = RATE_HZ // 4
@@ -74,17 +75,13 @@ def chest_wall(bulk: float, rng: np.random.Generator) -> Response:
         Standardised body mass, about -2 to 2.
     """
     centres = np.exp(rng.uniform(np.log(90), np.log(1300), 4))
-    bumps = tuple((float(c), float(rng.uniform(0.2, 0.6)), float(4.5 * rng.normal())) for c in centres)
-    return Response(30.0, float(900 * 2 ** (0.4 * rng.normal() - 0.15 * bulk)), bumps, float(0.8 * rng.normal()))
+    bumps = tuple((float(c), float(rng.uniform(0.2, 0.6)), float(6.0 * rng.normal())) for c in centres)
+    return Response(30.0, float(900 * 2 ** (0.55 * rng.normal() - 0.15 * bulk)), bumps, float(0.8 * rng.normal()))
 
 
 def colour(signal: Signal, *responses: Response) -> Signal:
     """Apply responses, one after the other, to a signal of shape (n,)."""
-    size = len(signal) + _PAD
-    fast = 1 << (size - 1).bit_length()
-    frequency = np.fft.rfftfreq(fast, 1 / RATE_HZ)
-    decibels = np.zeros(len(frequency))
-    for response in responses:
-        decibels += response.decibels(frequency)
-    result: Signal = np.fft.irfft(np.fft.rfft(signal, fast) * 10 ** (decibels / 20), fast)[: len(signal)]
+    size = next_fast_len(len(signal) + _PAD, real=True)
+    gain = sampled(lambda f: 10 ** (np.sum([response.decibels(f) for response in responses], axis=0) / 20), size)
+    result: Signal = irfft(rfft(signal, size) * gain, size)[: len(signal)]
     return result

@@ -20,8 +20,6 @@ _OTHERS = (
     (0, b"RIFF", "a RIFF file"),
     (0, b"fLaC", "FLAC"),
     (0, b"ID3", "MP3"),
-    (0, b"\xff\xfb", "MP3"),
-    (0, b"\xff\xf3", "MP3"),
     (0, b"OggS", "Ogg"),
     (4, b"ftyp", "MP4"),
     (0, b"PK\x03\x04", "a zip archive"),
@@ -73,6 +71,8 @@ def _matches(head: bytes, offset: int, magic: bytes) -> bool:
 
 
 def _describe(head: bytes) -> str:
+    if head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # frame synchronisation
+        return "MP3"
     for offset, magic, name in _OTHERS:
         if _matches(head, offset, magic):
             return name

@@ -73,7 +73,7 @@ def suites(dataset: Dataset, params: ValidateParams) -> dict[str, list[tuple[str
     recordings: list[tuple[str, Any]] = [
         ("recording_id is unique", gxe.ExpectColumnValuesToBeUnique(column="recording_id")),
         ("path is unique", gxe.ExpectColumnValuesToBeUnique(column="path")),
-        ("path is relative", gxe.ExpectColumnValuesToNotMatchRegex(column="path", regex=r"^/|\\|(^|/)\.\.(/|$)")),
+        ("path is relative", gxe.ExpectColumnValuesToNotMatchRegex(column="path", regex=r"^/|\\|(?:^|/)\.\.(?:/|$)")),
         ("audio is unique", gxe.ExpectColumnValuesToBeUnique(column="audio_sha256")),
         ("sha256 is a checksum", gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex="^[0-9a-f]{64}$")),
         ("patient_id is not empty", gxe.ExpectColumnValuesToMatchRegex(column="patient_id", regex=r"\S")),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.download.datasets import AnnotationError, Dataset
+from stages.download.datasets import AnnotationError, AnnotationMissingError, Dataset
 from stages.params import ValidateParams
 from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
 from stages.validate.annotations import check_metadata, check_segments
@@ -71,9 +71,8 @@ def _annotation(
     try:
         published = dataset.segments(raw, recording)
     except AnnotationError as error:
-        text = str(error).replace(str(raw), "").lstrip("/")
-        reason = "annotation_missing" if text.startswith("there is no ") else "annotation_malformed"
-        return [], [Problem(reason, text)], Counter()
+        reason = "annotation_missing" if isinstance(error, AnnotationMissingError) else "annotation_malformed"
+        return [], [Problem(reason, str(error).replace(str(raw), "").lstrip("/"))], Counter()
     segments, problems, notes = check_segments(published, duration_s, dataset)
     if dataset.annotated and not published:
         problems.append(Problem("annotation_missing", "the annotation names no segment"))

@@ -57,6 +57,10 @@ class AnnotationError(Exception):
     """An annotation file cannot be read; the text says which line and why."""
 
 
+class AnnotationMissingError(AnnotationError):
+    """There is no annotation file, or it names no segment where there should be some."""
+
+
 class Dataset(ABC):
     """One data set: where it comes from, how it is read, what each task means.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from stages.download.datasets import AnnotationError
+from stages.download.datasets import AnnotationError, AnnotationMissingError
 from stages.errors import DataError
 from stages.records import Segment
 
@@ -35,7 +35,7 @@ def read_cycles(path: Path) -> list[Segment]:
         The file is missing, empty, or a line of it is malformed.
     """
     if not path.is_file():
-        raise AnnotationError(f"there is no annotation file {path.name}")
+        raise AnnotationMissingError(f"there is no annotation file {path.name}")
     cycles = []
     for number, fields in _rows(path, str.split):
         if len(fields) != 4:
@@ -45,7 +45,7 @@ def read_cycles(path: Path) -> list[Segment]:
             raise AnnotationError(f"{path.name}, line {number}: crackles and wheezes must be 0 or 1, not {fields[2:]}")
         cycles.append(Segment(_seconds(path, number, fields[0]), _seconds(path, number, fields[1]), label))
     if not cycles:
-        raise AnnotationError(f"{path.name}: the file holds no cycle")
+        raise AnnotationMissingError(f"{path.name}: the file holds no cycle")
     return cycles
 
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from stages.download.datasets import AnnotationError
+from stages.download.datasets import AnnotationError, AnnotationMissingError
 from stages.records import Segment
 
 
@@ -57,7 +57,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise AnnotationError(f"there is no annotation file {path.name}") from error
+        raise AnnotationMissingError(f"there is no annotation file {path.name}") from error
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path.name}, line {error.lineno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, an absurd number or depth

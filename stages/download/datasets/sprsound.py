@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
+from stages.download.datasets import AnnotationMissingError, Counts, Dataset, RemoteFile
 from stages.download.datasets._copies import audio_by_stem, files_below, gather, is_audio, prefer_wav
 from stages.download.datasets._sprsound_readers import read_events, read_record_label
 from stages.errors import DataError
@@ -166,7 +166,7 @@ class SprSound(Dataset):
             path = raw / folder / f"{recording.recording_id}.json"
             if path.is_file():
                 return read_events(path)
-        raise AnnotationError(f"there is no annotation file {recording.recording_id}.json")
+        raise AnnotationMissingError(f"there is no annotation file {recording.recording_id}.json")
 
 
 def _claims(source: Path) -> Iterator[tuple[str, Path]]:

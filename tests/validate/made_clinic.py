@@ -35,7 +35,11 @@ def name_of(patient: int, visit: int = 1) -> str:
 
 
 def write_recording(
-    root: Path, name: str, sound: NDArray[np.float64], rate_hz: int = RATE_HZ, subtype: str = "PCM_16"
+    root: Path,
+    name: str,
+    sound: NDArray[np.float64] | NDArray[np.int32],
+    rate_hz: int = RATE_HZ,
+    subtype: str = "PCM_16",
 ) -> Path:
     """Audio and an annotation of two cycles."""
     path = root / PATHS.raw / AUDIO / f"{name}.wav"

@@ -91,6 +91,6 @@ def _synthetic(
 
     if params.method == "oversample":
         return oversample(parents, extra, params.seed)
-    masked = read_json(paths.features(experiment.features) / "spec.json")["padding"] == "mask"
+    masked = read_json(paths.features(experiment.features) / "spec.json")["padding"] != "tile"
     rows = NormalisedRows.fit(array_path(paths, experiment.features, task), parents, masked=masked)
     return smote(rows, parents, extra, params)

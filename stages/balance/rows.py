@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-_CHUNK = 64
-
 
 @dataclass(frozen=True)
 class NormalisedRows:
@@ -59,7 +57,8 @@ class NormalisedRows:
             squares += np.square(values).sum(axis=1)
             count += used
         mean = total / count
-        scale = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+        scale = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        scale[scale < 1e-3] = 1.0  # a bin outside the band never varies: its rounding errors are no signal
         return cls(path, frames, mean[:, None].astype(np.float32), scale[:, None].astype(np.float32))
 
     def load(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,0 +1,82 @@
+"""``python -m benchmarks [--only NAME]``: measure, print, write benchmarks/result.json and result.md."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import Measurement
+from stages.entry import run, workers
+from stages.store import read_json, write_json, write_text
+
+GROUPS = ("features", "memory", "smote", "epoch", "start")
+RESULT = Path("benchmarks/result.json")
+TABLE = Path("benchmarks/result.md")
+_LIBRARIES = ("numpy", "scipy", "soxr", "soundfile", "librosa", "imbalanced-learn", "torch", "dvc")
+
+
+def main() -> None:
+    """Run the groups asked for; those not asked for keep their last figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=GROUPS, help="one group of measurements")
+    parser.add_argument("--scratch", type=Path, help="folder for 8 GB of temporary files (default: the system's)")
+    asked = parser.parse_args()
+    groups = (asked.only,) if asked.only else GROUPS
+    found: list[Measurement] = []
+    for group in groups:
+        print(f"{group} …", flush=True)
+        with tempfile.TemporaryDirectory(prefix="auscult-bench-", dir=asked.scratch) as scratch:
+            measured = importlib.import_module(f"benchmarks.{group}").measure(Path(scratch))
+        for one in measured:
+            print(f"  {one.what}: {one.value:.3g} {one.unit}{_verdict(one)}", flush=True)
+        found += measured
+    _write(_merged(found, groups) if asked.only else found)
+    print(f"written: {RESULT}, {TABLE}")
+
+
+def _verdict(one: Measurement) -> str:
+    if not one.aim:
+        return ""
+    return f"  (aim: {one.aim}{'' if one.reached is None else '; reached' if one.reached else '; MISSED'})"
+
+
+def _merged(found: list[Measurement], groups: tuple[str, ...]) -> list[Measurement]:
+    """The new figures and, of the groups not run, the last ones."""
+    if not RESULT.exists():
+        return found
+    prefixes = {"start": ("start.", "dvc.")}
+    replaced = tuple(prefix for group in groups for prefix in prefixes.get(group, (f"{group}.",)))
+    kept = [Measurement(**one) for one in read_json(RESULT)["measurements"] if not one["name"].startswith(replaced)]
+    return kept + found
+
+
+def _write(measurements: list[Measurement]) -> None:
+    machine = {
+        "cores": workers(),
+        "architecture": platform.machine(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+    rounded = [asdict(one) | {"value": float(f"{one.value:.4g}")} for one in measurements]
+    write_json(RESULT, {"machine": machine, "measurements": rounded})
+    lines = [
+        f"Measured by `python -m benchmarks` on {machine['cores']} cores; ratios say more than times.",
+        "",
+        "| what | value | aim | |",
+        "|---|---:|---|---|",
+    ]
+    for one in measurements:
+        verdict = {None: "", True: "reached", False: "**missed**"}[one.reached]
+        lines.append(f"| {one.what} | {one.value:.3g} {one.unit} | {one.aim} | {verdict} |")
+    write_text(TABLE, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

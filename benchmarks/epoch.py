@@ -1,0 +1,112 @@
+"""A training epoch of the project against the same loop written plainly, both in one thread."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks import Measurement
+from stages.tasks import Task
+from stages.train import loop
+from stages.train.data import Rows, TrainingData, Validation
+from stages.train.models import cnn2d
+from stages.train.normaliser import Normaliser
+
+_ROWS, _BINS, _FRAMES, _BATCH, _CLASSES = 1000, 64, 251, 64, 4
+_ALTERNATIONS = 3
+_SETTINGS = loop.Settings(epochs=1, patience=1, batch_size=_BATCH, spec_augment=False, class_weights=True)
+
+
+def measure(scratch: Path) -> list[Measurement]:
+    """Median of alternating epochs on the same rows, the same network, the same optimiser."""
+    torch.set_num_threads(1)
+    generator = np.random.default_rng(0)
+    features = generator.standard_normal((_ROWS, _BINS, _FRAMES), dtype=np.float32)
+    target = generator.integers(0, _CLASSES, _ROWS)
+    ours, plain = _ours(features, target), _plain(features, target)
+    ours()
+    plain()
+    times = [(_seconds(ours), _seconds(plain)) for _ in range(_ALTERNATIONS)]
+    own, other = (statistics.median(column) for column in zip(*times, strict=True))
+    size = f"{_ROWS} rows of {_BINS} × {_FRAMES}, one thread"
+    ratio = other / own
+    return [
+        Measurement("epoch.seconds", f"training epoch of cnn2d, {size}", own, "s"),
+        Measurement("epoch.plain_s", "the same network, plainly: float32, NCHW, DataLoader", other, "s"),
+        Measurement("epoch.ratio", "the latter / the former", ratio, "times", "at least 2", ratio >= 2),
+    ]
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def _ours(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
+    """The loop of ``stages.train``."""
+    positions = np.arange(_ROWS)
+    rows = Rows(positions, positions, np.zeros(_ROWS, dtype=np.float32), target)
+    names = tuple(f"c{n}" for n in range(_CLASSES))
+    scale = np.ones(_BINS, dtype=np.float32)
+    data = TrainingData(
+        task=Task("sounds", "segment", names, "c0", {}),
+        spec={},
+        normaliser=Normaliser(0 * scale, scale, "mask"),
+        features=features,
+        valid=np.full(_ROWS, _FRAMES),
+        originals=rows,
+        synthetic=rows.take(positions[:0]),
+        validation=Validation(positions[:0], positions[:0], positions[:0]),
+        key="",
+    )
+    network = cnn2d.build(_BINS, _FRAMES, _CLASSES, cnn2d.DEFAULTS)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(0)
+
+    def run() -> None:
+        loop.train_epoch(network, data, rows, optimiser, torch.ones(_CLASSES), _SETTINGS, generator)
+
+    return run
+
+
+class PlainNetwork(nn.Module):
+    """The layers of cnn2d in PyTorch's default memory order, without masks for padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = cnn2d.build(_BINS, _FRAMES, _CLASSES, cnn2d.DEFAULTS)
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.stem, self.stem_norm = network.stem, network.stem_norm
+        self.blocks, self.head = network.blocks, network.head
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (n, classes) of images (n, 1, bins, frames)."""
+        y = torch.relu(self.stem_norm(self.stem(x)))
+        for block in self.blocks:
+            y = block(y)
+        return self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))
+
+
+def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
+    """A loop as tutorials have it: TensorDataset, DataLoader, float32."""
+    data = torch.utils.data.TensorDataset(torch.from_numpy(features)[:, None], torch.from_numpy(target))
+    loader = torch.utils.data.DataLoader(data, batch_size=_BATCH, shuffle=True)
+    network = PlainNetwork()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
+
+    def run() -> None:
+        network.train()
+        for x, y in loader:
+            optimiser.zero_grad()
+            functional.cross_entropy(network(x), y).backward()
+            optimiser.step()
+
+    return run

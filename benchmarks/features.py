@@ -1,0 +1,98 @@
+"""From raw recordings to log-mel and MFCC: against the plain way, with some new recordings, at ICBHI's size."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import Measurement
+from benchmarks.process import Cost, cost
+from benchmarks.recordings import ICBHI_RECORDINGS, PATHS, forget_results, make_root
+from stages.store import read_table
+
+_ALTERNATIONS = 3
+_SMALL = ICBHI_RECORDINGS // 5
+
+
+def measure(scratch: Path) -> list[Measurement]:
+    """Times as a user sees them: three commands, each starting Python, reading and writing files."""
+    small, whole = scratch / "small", scratch / "whole"
+    make_root(small, _SMALL)
+    ours, theirs = [], []
+    for _ in range(_ALTERNATIONS):
+        theirs.append(_plain(small).wall_s)
+        forget_results(small, cache=True)
+        ours.append(_staged(small).wall_s)
+    same = _largest_difference(small)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    shutil.rmtree(small)
+    make_root(whole, ICBHI_RECORDINGS)
+    cold = _staged(whole)
+    plain = _plain(whole)
+    warm, some = _partly_new(whole)
+    shutil.rmtree(whole)
+    return _figures(ratio, plain, cold, warm, some, same)
+
+
+def _figures(ratio: float, plain: Cost, cold: Cost, warm: Cost, some: Cost, same: float) -> list[Measurement]:
+    share = (some.cpu_s - warm.cpu_s) / (cold.cpu_s - warm.cpu_s)
+    whole = plain.wall_s / cold.wall_s
+    aim = "9, at least 5"
+    fifth = f"plain librosa loop / this, {_SMALL} recordings, raw to logmel and mfcc, median of {_ALTERNATIONS}"
+    icbhi = f"{ICBHI_RECORDINGS} recordings, 5.5 h, raw to logmel and mfcc"
+    added = "processor time that 1 % new recordings add, of what all cost"
+    differ = "largest difference of any value from the plain loop's"
+    return [
+        Measurement("features.ratio_fifth", fifth, ratio, "times", aim, ratio >= 5),
+        Measurement(
+            "features.ratio", f"the same, {ICBHI_RECORDINGS} recordings, once", whole, "times", aim, whole >= 5
+        ),
+        Measurement("features.whole_s", icbhi, cold.wall_s, "s", "under 30", cold.wall_s < 30),
+        Measurement("features.plain_s", "the same with the plain loop", plain.wall_s, "s"),
+        Measurement("features.difference_db", differ, same, "dB", "below 1e-3", same < 1e-3),
+        Measurement("features.warm_s", "the same with nothing new", warm.wall_s, "s"),
+        Measurement("features.new_s", "the same with 1 % new recordings", some.wall_s, "s"),
+        Measurement("features.new_share", added, 100 * share, "%", "about 1", share < 0.05),
+    ]
+
+
+def _staged(root: Path) -> Cost:
+    total = cost(["-m", "stages.resample"], root)
+    for name in ("logmel", "mfcc"):
+        total += cost(["-m", "stages.features", name], root)
+    return total
+
+
+def _plain(root: Path) -> Cost:
+    out = root / "plain"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    return cost(["-m", "benchmarks.plain", str(root / PATHS.raw), str(out)], root)
+
+
+def _partly_new(root: Path) -> tuple[Cost, Cost]:
+    """Costs with all, and with 99 of 100 recordings in the cache."""
+    warm = _staged(root)
+    checksums = read_table(root / PATHS.manifest / "recordings.parquet")["sha256"]
+    for checksum in checksums[:: max(1, round(100 * len(checksums) / ICBHI_RECORDINGS))]:
+        for entry in (root / ".cache").glob(f"*/*/{checksum}*"):
+            entry.unlink()
+    return warm, _staged(root)
+
+
+def _largest_difference(root: Path) -> float:
+    """Largest absolute difference, in dB, between rows of both ways on some recordings."""
+    largest = 0.0
+    for name in ("logmel", "mfcc"):
+        folder = root / PATHS.features(name)
+        rows = np.load(folder / "segments.npy", mmap_mode="r")
+        table = read_table(folder / "segments.parquet").iloc[::37]
+        for n, item in table.iterrows():
+            whole = np.load(root / "plain" / f"{item['recording_id']}.{name}.npy")
+            first = int(item["start_s"] * 50 + 0.5)
+            count = item["frames"]
+            largest = max(largest, float(np.abs(rows[n][:, :count] - whole[:, first : first + count]).max()))
+    return largest

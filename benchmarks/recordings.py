@@ -1,0 +1,95 @@
+"""Noise-like recordings with the sizes and rates of ICBHI's, and the tables that the stages read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from benchmarks.process import REPOSITORY
+from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
+from stages.store import Paths, file_sha256, write_json, write_table
+from stages.tasks import Task
+
+PATHS = Paths("icbhi")
+ICBHI_RECORDINGS = 920
+_MEAN_S, _CYCLE_S = 21.5, 2.7
+_LABELS = ("normal", "crackle", "wheeze", "both")
+_SHARES = (0.53, 0.27, 0.13, 0.07)
+_TASK = Task("sounds", "segment", _LABELS, "normal", {name: name for name in _LABELS})
+
+
+def make_root(root: Path, count: int) -> None:
+    """A folder in which the stages run, with *count* recordings: 9 in 10 at 44.1 kHz and 24 bits, others 4 kHz."""
+    raw = root / PATHS.raw
+    raw.mkdir(parents=True)
+    text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    lines = ["dataset: icbhi" if line.startswith("dataset:") else line for line in text.splitlines()]
+    (root / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    generator = np.random.default_rng(0)
+    breath = 0.1 * generator.standard_normal(44100 * 120, dtype=np.float32)
+    recordings = [_recording(raw, n, breath, generator) for n in range(count)]
+    write_tables(root, recordings)
+
+
+def _recording(raw: Path, number: int, breath: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
+    rate, subtype = (4000, "PCM_16") if number % 10 == 9 else (44100, "PCM_24")
+    seconds = 20.0 if number % 10 else _MEAN_S * 10 - 9 * 20.0  # most have 20 s, a few are longer
+    first = int(generator.integers(breath.size - round(seconds * rate)))
+    name = f"rec{number:05d}"
+    soundfile.write(raw / f"{name}.wav", breath[first : first + round(seconds * rate)], rate, subtype=subtype)
+    checksum = file_sha256(raw / f"{name}.wav")
+    about = {"recording_id": name, "patient_id": f"p{number // 7:04d}", "path": f"{name}.wav", "sha256": checksum}
+    audio = {"audio_sha256": checksum, "sample_rate_hz": rate, "channels": 1, "subtype": subtype}
+    return (
+        dict.fromkeys(RECORDING_COLUMNS)
+        | about
+        | audio
+        | {"duration_s": round(seconds * rate) / rate, "age_years": 50.0}
+    )
+
+
+def write_tables(root: Path, recordings: list[dict[str, Any]]) -> None:
+    """Manifest and split of these recordings; two thirds of the patients are for training."""
+    parts = ("train", "train", "test")
+    split = [
+        {
+            "recording_id": one["recording_id"],
+            "patient_id": one["patient_id"],
+            "part": parts[int(one["patient_id"][1:]) % 3],
+            "fold": 0,
+            "published_part": None,
+            "exempt_reason": None,
+        }
+        for one in recordings
+    ]
+    segments = [segment for one in recordings for segment in _segments(one)]
+    write_table(root / PATHS.manifest / "recordings.parquet", pd.DataFrame(recordings), RECORDING_COLUMNS)
+    write_table(root / PATHS.manifest / "segments.parquet", pd.DataFrame(segments), SEGMENT_COLUMNS)
+    write_table(root / PATHS.split / "assignment.parquet", pd.DataFrame(split), ASSIGNMENT_COLUMNS)
+    write_json(root / PATHS.manifest / "tasks.json", [_TASK.to_json()])
+
+
+def _segments(recording: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    generator = np.random.default_rng(int(recording["recording_id"][3:]))
+    name, patient = recording["recording_id"], recording["patient_id"]
+    for k in range(int(recording["duration_s"] // _CYCLE_S)):
+        yield {
+            "segment_id": f"{name}:{k:03d}",
+            "recording_id": name,
+            "patient_id": patient,
+            "start_s": k * _CYCLE_S,
+            "end_s": (k + 1) * _CYCLE_S,
+            "label": str(generator.choice(_LABELS, p=_SHARES)),
+        }
+
+
+def forget_results(root: Path, *, cache: bool) -> None:
+    """Remove what the stages wrote, and the cache too if asked."""
+    for path in (root / PATHS.audio, root / PATHS.data / "features", *([root / ".cache"] if cache else [])):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,47 @@
+"""The made recordings run through the stages; the result is written without the machine's name or paths."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from benchmarks import Measurement, __main__
+from benchmarks.process import cost
+from benchmarks.recordings import PATHS, forget_results, make_root
+from stages.errors import AuscultError
+from stages.store import read_table
+
+
+def test_made_recordings_go_through_resample(tmp_path: Path) -> None:
+    make_root(tmp_path, 11)
+    spent = cost(["-m", "stages.resample"], tmp_path)
+    assert spent.wall_s > 0
+    assert spent.peak_mib > 10
+    index = read_table(tmp_path / PATHS.audio / "index.parquet")
+    assert len(index) == 11
+    assert (index["length"] >= 20 * 16000).all()
+    forget_results(tmp_path, cache=True)
+    assert not (tmp_path / ".cache").exists()
+    assert (tmp_path / PATHS.raw / "rec00000.wav").exists()
+
+
+def test_a_command_that_fails_stops_the_measurement(tmp_path: Path) -> None:
+    with pytest.raises(AuscultError, match="no such thing"):
+        cost(["-c", "raise SystemExit('no such thing')"], tmp_path)
+
+
+def test_figures_of_groups_not_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    __main__._write([Measurement("smote.seconds", "a", 1.0, "s"), Measurement("dvc.repro", "b", 2.0, "s", "x", False)])
+    merged = __main__._merged([Measurement("smote.seconds", "a", 3.0, "s")], ("smote",))
+    assert {one.name: one.value for one in merged} == {"dvc.repro": 2.0, "smote.seconds": 3.0}
+    text = __main__.RESULT.read_text() + __main__.TABLE.read_text()
+    assert json.loads(__main__.RESULT.read_text())["machine"]["cores"] >= 1
+    assert "**missed**" in text
+    assert platform.node() not in text
+    assert str(tmp_path) not in text
+    assert os.environ.get("HOME", "/root") not in text

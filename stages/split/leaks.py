@@ -95,7 +95,8 @@ def gate(checks: Sequence[Check]) -> None:
         f"the split leaks: {len(leaks)} stand on two sides\n" + "\n".join(lines),
         where="params.yaml: split",
         next_step="withdraw one of each pair from the copy, or give both the same patient; where the publisher's"
-        " split itself is at fault, name the recordings as exempt in the data set's file",
+        " split itself is at fault, name the recordings as exempt in the data set's file; where patients are drawn,"
+        " another split.seed may keep a pair on one side",
     )
 
 

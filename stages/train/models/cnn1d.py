@@ -51,11 +51,13 @@ class Block(nn.Module):
         self.first_norm = nn.BatchNorm1d(after)
         self.second = nn.Conv1d(after, after, 5, padding=2, bias=False)
         self.second_norm = nn.BatchNorm1d(after)
-        self.shortcut = nn.Conv1d(before, after, 1, stride=2, bias=False)
+        self.shortcut = nn.Conv1d(before, after, 1, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.relu_(self.first_norm(self.first(x)))
-        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Half as many frames; *mask* (n, 1, frames after) clears what lies behind the valid ones."""
+        # Behind the valid frames a bias becomes a signal: cleared before the next convolution brings it back.
+        y = torch.relu_(self.first_norm(self.first(x))) * mask
+        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x[:, :, ::2])) * mask
 
 
 class SequenceNetwork(nn.Module):
@@ -77,10 +79,10 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """Logits (n, classes) of features (n, bins, frames), of which the first ``valid`` frames count."""
-        y = torch.relu_(self.stem_norm(self.stem(x * inside(valid, x.shape[2]))))
+        mask = inside(valid, x.shape[2])
+        y = torch.relu_(self.stem_norm(self.stem(x * mask))) * mask
         for block in self.blocks:
-            # Behind the valid frames a bias has become a signal: cleared before it can leak back.
-            y = block(y * inside(valid, y.shape[2]))
             valid = torch.div(valid + 1, 2, rounding_mode="floor")
-        y = y * inside(valid, y.shape[2])  # no activation is negative: a zero never beats what fired
+            y = block(y, inside(valid, (y.shape[2] + 1) // 2))
+        # No activation is negative: a cleared one is never the maximum of anything that fired.
         return self.head(torch.cat([y.sum(dim=2) / valid[:, None], y.amax(dim=2)], dim=1))

@@ -47,21 +47,24 @@ def inside(valid: torch.Tensor, frames: int) -> torch.Tensor:
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions and a shortcut (He et al. 2016, arXiv 1512.03385), stride in the first."""
+    """Two 3×3 convolutions and a shortcut (He et al. 2016, arXiv 1512.03385), stride 2 in the first."""
 
-    def __init__(self, before: int, after: int, stride: int) -> None:
+    def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+        self.first = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
         self.first_norm = nn.BatchNorm2d(after)
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm2d(after)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or before != after:
-            self.shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False)
+        self.shortcut = nn.Conv2d(before, after, 1, bias=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = torch.relu_(self.first_norm(self.first(x)))
-        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x))
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Half as many bins and frames; *mask* (n, 1, 1, frames after) clears what lies behind the valid ones."""
+        # Behind the valid frames a bias becomes a signal: cleared before the next convolution brings it back.
+        y = torch.relu_(self.first_norm(self.first(x))) * mask
+        # Sliced, not strided: torch 2.13's backward pass of a strided 1×1 convolution in
+        # channels-last order crashes the process for some sizes (8 channels, 32 × 76).
+        thinned = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(thinned)) * mask
 
 
 class ResidualNetwork(nn.Module):
@@ -72,7 +75,7 @@ class ResidualNetwork(nn.Module):
         self.stem = nn.Conv2d(1, filters, 5, stride=2, padding=2, bias=False)
         self.stem_norm = nn.BatchNorm2d(filters)
         widths = [filters, filters * 2, filters * 4, filters * 4]
-        self.blocks = nn.ModuleList(Block(a, b, stride=2) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(2 * widths[-1], units),
@@ -87,11 +90,10 @@ class ResidualNetwork(nn.Module):
         y = (x[:, None] * inside(valid, x.shape[2])).contiguous(memory_format=torch.channels_last)
         y = torch.relu_(self.stem_norm(self.stem(y)))
         valid = halved(valid)
+        y = y * inside(valid, y.shape[3])
         for block in self.blocks:
-            # Behind the valid frames a bias has become a signal: cleared before it can leak back.
-            y = block(y * inside(valid, y.shape[3]))
             valid = halved(valid)
-        mask = inside(valid, y.shape[3])
-        y = y * mask  # no activation is negative: a zero never is the maximum of anything that fired
+            y = block(y, inside(valid, (y.shape[3] + 1) // 2))
+        # No activation is negative: a cleared one is never the maximum of anything that fired.
         mean = y.sum(dim=(2, 3)) / (valid[:, None] * y.shape[2])
         return self.head(torch.cat([mean, y.amax(dim=(2, 3))], dim=1))

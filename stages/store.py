@@ -65,7 +65,7 @@ class Paths:
         return self.data / "balanced" / f"{experiment}.parquet"
 
     def model(self, experiment: str) -> Path:
-        """Holds model.json, seed-N.safetensors, trials.json and history.csv."""
+        """Holds model.json, weights/seed-N.safetensors, trials.json and history.csv."""
         return Path("models") / self.dataset / experiment
 
     @property

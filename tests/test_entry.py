@@ -43,8 +43,7 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     )
     dvc = tmp_path / "dvc"
     dvc.write_text(
-        "import subprocess\n"
-        f"subprocess.run(['sh', '-c', '{sys.executable} -c \"$STAGE\"; true'], cwd={str(ROOT)!r})\n"
+        f"import subprocess\nsubprocess.run(['sh', '-c', '{sys.executable} -c \"$STAGE\"; true'], cwd={str(ROOT)!r})\n"
     )
     parent = subprocess.Popen([sys.executable, str(dvc)], env=os.environ | {"STAGE": stage})
     deadline = time.monotonic() + 20

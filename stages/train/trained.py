@@ -1,4 +1,4 @@
-"""A trained model as a folder of plain files: ``model.json`` and one safetensors file per seed."""
+"""A trained model as a folder of plain files: ``model.json`` and, in ``weights/``, one safetensors file per seed."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: Version of the folder's layout; a reader refuses what it does not know.
 FORMAT = 1
 DESCRIPTION = "model.json"
+WEIGHTS = "weights"
 BATCH = 256
 
 
@@ -132,7 +133,7 @@ def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> torc
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    path = folder / Path(entry["file"]).name
+    path = folder / WEIGHTS / Path(entry["file"]).name
     try:
         blob = path.read_bytes()
     except FileNotFoundError as error:
@@ -151,8 +152,9 @@ def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> torc
 
 
 def _damaged(path: Path, why: str) -> DataError:
+    folder = path.parent.parent if path.parent.name == WEIGHTS else path.parent
     return DataError(
         f"the model file {path} cannot be used: {why}",
-        where=str(path.parent),
-        next_step=f"dvc checkout {path.parent}, or dvc repro train@{path.parent.name}",
+        where=str(folder),
+        next_step=f"dvc checkout train@{folder.name}, or dvc repro train@{folder.name}",
     )

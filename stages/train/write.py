@@ -12,7 +12,7 @@ import numpy as np
 from stages.store import file_sha256, replacing_folder, write_json, write_text
 from stages.train.calibrate import decided_score, fit_offsets, fit_temperature, prior_biases
 from stages.train.loop import class_weights
-from stages.train.trained import DESCRIPTION, FORMAT, calibrated
+from stages.train.trained import DESCRIPTION, FORMAT, WEIGHTS, calibrated
 
 if TYPE_CHECKING:
     from stages.train.search import Search
@@ -47,8 +47,9 @@ def write_model(target: Path, dataset: str, search: Search, trials: list[dict[st
     }
     with replacing_folder(target) as folder:
         about["seeds"] = []
+        (folder / WEIGHTS).mkdir()
         for index, (name, record) in enumerate(zip(seeds, records, strict=True)):
-            file = folder / f"seed-{index}.safetensors"
+            file = folder / WEIGHTS / f"seed-{index}.safetensors"
             shutil.copyfile(journal.weights(name), file)
             about["seeds"].append(
                 {

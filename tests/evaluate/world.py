@@ -205,9 +205,9 @@ def write_model(paths: Paths, name: str, task: Task) -> None:
     hyperparameters = {"filters": 8, "units": 16, "dropout": 0.1, "learning_rate": 0.001, "use_synthetic": False}
     network = architecture("cnn2d").build(BINS, FRAMES, len(task.classes), hyperparameters)
     folder = paths.model(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "seed-0.safetensors")
-    digest = hashlib.sha256((folder / "seed-0.safetensors").read_bytes()).hexdigest()
+    (folder / "weights").mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights" / "seed-0.safetensors")
+    digest = hashlib.sha256((folder / "weights" / "seed-0.safetensors").read_bytes()).hexdigest()
     about = {
         "format": 1,
         "experiment": name,

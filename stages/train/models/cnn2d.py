@@ -57,14 +57,13 @@ class Block(nn.Module):
         self.second_norm = nn.BatchNorm2d(after)
         self.shortcut = nn.Conv2d(before, after, 1, bias=False)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | float = 1.0) -> torch.Tensor:
         """Half as many bins and frames; *mask* (n, 1, 1, frames after) clears what lies behind the valid ones."""
         # Behind the valid frames a bias becomes a signal: cleared before the next convolution brings it back.
         y = torch.relu_(self.first_norm(self.first(x))) * mask
         # Sliced, not strided: torch 2.13's backward pass of a strided 1×1 convolution in
         # channels-last order crashes the process for some sizes (8 channels, 32 × 76).
-        thinned = x[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
-        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(thinned)) * mask
+        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x[:, :, ::2, ::2])) * mask
 
 
 class ResidualNetwork(nn.Module):

@@ -49,6 +49,9 @@ class Chest:
     harmonics: tuple[float, ...]
     wheeze_s: float
     wheeze_gain: float
+    hair_rate: float
+    hair_gain: float
+    groans: float
 
 
 @dataclass
@@ -73,6 +76,7 @@ def chest(patient: Patient, seed: int) -> Chest:
     rhonchus = rng.random() < 0.25
     pitch = rng.uniform(110, 220) if rhonchus else np.clip(rng.lognormal(np.log(380), 0.38), 220, 900)
     overtones = rng.uniform(0.25, 0.7, 4) ** np.arange(1, 5) if rhonchus else rng.uniform(0.05, 0.45, 2) ** (1, 2)
+    hairy = 0.3 if patient.adult and patient.sex == "M" else 0.05
     fine = bool(rng.random() < disease.fine)
     return Chest(
         wall=chest_wall(bulk, rng),
@@ -88,11 +92,14 @@ def chest(patient: Patient, seed: int) -> Chest:
         fine=fine,
         crackle_scale=float(rng.lognormal(0, 0.2)),
         crackle_count=float(rng.uniform(4, 12) if fine else rng.uniform(2.5, 7)),
-        crackle_gain=float(10 ** (rng.normal(12.5, 3.0) / 20)),
+        crackle_gain=float(10 ** (rng.normal(12.5, 4.0) / 20)),
         pitch_hz=float(pitch),
         harmonics=(1.0, *(float(value) for value in overtones)),
         wheeze_s=float(rng.uniform(0.25, 0.9)),
-        wheeze_gain=float(10 ** (rng.normal(-1.0, 3.5) / 20)),
+        wheeze_gain=float(10 ** (rng.normal(-2.0, 4.5) / 20)),
+        hair_rate=float(rng.uniform(1.0, 4.0) if rng.random() < hairy else 0.0),
+        hair_gain=float(10 ** (rng.normal(6.0, 3.0) / 20)),
+        groans=float(rng.uniform(0.2, 0.7) if rng.random() < 0.15 else 0.0),
     )
 
 
@@ -126,7 +133,7 @@ def render(visit: Visit, seed: int) -> tuple[NDArray[np.float64], list[Cycle]]:
 
 def _breathe(breath: Breath, body: Chest, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
     """Fill the tracks cycle by cycle, from before the start to behind the end; return what lies inside."""
-    shares = rng.dirichlet(5.0 * np.array(visit.patient.shares) + 0.02)
+    shares = rng.dirichlet(2.0 * np.array(visit.patient.shares) + 0.02)
     depth = rng.lognormal(0, 0.15)
     begin = rng.uniform(-body.cycle_s, 0.0)
     cycles: list[Cycle] = []
@@ -161,6 +168,7 @@ def _one_cycle(
     fall = acoustics.flow(int(expiration_s * RATE_HZ), 0.8 * body.skew) ** 1.7
     add(breath.inspiration, rise, begin, depth)
     add(breath.expiration, fall, begin + inspiration_s, depth * body.expiration_gain)
+    _misleading(breath.extra, body, begin, cycle_s, rng)
     if sounds[0]:
         _crackles(breath.extra, body, begin, inspiration_s, expiration_s, rng)
     if sounds[1]:
@@ -200,9 +208,23 @@ def _wheezes(
         add(track, sound, when, body.wheeze_gain * float(rng.lognormal(0, 0.2)))
 
 
+def _misleading(track: Signal, body: Chest, begin: float, cycle_s: float, rng: np.random.Generator) -> None:
+    """What a patient's chest adds in any cycle: hair that crackles under the chest piece, and groans with a pitch.
+
+    Both are known to pass for crackles and wheezes (Bohadana et al. 2014); whoever knows the patient is not misled.
+    """
+    for _ in range(rng.poisson(body.hair_rate * cycle_s)):
+        click = acoustics.crackle(rng.uniform(0.4e-3, 0.9e-3), rng.uniform(2.5e-3, 6e-3))
+        add(track, click, begin + rng.uniform(0, cycle_s), body.hair_gain * float(rng.lognormal(-0.3, 0.5)))
+    if rng.random() < body.groans:
+        length = int(rng.uniform(0.1, 0.35) * RATE_HZ)
+        sound = acoustics.wheeze(length, 0.6 * body.pitch_hz + 60, rng.normal(0.0, 0.3), (1.0, 0.5, 0.4, 0.2), rng)
+        add(track, sound, begin + rng.uniform(0.4, 0.85) * cycle_s, 0.5 * float(rng.lognormal(0, 0.3)))
+
+
 def _place(rng: np.random.Generator) -> Response:
     """How the chest piece sits this time."""
-    bump = (float(np.exp(rng.uniform(np.log(100), np.log(1200)))), 0.5, 2.5 * float(rng.normal()))
+    bump = (float(np.exp(rng.uniform(np.log(100), np.log(1200)))), 0.5, 4.0 * float(rng.normal()))
     return Response(20.0, 3500.0, (bump,), 0.6 * float(rng.normal()))
 
 

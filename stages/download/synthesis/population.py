@@ -70,8 +70,8 @@ DEVICES = ("AKGC417L", "LittC2SE", "Litt3200", "Meditron")
 #: Expiration is prolonged in obstruction and louder in bronchial breathing (Bohadana et al. 2014,
 #: "Fundamentals of lung auscultation", doi:10.1056/NEJMra1302901).
 DISEASES: dict[str, Disease] = {
-    "COPD": Disease(0.44, (0.40, 0.35, 0.16, 0.09), 0.25, 4.6, (66, 9), (0.40, 0.18, 0.20, 0.22), -3.0, 0.33, 12.5),
-    "Healthy": Disease(0.25, (0.90, 0.05, 0.04, 0.01), 0.5, 2.5, (45, 20), (0.10, 0.18, 0.20, 0.52), -11.0, 0.42, 11.5),
+    "COPD": Disease(0.44, (0.40, 0.35, 0.16, 0.09), 0.25, 4.6, (63, 11), (0.36, 0.19, 0.20, 0.25), -3.0, 0.33, 12.5),
+    "Healthy": Disease(0.25, (0.90, 0.05, 0.04, 0.01), 0.5, 2.5, (48, 20), (0.13, 0.19, 0.20, 0.48), -11.0, 0.42, 11.5),
     "URTI": Disease(0.11, (0.72, 0.12, 0.12, 0.04), 0.3, 2.5, (34, 22), (0.12, 0.25, 0.18, 0.45), -8.0, 0.41, 9.5),
     "Pneumonia": Disease(
         0.06, (0.42, 0.46, 0.06, 0.06), 0.75, 2.5, (58, 18), (0.20, 0.30, 0.15, 0.35), -1.5, 0.42, 8.5
@@ -181,7 +181,7 @@ def _shares(diagnoses: list[str], counts: list[int], seed: int) -> NDArray[np.fl
     drawn = np.empty((len(diagnoses), len(SOUNDS)))
     for k, name in enumerate(diagnoses):
         # Concentration: by its commonest class alone one guesses 67 % of ICBHI's cycles, patient by patient.
-        drawn[k] = generator(seed, FIRST_NUMBER + k, 0, 3).dirichlet(2.0 * np.array(DISEASES[name].sounds)) + 0.01
+        drawn[k] = generator(seed, FIRST_NUMBER + k, 0, 3).dirichlet(1.6 * np.array(DISEASES[name].sounds)) + 0.01
     weights = np.array(counts, dtype=float) / sum(counts)
     for _ in range(50):
         drawn /= drawn.sum(axis=1, keepdims=True)

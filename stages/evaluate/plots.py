@@ -75,7 +75,7 @@ def _confusion(axes: Axes, answers: Mapping[str, Answers]) -> None:
             share, count = shares[row, column], int(counts[row, column])
             text = f"{share:.0%}\n{count}" if totals[row, 0] else "–"
             axes.text(
-                column, row, text, ha="center", va="center", fontsize=small, color="white" if share > 0.6 else INK
+                column, row, text, ha="center", va="center", fontsize=small, color="white" if share > 0.75 else INK
             )
     axes.set_xticks(range(len(names)), names, rotation=0 if len(names) <= 3 else 35, ha="center", fontsize=small)
     axes.set_yticks(range(len(names)), names, fontsize=small)

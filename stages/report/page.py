@@ -10,7 +10,6 @@ from stages.report.dataset import Tables, class_rows, example_task, reject_rows,
 from stages.report.examples import illustrated
 from stages.report.experiments import PICTURES, describe
 from stages.report.limits import limits
-from stages.report.words import points
 from stages.store import Paths, read_json
 
 TEMPLATE = Path(__file__).parent / "template.html"
@@ -68,7 +67,7 @@ def lead(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     doubtful = [item["name"] for item, level in zip(experiments, levels, strict=True) if level in ("doubtful", "bad")]
     if doubtful:
-        said.append(f"Not shown to hear anything: {', '.join(doubtful)}.")
+        said.append(f"Not shown to hear more than these tell without listening: {', '.join(doubtful)}.")
     worse = [item["name"] for item, level in zip(experiments, levels, strict=True) if level == "fair"]
     if worse:
         said.append(f"Gradient boosting on summary statistics does better than {', '.join(worse)}.")
@@ -101,5 +100,5 @@ def render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["points"] = points
+    environment.filters["begin"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(TEMPLATE.name).render(content)

@@ -94,7 +94,7 @@ def test_every_experiment_stands_there_with_its_interval_floors_and_verdict(html
 
 def test_what_does_not_beat_the_silent_floor_is_said_at_the_top_and_among_the_limits(html: str) -> None:
     top, rest = html.split("<main>", 1)
-    assert "Not shown to hear anything: binary_logmel_cnn2d" in top
+    assert "Not shown to hear more than these tell without listening: binary_logmel_cnn2d" in top
     assert "not a medical device" in rest
     assert "not shown to beat a model that never hears the audio" in rest
     assert "synthetic" in rest

@@ -84,14 +84,14 @@ class PlainNetwork(nn.Module):
         super().__init__()
         network = cnn2d.build(_BINS, _FRAMES, _CLASSES, cnn2d.DEFAULTS)
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.stem, self.stem_norm = network.stem, network.stem_norm
-        self.blocks, self.head = network.blocks, network.head
+        parts = dict(network.named_children())
+        self.stem, self.stem_norm, self.head = parts["stem"], parts["stem_norm"], parts["head"]
+        self.blocks = nn.Sequential(*parts["blocks"].children())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, classes) of images (n, 1, bins, frames)."""
-        y = torch.relu(self.stem_norm(self.stem(x)))
-        for block in self.blocks:
-            y = block(y)
+        y: torch.Tensor = torch.relu(self.stem_norm(self.stem(x)))
+        y = self.blocks(y)
         return self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))
 
 

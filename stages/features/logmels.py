@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CODE = ("stages.features.spectrogram",)
-_LIBRARIES = ("librosa", "numpy", "scipy")
+_LIBRARIES = ("numpy", "scipy")
 
 
 @dataclass(frozen=True)

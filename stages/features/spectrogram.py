@@ -54,10 +54,9 @@ class LogMel:
     def _filters(self) -> tuple[slice, NDArray[np.float32]]:
         """The Fourier bins that any filter uses, and the filters' weights there, shape (bins, n_mels)."""
         import numpy as np
-        from librosa.filters import mel
 
-        bin_hz = self.sample_rate_hz / self.n_fft
         edges = mel_edges(self.n_mels, self.low_hz, self.high_hz)
+        bin_hz = self.sample_rate_hz / self.n_fft
         if np.any(np.floor(edges[2:] / bin_hz) <= np.floor(edges[:-2] / bin_hz)):
             raise ParameterError(
                 f"features.n_mels is {self.n_mels}: between {self.low_hz} and {self.high_hz} Hz some mel bands hold no"
@@ -65,13 +64,13 @@ class LogMel:
                 where="params.yaml: features",
                 next_step="lower features.n_mels or raise features.n_fft",
             )
-        weights = mel(sr=self.sample_rate_hz, n_fft=self.n_fft, n_mels=self.n_mels, fmin=self.low_hz, fmax=self.high_hz)
-        used = np.flatnonzero(weights.any(axis=0))
+        weights = mel_filters(edges, np.fft.rfftfreq(self.n_fft, 1 / self.sample_rate_hz))
+        used = np.flatnonzero(weights.any(axis=1))
         band = slice(int(used[0]), int(used[-1]) + 1)
-        return band, np.ascontiguousarray(weights[:, band].T, dtype=np.float32)
+        return band, np.ascontiguousarray(weights[band], dtype=np.float32)
 
     def prepare(self) -> None:
-        """Make the filters now, so that threads find them made."""
+        """Make the filters now, so that threads find them made and errors come first."""
         _ = self._filters
 
     def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -129,6 +128,19 @@ def mel_edges(n_mels: int, low_hz: float, high_hz: float) -> NDArray[np.float64]
 
     mels = np.linspace(to_mel(low_hz), to_mel(high_hz), n_mels + 2)
     return np.where(mels < 15, mels * 200 / 3, 1000 * np.power(6.4, (mels - 15) / 27))
+
+
+def mel_filters(edges: NDArray[np.floating], bins_hz: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Triangles between the edges, each of area 1 ("Slaney"), shape (bins, len(edges) - 2).
+
+    Those of ``librosa.filters.mel``, whose import would cost more than a second.
+    """
+    import numpy as np
+
+    below, centre, above = edges[:-2], edges[1:-1], edges[2:]
+    rising = (bins_hz[:, None] - below) / (centre - below)
+    falling = (above - bins_hz[:, None]) / (above - centre)
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2 / (above - below)
 
 
 def _hann(length: int) -> NDArray[np.float64]:

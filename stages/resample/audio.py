@@ -17,7 +17,7 @@ from stages.store import ArrayWriter, Paths, read_table, replacing_folder, write
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = ("stages.resample.filter",)
+_CODE = ("stages.resample.filter", "stages.resample.wav24")
 _LIBRARIES = ("numpy", "scipy", "soundfile", "soxr")
 
 
@@ -92,7 +92,7 @@ def _sources(paths: Paths, manifest: pd.DataFrame, params: ResampleParams) -> li
 def _audio(source: _Source, params: ResampleParams, store: cache.ArrayCache) -> _Done:
     """The audio of one recording, from the cache or made now."""
     cached = store.get(source.sha256)
-    if cached is not None and cached.key and cached.array.shape == (source.length,):
+    if cached is not None and cached.array.shape == (source.length,):
         return _Done(cached, new=False)
     audio = condition(source.path, params)
     if audio.size != source.length:
@@ -102,4 +102,4 @@ def _audio(source: _Source, params: ResampleParams, store: cache.ArrayCache) -> 
             where=str(source.path),
             next_step="the file changed after it was checked; run: dvc repro --force validate",
         )
-    return _Done(store.put(source.sha256, audio, key=cache.content_key(audio)), new=True)
+    return _Done(store.put(source.sha256, audio), new=True)

@@ -6,11 +6,13 @@ The order matters: resampled first, then filtered. The other way round differs b
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
 from stages.params import ResampleParams
+from stages.resample.wav24 import read_wav24
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +42,7 @@ def read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
     import soundfile
 
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = read_wav24(path) or soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
         raise DataError(
             f"{path.name} was readable when the manifest was made and is not now: {error}",
@@ -74,13 +76,20 @@ def band_pass(samples: NDArray[np.float32], params: ResampleParams) -> NDArray[n
 
     if not samples.size:
         return samples
-    sos = signal.butter(
-        params.order, [params.low_hz, params.high_hz], "bandpass", fs=params.sample_rate_hz, output="sos"
-    )
-    # scipy's default extension: three times the filter's length; it must be shorter than the signal
-    usual = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
-    filtered = signal.sosfiltfilt(sos, samples, padlen=min(usual, samples.size - 1))
+    sos, edge = _sections(params)
+    filtered = signal.sosfiltfilt(sos, samples, padlen=min(edge, samples.size - 1))
     return filtered.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _sections(params: ResampleParams) -> tuple[NDArray[np.float64], int]:
+    """The filter, shape (order, 6), and by how many samples scipy extends a signal at its edges."""
+    from scipy import signal
+
+    band = [params.low_hz, params.high_hz]
+    sos = signal.butter(params.order, band, "bandpass", fs=params.sample_rate_hz, output="sos")
+    # scipy's default extension: three times the filter's length; it must be shorter than the signal
+    return sos, 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
 
 
 def condition(path: Path, params: ResampleParams) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stages.errors import ParameterError
-from stages.features.spectrogram import LogMel, frame_count, mel_edges, mfcc
+from stages.features.spectrogram import LogMel, frame_count, mel_edges, mel_filters, mfcc
 from stages.params import ResampleParams
 from stages.resample.filter import band_pass, to_rate
 
@@ -64,5 +64,8 @@ def test_bands_without_a_frequency_are_refused_in_words() -> None:
         narrow.prepare()
 
 
-def test_edges_are_librosas() -> None:
+def test_filters_are_librosas() -> None:
     np.testing.assert_allclose(mel_edges(40, 50.0, 7000.0), librosa.mel_frequencies(42, fmin=50.0, fmax=7000.0))
+    ours = mel_filters(mel_edges(40, 50.0, 7000.0), np.fft.rfftfreq(1024, 1 / 16000))
+    theirs = librosa.filters.mel(sr=16000, n_fft=1024, n_mels=40, fmin=50.0, fmax=7000.0)
+    np.testing.assert_allclose(ours.T, theirs, atol=1e-8, rtol=1e-5)

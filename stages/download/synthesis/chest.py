@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from stages.download.synthesis import acoustics
 from stages.download.synthesis.acoustics import RATE_HZ, Signal, add
-from stages.download.synthesis.colouring import AMBIENT_DB, STETHOSCOPES, Response, chest_wall, colour
+from stages.download.synthesis.colouring import STETHOSCOPES, Response, chest_wall, colour
 from stages.download.synthesis.population import DISEASES, SOUNDS, Patient, Visit, generator
+from stages.download.synthesis.recorder import digitise, placed, room
 
 #: Share of cycles whose annotation differs from the sound in one flag: faint sounds are missed, friction is
 #: taken for a crackle. Experts agree on far less (Brooks & Thomas 1995, doi:10.1378/chest.107.6.1672).
@@ -126,9 +127,9 @@ def render(visit: Visit, seed: int) -> tuple[NDArray[np.float64], list[Cycle]]:
     inside += breath.extra
     near_heart = {"Al": 0.0, "Ll": -4.0, "Tc": -6.0}.get(visit.location, -9.0)
     inside += body.heart_gain * 10 ** (near_heart / 20) * acoustics.heart(length, body.heart_rate, rng)
-    outside = _room(length, visit, rng)
-    sound = colour(colour(inside, body.wall, _place(rng)) + outside, STETHOSCOPES[visit.device])
-    return _digitise(sound, body, visit, rng), cycles
+    outside = room(length, visit, rng)
+    sound = colour(colour(inside, body.wall, placed(rng)) + outside, STETHOSCOPES[visit.device])
+    return digitise(sound, body.loudness_db, visit, rng), cycles
 
 
 def _breathe(breath: Breath, body: Chest, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
@@ -220,35 +221,3 @@ def _misleading(track: Signal, body: Chest, begin: float, cycle_s: float, rng: n
         length = int(rng.uniform(0.1, 0.35) * RATE_HZ)
         sound = acoustics.wheeze(length, 0.6 * body.pitch_hz + 60, rng.normal(0.0, 0.3), (1.0, 0.5, 0.4, 0.2), rng)
         add(track, sound, begin + rng.uniform(0.4, 0.85) * cycle_s, 0.5 * float(rng.lognormal(0, 0.3)))
-
-
-def _place(rng: np.random.Generator) -> Response:
-    """How the chest piece sits this time."""
-    bump = (float(np.exp(rng.uniform(np.log(100), np.log(1200)))), 0.5, 4.0 * float(rng.normal()))
-    return Response(20.0, 3500.0, (bump,), 0.6 * float(rng.normal()))
-
-
-def _room(length: int, visit: Visit, rng: np.random.Generator) -> Signal:
-    """Ambient noise, mains hum, and the friction of a hand-held chest piece, whatever the patient breathes."""
-    level = 10 ** ((AMBIENT_DB[visit.device] + 3.5 * rng.normal()) / 20)
-    noise = level * acoustics.shaped_noise(length, acoustics.ambient_spectrum(rng.uniform(0.8, 1.4)), rng)
-    time = np.arange(length) / RATE_HZ
-    for multiple in (1, 2, 3):
-        hum = 0.25 * level * float(rng.lognormal(-0.5, 0.8))
-        noise += hum * np.sin(2 * np.pi * 50.0 * multiple * time + rng.uniform(0, 2 * np.pi))
-    for _ in range(rng.poisson(0.25 * visit.duration_s * rng.lognormal(-0.3, 0.8))):
-        burst = acoustics.rub(rng.uniform(0.004, 0.06), float(np.exp(rng.uniform(np.log(150), np.log(900)))), rng)
-        add(noise, burst, rng.uniform(0, visit.duration_s), float(rng.lognormal(-0.3, 0.6)))
-    return noise
-
-
-def _digitise(made: Signal, body: Chest, visit: Visit, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Bring the sound to the recording's rate and level, with the electronics' own noise."""
-    import soxr
-
-    sound: NDArray[np.float64] = soxr.resample(made, RATE_HZ, visit.sample_rate_hz, quality="HQ")
-    level_db = -27.0 + body.loudness_db + 2.5 * float(rng.normal())
-    level_db = float(np.clip(level_db, -42.0, -14.0))
-    sound = sound * 10 ** (level_db / 20) / np.sqrt(np.mean(sound**2))
-    sound += 10 ** (-72 / 20) * rng.standard_normal(len(sound))
-    return sound * min(1.0, 0.9 / float(np.abs(sound).max()))

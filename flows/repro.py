@@ -100,7 +100,7 @@ def check_names(params: Params) -> None:
 
 def _dvc(*arguments: str) -> None:
     """Run DVC with its output on the terminal; on failure restore the last good outputs."""
-    process = subprocess.Popen([*DVC, *arguments], env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    process = subprocess.Popen([*DVC, *arguments], env=_environment())
     previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
         code = process.wait()
@@ -115,6 +115,12 @@ def _dvc(*arguments: str) -> None:
             "the pipeline stopped; the message above says where and why",
             next_step="mend it and run the same command again; what was finished is kept",
         )
+
+
+def _environment() -> dict[str, str]:
+    """What DVC's children see: `python` in dvc.yaml is this interpreter, though nobody activated its environment."""
+    here = str(Path(sys.executable).parent)
+    return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
 
 def _restore() -> None:

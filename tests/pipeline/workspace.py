@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,12 @@ def environment() -> dict[str, str]:
 def run(folder: Path, *command: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run a command in a workspace; ``python`` and ``dvc`` are this environment's."""
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
-    if check and done.returncode != 0:
+    return checked(command, done) if check else done
+
+
+def checked(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The finished command, or an error with what it printed."""
+    if done.returncode != 0:
         raise AssertionError(
             f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         )
@@ -84,8 +90,10 @@ def run(folder: Path, *command: str, check: bool = True, timeout: float = 300) -
 
 
 def repro(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """What ``make repro`` calls."""
-    return run(folder, "python", "-m", "flows.repro", *arguments, check=check)
+    """What ``make repro`` calls, in an environment that nobody activated."""
+    command = [sys.executable, "-m", "flows.repro", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return checked(command, done) if check else done
 
 
 def lock(folder: Path) -> dict[str, Any]:

@@ -92,7 +92,8 @@ class PlainNetwork(nn.Module):
         """Logits (n, classes) of images (n, 1, bins, frames)."""
         y: torch.Tensor = torch.relu(self.stem_norm(self.stem(x)))
         y = self.blocks(y)
-        return self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))
+        length = torch.zeros(len(y), 1)
+        return self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3)), length], dim=1))
 
 
 def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:

@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class SequenceNetwork(nn.Module):
-    """Stem over all bins, three residual blocks, mean and maximum over valid frames, two dense layers."""
+    """Stem over all bins, three residual blocks, mean, maximum and length of what is valid, two dense layers."""
 
     def __init__(self, bins: int, classes: int, *, filters: int, units: int, dropout: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class SequenceNetwork(nn.Module):
         self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Sequential(
             nn.Dropout(dropout),
-            nn.Linear(2 * widths[-1], units),
+            nn.Linear(2 * widths[-1] + 1, units),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(units, classes),
@@ -79,10 +79,12 @@ class SequenceNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """Logits (n, classes) of features (n, bins, frames), of which the first ``valid`` frames count."""
+        # Mean and maximum forget how long the valid part is, though a sound has its typical length.
+        length = torch.log(valid.to(torch.float32))[:, None] - 4.0
         mask = inside(valid, x.shape[2])
         y = torch.relu_(self.stem_norm(self.stem(x * mask))) * mask
         for block in self.blocks:
             valid = torch.div(valid + 1, 2, rounding_mode="floor")
             y = block(y, inside(valid, (y.shape[2] + 1) // 2))
         # No activation is negative: a cleared one is never the maximum of anything that fired.
-        return self.head(torch.cat([y.sum(dim=2) / valid[:, None], y.amax(dim=2)], dim=1))
+        return self.head(torch.cat([y.sum(dim=2) / valid[:, None], y.amax(dim=2), length], dim=1))

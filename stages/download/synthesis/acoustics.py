@@ -84,7 +84,7 @@ def crackle(width_s: float, two_cycles_s: float) -> Signal:
     (doi:10.1378/chest.119.6.1886): sin(4π t^α) times (1 + cos 2π(√t − ½))/2 on 0…1, where
     α = log ¼ / log(IDW/2CD). Fine crackles: initial deflection width (IDW) 0.5–0.9 ms, two
     cycles (2CD) about 5 ms, near 650 Hz; coarse: 2CD about 15 ms, near 350 Hz (Bohadana et
-    al. 2014, doi:10.1056/NEJMra1302901; CORSA, doi:10.1183/09031936.00.16101000).
+    al. 2014, doi:10.1056/NEJMra1302901).
 
     Parameters
     ----------

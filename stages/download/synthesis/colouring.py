@@ -51,7 +51,7 @@ class Response:
 #: Air-coupled microphones in couplers are flat and wide; electronic stethoscopes limit the band; a chest piece with
 #: tubing adds resonances and loses the treble (Ertel et al. 1966, "Stethoscope acoustics", doi:10.1161/01.CIR.34.5.889;
 #: Pasterkamp et al. 1993, "Measurement of respiratory acoustical signals", doi:10.1378/chest.104.5.1518; Nowak &
-#: Nowak 2018, doi:10.1371/journal.pone.0209057).
+#: Nowak 2018, "Sound differences between electronic and acoustic stethoscopes", doi:10.1186/s12938-018-0540-2).
 STETHOSCOPES: dict[str, Response] = {
     "AKGC417L": Response(25, 3200, ((180, 0.8, 2.0),), 0.5),
     "LittC2SE": Response(35, 1100, ((140, 0.35, 5.0), (320, 0.3, 4.0), (620, 0.25, 3.0)), -1.0),

@@ -214,7 +214,8 @@ def _misleading(track: Signal, body: Chest, begin: float, cycle_s: float, rng: n
     """What a patient's chest adds in any cycle: hair that crackles under the chest piece, and groans with a pitch.
 
     Friction of the chest piece is known to pass for crackles (Ye et al. 2022, "Regularity and mechanism of fake
-    crackle noise in an electronic stethoscope", doi:10.3389/fphys.2022.1079468); whoever knows the patient is not misled.
+    crackle noise in an electronic stethoscope", doi:10.3389/fphys.2022.1079468);
+    whoever knows the patient is not misled.
     """
     for _ in range(rng.poisson(body.hair_rate * cycle_s)):
         click = acoustics.crackle(rng.uniform(0.4e-3, 0.9e-3), rng.uniform(2.5e-3, 6e-3))

@@ -14,8 +14,8 @@ from stages.download.synthesis.population import DISEASES, SOUNDS, Patient, Visi
 from stages.download.synthesis.recorder import digitise, placed, room
 
 #: Share of cycles whose annotation differs from the sound in one flag: faint sounds are missed, friction is
-#: taken for a crackle. Experts agree on less (Melbye et al. 2016, doi:10.1136/bmjresp-2015-000136:
-#: on crackles in 65 to 87 % of the recordings).
+#: taken for a crackle. Experts agree on less ("International perception of lung sounds", BMJ Open
+#: Respiratory Research 2017, e000250: on crackles in 65 to 87 % of the recordings).
 ANNOTATOR_ERROR = 0.03
 
 

@@ -14,7 +14,7 @@ class Sample(IcbhiLayout):
     name = "sample"
     title = "the synthetic sample"
     citation = "Made by this project: stages/download/synthesis/, where the sources of the acoustics are named."
-    licence = "the project's own (Apache-2.0)"
+    licence = "made by this project: no rights of others in it"
     homepage = "docs/data.md"
 
     def make(self, raw: Path, params: Params) -> None:

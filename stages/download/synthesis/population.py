@@ -22,8 +22,8 @@ SOUNDS = ("normal", "crackle", "wheeze", "both")
 TARGET_SHARES = (0.53, 0.27, 0.13, 0.07)
 
 FIRST_NUMBER = 101
-#: Seven faults must stay below a tenth of the recordings, however few patients there are.
-LEAST_RECORDINGS = 66
+#: Recordings per patient at least; a handful of patients is recorded more often, up to about so many in all.
+LEAST_PER_PATIENT, LEAST_RECORDINGS = 2, 30
 
 _LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
 
@@ -148,7 +148,7 @@ def plan(patients: int, seed: int) -> list[Visit]:
         Decides everything.
     """
     diagnoses = _diagnoses(patients, generator(seed, 0, 1))
-    least = -(-LEAST_RECORDINGS // patients)
+    least = max(LEAST_PER_PATIENT, LEAST_RECORDINGS // patients)
     counts = [_count(DISEASES[name], least, generator(seed, 101 + k, 0, 1)) for k, name in enumerate(diagnoses)]
     shares = _shares(diagnoses, counts, seed)
     visits: list[Visit] = []

@@ -59,7 +59,9 @@ def needed_code(stage: str) -> set[str]:
         for path in (ROOT / "stages/train/models").glob("[a-z]*.py"):
             needed |= imported_files(f"stages.train.models.{path.stem}") - {path.relative_to(ROOT).as_posix()}
     pages = {
-        p.relative_to(ROOT).as_posix() for p in (ROOT / "stages" / stage).iterdir() if p.suffix in {".html", ".css", ".j2"}
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "stages" / stage).iterdir()
+        if p.suffix in {".html", ".css", ".j2"}
     }
     return needed | pages
 

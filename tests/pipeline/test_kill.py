@@ -67,22 +67,16 @@ def half_written(folder: Path) -> list[Path]:
     return found + [path for top in ("data", "models", "reports") for path in (folder / top).rglob(".*.old")]
 
 
-def test_dvc_killed_alone_takes_its_stage_along(finished: Path, tmp_path: Path) -> None:
-    folder = clone(tmp_path / "clone")
+def test_another_clone_killed_twice_ends_with_the_same_lock(finished: Path, tmp_path: Path) -> None:
+    """Other path, empty caches; dvc killed alone, then the whole group in the middle of a search."""
+    folder = clone(tmp_path / "elsewhere" / "with a blank in its name")
     with running(folder) as process:
         wait_for(lambda: stage_process(folder, "features") is not None, folder)
         dvc = next(
             child for child in psutil.Process(process.pid).children(recursive=True) if "repro" in child.cmdline()
         )
         dvc.kill()
-        wait_for(lambda: nobody_works_in(folder), folder)
-    repro(folder)
-    assert lock(folder) == lock(finished)
-    assert not half_written(folder)
-
-
-def test_the_whole_group_killed_in_the_middle_of_a_search(finished: Path, tmp_path: Path) -> None:
-    folder = clone(tmp_path / "clone")
+        wait_for(lambda: nobody_works_in(folder), folder)  # the stage went with it
     with running(folder) as process:
         wait_for(lambda: any((folder / ".cache/search").rglob("*.json")), folder)
         os.killpg(process.pid, signal.SIGKILL)
@@ -95,10 +89,7 @@ def test_the_whole_group_killed_in_the_middle_of_a_search(finished: Path, tmp_pa
 
 @pytest.mark.parametrize("stage", ["validate", "train"])
 def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: Path, copy: Path, stage: str) -> None:
-    """The stage's outputs were there before: killed half-way, they come back."""
-    (copy / ".dvc/cache/runs").rename(copy / "runs-put-aside")
-    with running(copy) as process:
-        process.kill()
+    """The stage's outputs were there before; DVC removed them for the run that was killed; they come back."""
     before = lock(copy)
     touched = copy / f"stages/{stage}/__main__.py"
     text = touched.read_text()
@@ -109,6 +100,7 @@ def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: 
         assert victim is not None
         victim.kill()
         assert process.wait() == 2
+    assert all((copy / out["path"]).exists() for entry in before.values() for out in entry["outs"])
     touched.write_text(text)
     repro(copy)
     assert lock(copy) == before == lock(finished)

@@ -12,7 +12,7 @@ class Sample(IcbhiLayout):
     """Synthetic recordings; what a model learns from them says nothing about patients."""
 
     name = "sample"
-    title = "the synthetic sample"
+    title = "Auscult's synthetic sample"
     citation = "Made by this project: stages/download/synthesis/, where the sources of the acoustics are named."
     licence = "made by this project: no rights of others in it"
     homepage = "docs/data.md"

@@ -26,6 +26,7 @@ from stages.params import Params
 from stages.store import Paths, replacing_file
 
 DVC = (sys.executable, "-m", "dvc")
+NAME_ONE = "name one of these in params.yaml, and run the same command again"
 
 
 def main() -> None:
@@ -93,9 +94,10 @@ def check_names(params: Params) -> None:
         find_task(experiment.task, dataset.tasks, dataset=params.dataset, experiment=name)
         where = f"params.yaml: experiments.{name}"
         if experiment.features not in representations.names():
-            raise unknown_name("features", experiment.features, representations.names(), where=f"{where}.features")
+            known = representations.names()
+            raise unknown_name("features", experiment.features, known, where=f"{where}.features", next_step=NAME_ONE)
         if experiment.model not in models.names():
-            raise unknown_name("model", experiment.model, models.names(), where=f"{where}.model")
+            raise unknown_name("model", experiment.model, models.names(), where=f"{where}.model", next_step=NAME_ONE)
 
 
 def _dvc(*arguments: str) -> None:

@@ -141,7 +141,7 @@ def load(name: str) -> Dataset:
         There is no such file; the message names those that there are.
     """
     if name not in names():
-        raise unknown_name("data set", name, names(), where="params.yaml: dataset")
+        raise unknown_name("data set", name, names(), where="params.yaml: dataset", next_step="name one of these")
     dataset: Dataset = importlib.import_module(f"{__name__}.{name}").DATASET
     return dataset
 

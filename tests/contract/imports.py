@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,12 +18,14 @@ def module_file(module: str, root: Path = ROOT) -> Path | None:
     return None
 
 
+@cache
 def has_code(path: Path) -> bool:
     """False for a file that holds nothing but a docstring."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in body)
 
 
+@cache
 def _named_modules(path: Path) -> set[str]:
     """Every ``stages`` module that a file imports, at its top or inside a function, type checking apart."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,8 @@ def dataset_files(stage: str) -> set[str]:
     return found if stage == "download" else {file for file in found if not file.startswith(SYNTHESIS)}
 
 
-def needed_code(stage: str) -> set[str]:
+@cache
+def needed_code(stage: str) -> frozenset[str]:
     needed = imported_files(f"stages.{stage}.__main__") | BY_NAME.get(stage, set())
     if stage in ("download", "validate"):
         needed |= dataset_files(stage)
@@ -63,7 +66,7 @@ def needed_code(stage: str) -> set[str]:
         for p in (ROOT / "stages" / stage).iterdir()
         if p.suffix in {".html", ".css", ".j2"}
     }
-    return needed | pages
+    return frozenset(needed | pages)
 
 
 def test_every_stage_is_in_the_graph_in_order() -> None:
@@ -98,7 +101,7 @@ def test_a_stage_declares_its_section_leaf_by_leaf_and_nothing_of_another(stage:
     assert {name for name in declared if not name.startswith("experiments.")} == leaves(stage)
 
 
-def read_attributes(files: set[str]) -> set[str]:
+def read_attributes(files: Iterable[str]) -> set[str]:
     """Sections of the parameters that source files read."""
     sections = {field.alias or name for name, field in Params.model_fields.items()}
     found: set[str] = set()

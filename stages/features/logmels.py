@@ -57,7 +57,7 @@ class LogMels:
         if representation.copies:
             making = [settings, spec.model_dump(), params.augmented.model_dump()]
             modules = (*_CODE, *representation.copy_modules)
-            self._copies = ArrayCache("copies", namespace(making, modules, (*_LIBRARIES, "soxr")))
+            self._copies = ArrayCache("copies", namespace(making, modules, (*_LIBRARIES, "numba", "soxr")))
         self._lock = threading.Lock()
         self.new = 0
 

@@ -17,8 +17,8 @@ from stages.store import ArrayWriter, Paths, read_table, replacing_folder, write
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = ("stages.resample.filter", "stages.resample.wav24")
-_LIBRARIES = ("numpy", "scipy", "soundfile", "soxr")
+_CODE = ("stages.resample.filter", "stages.resample.sections", "stages.resample.wav24")
+_LIBRARIES = ("numba", "numpy", "scipy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)

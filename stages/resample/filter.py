@@ -67,29 +67,31 @@ def to_rate(samples: NDArray[np.float32], native_hz: int, target_hz: int) -> NDA
 def band_pass(samples: NDArray[np.float32], params: ResampleParams) -> NDArray[np.float32]:
     """Zero-phase Butterworth band-pass of audio at ``params.sample_rate_hz``.
 
-    Second-order sections run forwards and backwards in float64
-    (``scipy.signal.sosfiltfilt``), so the effective order is twice ``params.order``.
+    Second-order sections run forwards and backwards in float64, as
+    ``scipy.signal.sosfiltfilt`` does, so the effective order is twice ``params.order``.
     A recording shorter than the filter's usual edge extension gets a shorter one.
     """
     import numpy as np
-    from scipy import signal
+
+    from stages.resample.sections import forward_backward
 
     if not samples.size:
         return samples
-    sos, edge = _sections(params)
-    filtered = signal.sosfiltfilt(sos, samples, padlen=min(edge, samples.size - 1))
-    return filtered.astype(np.float32)
+    sos, steady, edge = _sections(params)
+    block = np.ascontiguousarray(samples, dtype=np.float32)
+    return forward_backward(sos, steady, block, min(edge, samples.size - 1))
 
 
 @lru_cache(maxsize=4)
-def _sections(params: ResampleParams) -> tuple[NDArray[np.float64], int]:
-    """The filter, shape (order, 6), and by how many samples scipy extends a signal at its edges."""
+def _sections(params: ResampleParams) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """The filter (order, 6), its steady state (order, 2), and by how many samples scipy extends a signal's ends."""
     from scipy import signal
 
     band = [params.low_hz, params.high_hz]
     sos = signal.butter(params.order, band, "bandpass", fs=params.sample_rate_hz, output="sos")
     # scipy's default extension: three times the filter's length; it must be shorter than the signal
-    return sos, 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
+    edge = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))
+    return sos, signal.sosfilt_zi(sos), edge
 
 
 def condition(path: Path, params: ResampleParams) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 REQUIREMENTS = (
     "librosa",
     "mlflow",
+    "numba",
     "numpy",
     "pandas",
     "psutil",

@@ -138,8 +138,9 @@ class Search:
         choose_synthetic = len(self.data.synthetic) > 0
         sampler = optuna.samplers.TPESampler(seed=int(digest(self.params.seed, len(earlier), slot)[:7], 16))
         study = self._study(earlier, sampler=sampler)
-        if not earlier and slot == 0:
-            study.enqueue_trial(module.DEFAULTS | ({"use_synthetic": True} if choose_synthetic else {}))
+        # But for their seeds the first two trials differ in one thing: the search shows what synthetic rows bring.
+        if not earlier and slot < (2 if choose_synthetic else 1):
+            study.enqueue_trial(module.DEFAULTS | ({"use_synthetic": slot == 0} if choose_synthetic else {}))
         trial = study.ask()
         hyperparameters: dict[str, Any] = module.suggest(trial)
         hyperparameters["use_synthetic"] = choose_synthetic and trial.suggest_categorical(

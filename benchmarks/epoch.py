@@ -30,16 +30,19 @@ def measure(scratch: Path) -> list[Measurement]:
     generator = np.random.default_rng(0)
     features = generator.standard_normal((_ROWS, _BINS, _FRAMES), dtype=np.float32)
     target = generator.integers(0, _CLASSES, _ROWS)
-    ours, plain = _ours(features, target), _plain(features, target)
+    # As ICBHI's cycles in 5 s at 50 frames per second: half below 2.5 s, 3.4 % cut at the end.
+    valid = np.clip(125 * np.exp(0.38 * generator.standard_normal(_ROWS)), 10, _FRAMES).astype(np.int64)
+    features[np.broadcast_to((np.arange(_FRAMES) >= valid[:, None])[:, None], features.shape)] = 0.0
+    ours, plain = _ours(features, valid, target), _plain(features, target)
     ours()
     plain()
     times = [(_seconds(ours), _seconds(plain)) for _ in range(_ALTERNATIONS)]
     own, other = (statistics.median(column) for column in zip(*times, strict=True))
-    size = f"{_ROWS} rows of {_BINS} × {_FRAMES}, one thread"
+    size = f"{_ROWS} rows of {_BINS} × {_FRAMES}, as long as ICBHI's cycles, one thread"
     ratio = other / own
     return [
         Measurement("epoch.seconds", f"training epoch of cnn2d, {size}", own, "s"),
-        Measurement("epoch.plain_s", "the same network, plainly: float32, NCHW, DataLoader", other, "s"),
+        Measurement("epoch.plain_s", "the same network, plainly: float32, NCHW, DataLoader, all padding", other, "s"),
         Measurement("epoch.ratio", "the latter / the former", ratio, "times", "at least 2", ratio >= 2),
     ]
 
@@ -50,7 +53,7 @@ def _seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def _ours(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
+def _ours(features: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Callable[[], None]:
     """The loop of ``stages.train``."""
     positions = np.arange(_ROWS)
     rows = Rows(positions, positions, np.zeros(_ROWS, dtype=np.float32), target)
@@ -61,7 +64,7 @@ def _ours(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
         spec={},
         normaliser=Normaliser(0 * scale, scale, "mask"),
         features=features,
-        valid=np.full(_ROWS, _FRAMES),
+        valid=valid,
         originals=rows,
         synthetic=rows.take(positions[:0]),
         validation=Validation(positions[:0], positions[:0], positions[:0]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from stages.train.batches import frames_needed, random_batches, sorted_batches
 from stages.train.models import architecture
 from stages.train.score import best_normal_offset
 from stages.train.spec_augment import spec_augment
@@ -155,7 +156,7 @@ def train_epoch(
     """
     network.train()
     total, right = 0.0, 0
-    for index in batches(len(rows), settings.batch_size, generator):
+    for index in random_batches(row_frames(data, rows), settings.batch_size, generator):
         x, valid, target = assemble(data, rows.take(index))
         if settings.spec_augment:
             x = spec_augment(x, valid, generator)
@@ -179,39 +180,37 @@ def _moving_average(average: torch.Tensor, weight: torch.Tensor, steps: torch.Te
     return decay * average + (1 - decay) * weight
 
 
-def batches(count: int, size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
-    """Random batches; a last one of a single row joins the one before, as no variance can be taken over it."""
-    order = torch.randperm(count, generator=generator).numpy()
-    starts = list(range(0, count, size))
-    if len(starts) > 1 and count - starts[-1] == 1:
-        starts.pop()
-    for start, end in zip(starts, [*starts[1:], count], strict=True):
-        yield order[start:end]
+def row_frames(data: TrainingData, rows: Rows) -> NDArray[np.int64]:
+    """Valid frames of recipes, shape (n,).
+
+    Where one parent of a synthetic row has ended, the row is half padding: it ends with the parent
+    that it is nearer to.
+    """
+    return data.valid[np.where(rows.step < 0.5, rows.first, rows.second)]
 
 
 def assemble(data: TrainingData, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Features (n, bins, frames), valid frames (n,) and classes (n,) of a batch of recipes."""
-    x = data.features[rows.first]
+    """Features (n, bins, frames of the longest), valid frames (n,) and classes (n,) of a batch of recipes."""
+    valid = row_frames(data, rows)
+    needed = frames_needed(valid, data.features.shape[2])
+    x = data.features[rows.first, :, :needed]
     synthetic = np.flatnonzero(rows.first != rows.second)
-    valid = data.valid[rows.first]
     if len(synthetic):
         step = rows.step[synthetic, None, None]
-        x[synthetic] += step * (data.features[rows.second[synthetic]] - x[synthetic])
-        # Where one parent has ended, the row is half padding: it ends with the parent that it is nearer to.
-        nearer = np.where(rows.step < 0.5, rows.first, rows.second)
-        valid = data.valid[nearer]
+        x[synthetic] += step * (data.features[rows.second[synthetic], :, :needed] - x[synthetic])
     return torch.from_numpy(x), torch.from_numpy(valid), torch.from_numpy(rows.target)
 
 
 def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Logits of rows of the features, shape (n, classes)."""
     network.eval()
-    parts = []
+    logits = np.zeros((len(rows), len(data.task.classes)), dtype=np.float32)
     with torch.inference_mode():
-        for start in range(0, len(rows), INFERENCE_BATCH):
-            block = rows[start : start + INFERENCE_BATCH]
-            parts.append(network(torch.from_numpy(data.features[block]), torch.from_numpy(data.valid[block])).numpy())
-    return np.concatenate(parts).astype(np.float32)
+        for index in sorted_batches(data.valid[rows], INFERENCE_BATCH):
+            valid = data.valid[rows[index]]
+            x = data.features[rows[index], :, : frames_needed(valid, data.features.shape[2])]
+            logits[index] = network(torch.from_numpy(x), torch.from_numpy(valid)).numpy()
+    return logits
 
 
 def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float]:

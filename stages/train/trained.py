@@ -11,6 +11,7 @@ import numpy as np
 from stages.errors import DataError
 from stages.store import read_json
 from stages.tasks import Task
+from stages.train.batches import frames_needed, sorted_batches
 from stages.train.models import architecture
 from stages.train.normaliser import Normaliser
 
@@ -77,13 +78,13 @@ class TrainedModel:
         self._check(features)
         result = np.zeros((len(self._networks), len(features), len(self.task.classes)))
         with torch.inference_mode():
-            for start in range(0, len(features), BATCH):
-                block = np.array(features[start : start + BATCH], dtype=np.float32)
-                lengths = np.asarray(frames[start : start + BATCH], dtype=np.int64)
+            for index in sorted_batches(np.asarray(frames), BATCH):
+                block, lengths = np.array(features[index], dtype=np.float32), np.asarray(frames)[index]
                 self.normaliser.apply(block, lengths)
-                valid = torch.from_numpy(self.normaliser.valid(lengths, block.shape[2]))
-                for index, network in enumerate(self._networks):
-                    result[index, start : start + BATCH] = network(torch.from_numpy(block), valid).numpy()
+                valid = self.normaliser.valid(lengths, block.shape[2])
+                x = torch.from_numpy(block[:, :, : frames_needed(valid, block.shape[2])])
+                for seed, network in enumerate(self._networks):
+                    result[seed, index] = network(x, torch.from_numpy(valid)).numpy()
         return result
 
     def probabilities(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
     import optuna
@@ -69,9 +70,11 @@ class Block(nn.Module):
         """Half as many bins and frames; *mask* (n, 1, 1, frames after) clears what lies behind the valid ones."""
         # Behind the valid frames a bias becomes a signal: cleared before the next convolution brings it back.
         y = torch.relu_(self.first_norm(self.first(x))) * mask
-        # Sliced, not strided: torch 2.13's backward pass of a strided 1×1 convolution in
-        # channels-last order crashes the process for some sizes (8 channels, 32 × 76).
-        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x[:, :, ::2, ::2])) * mask
+        # Averaged, then 1×1 (He et al. 2019, arXiv 1812.01187, figure 2c). A strided 1×1 convolution looks at a
+        # quarter of its input, and torch 2.13's backward pass of it in channels-last order crashes the
+        # process for some sizes (8 channels, 32 × 76).
+        shortcut = self.shortcut(functional.avg_pool2d(x, 2, ceil_mode=True, divisor_override=4))
+        return torch.relu_(self.second_norm(self.second(y)) + shortcut) * mask
 
 
 class ResidualNetwork(nn.Module):

@@ -12,8 +12,10 @@ import pandas as pd
 import soundfile
 
 from benchmarks.process import REPOSITORY
+from stages.digests import file_sha256
+from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
-from stages.store import Paths, file_sha256, write_json, write_table
+from stages.store import write_json, write_table
 from stages.tasks import Task
 
 PATHS = Paths("icbhi")

@@ -23,7 +23,8 @@ from stages import params as parameters
 from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
 from stages.params import Params
-from stages.store import Paths, replacing_file
+from stages.paths import Paths
+from stages.store import replacing_file
 
 DVC = (sys.executable, "-m", "dvc")
 NAME_ONE = "name one of these in params.yaml, and run the same command again"

@@ -1,4 +1,4 @@
-"""The one place that knows file formats and where outputs lie.
+"""The one place that knows file formats: arrays, tables, JSON; all written atomically.
 
 Everything is written beside its target and renamed when complete, so that a
 reader never meets half a file and a killed stage leaves the last good one.
@@ -6,14 +6,12 @@ reader never meets half a file and a killed stage leaves the last good one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,62 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-#: Content-addressed cache and search journals: outside DVC's outs, ignored by git.
-CACHE_DIR = Path(".cache")
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where the outputs of one data set lie, relative to the repository's root."""
-
-    dataset: str
-
-    @property
-    def data(self) -> Path:
-        return Path("data") / self.dataset
-
-    @property
-    def raw(self) -> Path:
-        return self.data / "raw"
-
-    @property
-    def manifest(self) -> Path:
-        """Holds recordings, segments and rejects (Parquet), tasks.json, fingerprints, validation.html."""
-        return self.data / "manifest"
-
-    @property
-    def split(self) -> Path:
-        """Holds assignment.parquet and summary.json."""
-        return self.data / "split"
-
-    @property
-    def audio(self) -> Path:
-        """Holds audio.npy (float32 samples, end to end) and index.parquet."""
-        return self.data / "audio"
-
-    def features(self, representation: str) -> Path:
-        """Holds segments.npy, windows.npy, a table beside each, and spec.json."""
-        return self.data / "features" / representation
-
-    def balanced(self, experiment: str) -> Path:
-        return self.data / "balanced" / f"{experiment}.parquet"
-
-    def model(self, experiment: str) -> Path:
-        """Holds model.json, weights/seed-N.safetensors, trials.json and history.csv."""
-        return Path("models") / self.dataset / experiment
-
-    @property
-    def reports(self) -> Path:
-        return Path("reports") / self.dataset
-
-    def evaluation(self, experiment: str) -> Path:
-        """Holds evaluation.json, predictions.parquet, plot data and PNGs; metrics lie beside it."""
-        return self.reports / "experiments" / experiment
-
-    def metrics(self, experiment: str) -> Path:
-        """The figures that git keeps and ``dvc metrics`` compares."""
-        return self.reports / "metrics" / f"{experiment}.json"
 
 
 @contextmanager
@@ -288,31 +230,6 @@ def open_array(path: Path) -> NDArray[np.float32]:
     if 0 in shape:  # an empty file cannot be mapped
         return np.zeros(shape, dtype=np.float32)
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def file_sha256(path: Path) -> str:
-    """Checksum of a file's bytes, in bounded memory."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def digest(*parts: object) -> str:
-    """A short stable key of plain data (JSON with sorted keys), for content-addressed names."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def code_digest(*modules: str) -> str:
-    """Key of the source text of modules (dotted names), so that a cache forgets what older code made."""
-    import importlib.util
-
-    texts = []
-    for name in modules:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise ValueError(f"no source for module {name}")
-        texts.append(hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest())
-    return digest(*texts)
 
 
 def _missing(path: Path) -> DataError:

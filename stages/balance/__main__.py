@@ -8,7 +8,7 @@ from stages import params as parameters
 from stages.balance.plan import write_balanced
 from stages.entry import run
 from stages.errors import ParameterError
-from stages.store import Paths
+from stages.paths import Paths
 
 
 def main() -> None:

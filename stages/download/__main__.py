@@ -5,7 +5,8 @@ from __future__ import annotations
 from stages import params
 from stages.download import datasets
 from stages.entry import run
-from stages.store import Paths, replacing_folder
+from stages.paths import Paths
+from stages.store import replacing_folder
 
 
 def main() -> None:

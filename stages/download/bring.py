@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from stages.digests import digest
 from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.fetch import fetch
 from stages.download.source import is_address
 from stages.download.unpack import unpack
 from stages.errors import AuscultError, DataError, DownloadError
-from stages.store import CACHE_DIR, digest, replacing_folder, sweep_leftovers
+from stages.paths import CACHE_DIR
+from stages.store import replacing_folder, sweep_leftovers
 
 DOWNLOADS = CACHE_DIR / "downloads"
 

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 from stages.download import datasets
 from stages.download.address import check_address, shown
 from stages.errors import DataError
-from stages.store import CACHE_DIR, write_text
+from stages.paths import CACHE_DIR
+from stages.store import write_text
 
 #: Given as SOURCE, it forgets the user's copy.
 PUBLISHER = "publisher"

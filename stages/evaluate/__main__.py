@@ -7,7 +7,8 @@ import sys
 from stages import params
 from stages.entry import run
 from stages.errors import ParameterError
-from stages.store import Paths, replacing_folder, write_json
+from stages.paths import Paths
+from stages.store import replacing_folder, write_json
 
 
 def main() -> None:

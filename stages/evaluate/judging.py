@@ -12,7 +12,8 @@ from stages.evaluate.assessment import MODEL, Judged
 from stages.evaluate.metrics import Answers
 from stages.evaluate.statistics import pool, summarise
 from stages.features.examples import array_path, examples, pool_units
-from stages.store import Paths, open_array
+from stages.paths import Paths
+from stages.store import open_array
 
 if TYPE_CHECKING:
     import pandas as pd

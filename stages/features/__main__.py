@@ -9,7 +9,7 @@ from stages.entry import run, workers
 from stages.errors import ParameterError
 from stages.features import representations
 from stages.features.build import write_features
-from stages.store import Paths
+from stages.paths import Paths
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stages.digests import digest
 from stages.params import AugmentedParams, ResampleParams
 from stages.resample.filter import band_pass
-from stages.store import digest
 
 if TYPE_CHECKING:
     import numpy as np

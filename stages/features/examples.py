@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
+from stages.paths import Paths
 from stages.records import PARTS, Part
-from stages.store import Paths, read_json, read_table
+from stages.store import read_json, read_table
 from stages.tasks import Task, Unit, find_task
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stages.digests import digest
 from stages.features.representations import Representation
 from stages.features.spectrogram import LogMel, frame_count
 from stages.params import FeaturesParams
 from stages.resample.cache import ArrayCache, namespace
 from stages.resample.stored import StoredAudio
-from stages.store import digest
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stages import params
 from stages.entry import run
-from stages.store import Paths, write_text
+from stages.paths import Paths
+from stages.store import write_text
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from stages.paths import Paths
 from stages.records import PARTS
-from stages.store import Paths, read_json, read_table
+from stages.store import read_json, read_table
 from stages.tasks import Task
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from stages.paths import Paths
 from stages.report import figures
 from stages.report.dataset import Tables, example_units
-from stages.store import Paths, open_array, read_json, read_table
+from stages.store import open_array, read_json, read_table
 from stages.tasks import Task
 
 #: A longer example is cut here: the eye and the page have had enough.

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stages.evaluate.metrics import slug
+from stages.paths import Paths
 from stages.report import figures
 from stages.report.words import OTHERS, compared, figure, points, verdict
-from stages.store import Paths, read_json, read_table
+from stages.store import read_json, read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.paths import Paths
 from stages.report.dataset import Tables, class_rows, example_task, reject_rows, size_rows
 from stages.report.examples import illustrated
 from stages.report.experiments import PICTURES, describe
 from stages.report.limits import limits
-from stages.store import Paths, read_json
+from stages.store import read_json
 
 TEMPLATE = Path(__file__).parent / "template.html"
 #: What the summary of the manifest may leave out.

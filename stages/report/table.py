@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stages.paths import Paths
 from stages.report.words import figure, points, verdict
-from stages.store import Paths, read_json
+from stages.store import read_json
 
 if TYPE_CHECKING:
     from stages.params import Params

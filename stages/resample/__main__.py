@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stages import params as parameters
 from stages.entry import run, workers
+from stages.paths import Paths
 from stages.resample.audio import write_audio
-from stages.store import Paths
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.store import CACHE_DIR, code_digest, digest, replacing_file
+from stages.digests import code_digest, digest
+from stages.paths import CACHE_DIR
+from stages.store import replacing_file
 
 if TYPE_CHECKING:
     import numpy as np

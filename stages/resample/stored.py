@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.params import ResampleParams
-from stages.store import Paths, read_json, read_table
+from stages.paths import Paths
+from stages.store import read_json, read_table
 
 if TYPE_CHECKING:
     import numpy as np

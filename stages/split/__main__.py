@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from stages import params as parameters
 from stages.entry import run
+from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS
 from stages.split.leaks import gate, run_checks
 from stages.split.parts import split
 from stages.split.summary import summarise
 from stages.split.twins import find_twins
-from stages.store import Paths, read_json, read_table, replacing_folder, write_json, write_table
+from stages.store import read_json, read_table, replacing_folder, write_json, write_table
 from stages.tasks import Task
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.store import Paths, digest, file_sha256, read_json
+from stages.digests import digest, file_sha256
+from stages.paths import Paths
+from stages.store import read_json
 
 DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")

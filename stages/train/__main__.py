@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from stages import params
+from stages.digests import code_digest
 from stages.entry import run
 from stages.errors import ParameterError
-from stages.store import CACHE_DIR, Paths, code_digest
+from stages.paths import CACHE_DIR, Paths
 
 
 def main() -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.digests import digest
 from stages.errors import DataError, LeakError
 from stages.features.examples import array_path, examples, load_task
-from stages.store import Paths, digest, open_array, read_json, read_table
+from stages.paths import Paths
+from stages.store import open_array, read_json, read_table
 from stages.train.normaliser import Normaliser
 
 if TYPE_CHECKING:

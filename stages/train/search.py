@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.digests import digest
 from stages.errors import AuscultError
-from stages.store import digest
 from stages.train.crew import run_all
 from stages.train.journal import Journal
 from stages.train.loop import Settings, describe, fit

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.store import file_sha256, replacing_folder, write_json, write_text
+from stages.digests import file_sha256
+from stages.store import replacing_folder, write_json, write_text
 from stages.train.calibrate import decided_score, fit_offsets, fit_temperature, prior_biases
 from stages.train.loop import class_weights
 from stages.train.trained import DESCRIPTION, FORMAT, WEIGHTS, calibrated

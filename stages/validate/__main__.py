@@ -6,8 +6,9 @@ from stages import params as parameters
 from stages.download.datasets import load
 from stages.entry import run, workers
 from stages.errors import DataError
+from stages.paths import Paths
 from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
-from stages.store import Paths, replacing_folder, write_json, write_table, write_text
+from stages.store import replacing_folder, write_json, write_table, write_text
 from stages.validate.expectations import check_tables, tasks_json
 from stages.validate.fingerprint import FINGERPRINT_COLUMNS
 from stages.validate.gate import check_outcomes, check_rejects

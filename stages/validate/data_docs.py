@@ -11,7 +11,8 @@ from pathlib import Path
 from stages import params as parameters
 from stages.download.datasets import load
 from stages.entry import run
-from stages.store import Paths, read_table, replacing_folder
+from stages.paths import Paths
+from stages.store import read_table, replacing_folder
 from stages.validate.expectations import ROW_NAMES, checked_recordings, checked_segments, definition, suites
 
 TARGET = Path("reports/data-docs")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from stages.errors import DataError
 from stages.params import ValidateParams
-from stages.store import CACHE_DIR, Paths, write_text
+from stages.paths import CACHE_DIR, Paths
+from stages.store import write_text
 from stages.validate.expectations import Outcome
 from stages.validate.reasons import ABSENT
 from stages.validate.tables import Tables

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.store import Paths
+from stages.paths import Paths
 from tests.evaluate.world import EXPERIMENTS, write_world
 
 

@@ -15,7 +15,8 @@ from stages.errors import AuscultError
 from stages.evaluate.__main__ import main
 from stages.evaluate.assessment import assess
 from stages.evaluate.judging import judge
-from stages.store import Paths, read_json, read_table, write_table
+from stages.paths import Paths
+from stages.store import read_json, read_table, write_table
 from stages.train.trained import TrainedModel
 from tests.evaluate import world as made
 

@@ -11,7 +11,8 @@ import pandas as pd
 import yaml
 
 from stages import records
-from stages.store import Paths, write_json, write_table
+from stages.paths import Paths
+from stages.store import write_json, write_table
 from stages.tasks import Task
 
 REPOSITORY = Path(__file__).resolve().parents[2]

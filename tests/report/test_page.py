@@ -11,9 +11,10 @@ import pytest
 
 from stages import params
 from stages.errors import DataError
+from stages.paths import Paths
 from stages.report.__main__ import main
 from stages.report.table import results_table
-from stages.store import Paths, read_json, read_table, write_json, write_table
+from stages.store import read_json, read_table, write_json, write_table
 from tests.evaluate import world as made
 
 

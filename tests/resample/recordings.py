@@ -11,8 +11,9 @@ import pandas as pd
 import soundfile
 
 from stages.params import Params, load
+from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
-from stages.store import Paths, write_json, write_table
+from stages.store import write_json, write_table
 from stages.tasks import Task
 
 REPOSITORY = Path(__file__).parents[2]

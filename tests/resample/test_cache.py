@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stages.paths import CACHE_DIR
 from stages.resample.cache import ArrayCache, namespace
 from stages.resample.parallel import in_order
-from stages.store import CACHE_DIR
 
 CHECKSUM = "ab" * 32
 

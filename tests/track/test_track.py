@@ -15,10 +15,12 @@ import soundfile
 import yaml
 
 from stages import params
+from stages.digests import file_sha256
 from stages.features.build import write_features
+from stages.paths import Paths
 from stages.records import RECORDING_COLUMNS, SEGMENT_COLUMNS
 from stages.resample.audio import write_audio
-from stages.store import Paths, file_sha256, open_array, read_json, read_table, write_json, write_table
+from stages.store import open_array, read_json, read_table, write_json, write_table
 from stages.tasks import Task
 from stages.train.models import architecture
 from stages.train.normaliser import Normaliser

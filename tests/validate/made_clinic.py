@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from stages.store import Paths
+from stages.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = Paths("sample")

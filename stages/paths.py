@@ -1,0 +1,62 @@
+"""Where outputs lie: each place is spelled here and in dvc.yaml, and a test compares the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Content-addressed cache and search journals: outside DVC's outs, ignored by git.
+CACHE_DIR = Path(".cache")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the outputs of one data set lie, relative to the repository's root."""
+
+    dataset: str
+
+    @property
+    def data(self) -> Path:
+        return Path("data") / self.dataset
+
+    @property
+    def raw(self) -> Path:
+        return self.data / "raw"
+
+    @property
+    def manifest(self) -> Path:
+        """Holds recordings, segments and rejects (Parquet), tasks.json, fingerprints, validation.html."""
+        return self.data / "manifest"
+
+    @property
+    def split(self) -> Path:
+        """Holds assignment.parquet and summary.json."""
+        return self.data / "split"
+
+    @property
+    def audio(self) -> Path:
+        """Holds audio.npy (float32 samples, end to end) and index.parquet."""
+        return self.data / "audio"
+
+    def features(self, representation: str) -> Path:
+        """Holds segments.npy, windows.npy, a table beside each, and spec.json."""
+        return self.data / "features" / representation
+
+    def balanced(self, experiment: str) -> Path:
+        return self.data / "balanced" / f"{experiment}.parquet"
+
+    def model(self, experiment: str) -> Path:
+        """Holds model.json, weights/seed-N.safetensors, trials.json and history.csv."""
+        return Path("models") / self.dataset / experiment
+
+    @property
+    def reports(self) -> Path:
+        return Path("reports") / self.dataset
+
+    def evaluation(self, experiment: str) -> Path:
+        """Holds evaluation.json, predictions.parquet, plot data and PNGs; metrics lie beside it."""
+        return self.reports / "experiments" / experiment
+
+    def metrics(self, experiment: str) -> Path:
+        """The figures that git keeps and ``dvc metrics`` compares."""
+        return self.reports / "metrics" / f"{experiment}.json"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,14 @@ def _without(content: dict[str, Any], dead: set[int]) -> dict[str, Any]:
 
 
 def _is_dvc(pid: int) -> bool:
+    """Whether a process is a living ``dvc …``, ``python …/bin/dvc …`` or ``python -m dvc …``.
+
+    Not whether it mentions DVC somewhere: `vim dvc.yaml` may have been given a dead owner's id.
+    """
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and any("dvc" in word for word in process.cmdline())
+        words = process.cmdline()
+        named = any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8])
+        return named and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

@@ -1,8 +1,9 @@
 """``make repro``: from whatever is there to an up-to-date report, and back to the last good state on failure.
 
-DVC decides what runs. Around it this module checks the parameters before anything is
-touched, remembers a data set's source, clears a lock whose process is dead, restores the
-outputs of a stage that failed, and ends with a table of the results.
+DVC decides what runs. Around it this module clears a lock whose process is dead, checks
+everything that was asked for before anything is touched (a run that is refused leaves
+``params.yaml`` as it is: another one may be reading it), remembers a data set's source,
+restores the outputs of a stage that failed, and ends with a table of the results.
 """
 
 from __future__ import annotations
@@ -45,36 +46,47 @@ def reproduce(dataset: str | None = None, source: str | None = None) -> None:
     Raises
     ------
     AuscultError
-        A parameter is wrong, another run is in progress, or a stage failed.
+        Another run is in progress, a parameter or the source is wrong, or a stage failed.
     """
     if not Path("dvc.yaml").exists():
         raise AuscultError("there is no dvc.yaml here", where=str(Path.cwd()), next_step="cd into the repository")
-    if dataset is not None:
-        choose_dataset(dataset)
-    params = parameters.load()
-    check_names(params)
     locks.clear_dead()
+    text = parameters.read()
+    chosen = text if dataset is None else with_dataset(text, dataset)
+    params = parameters.parse(chosen)
+    check_names(params)
     if source is not None:
         from stages.download.source import remember
 
         remember(params.dataset, source)
-        _dvc("repro", "--force", "--single-item", "download")
-    _dvc("repro")
+    if chosen != text:  # last of all: whatever could be refused has not been
+        with replacing_file(parameters.FILE) as scratch:
+            scratch.write_bytes(chosen.encode("utf-8"))
+    if source is not None:
+        _dvc(params.dataset, "repro", "--force", "--single-item", "download")
+    _dvc(params.dataset, "repro")
     _finish(params)
 
 
-def choose_dataset(name: str, path: Path = parameters.FILE) -> None:
-    """Set ``dataset`` in the parameters file; everything else, comments too, stays as it is."""
+def with_dataset(text: str, name: str) -> str:
+    """The parameters file's text with another ``dataset``; everything else, comments too, stays as it is.
+
+    Raises
+    ------
+    ParameterError
+        There is no such data set, or no line that names one.
+    """
     from stages.download import datasets
 
-    datasets.load(name)  # raises for an unknown name, before the file is touched
-    text = path.read_text(encoding="utf-8")
+    datasets.load(name)
     changed, count = re.subn(r"(?m)^dataset:[ \t]*\S+", f"dataset: {name}", text, count=1)
     if count != 1:
-        raise ParameterError("there is no line 'dataset: …'", where=str(path), next_step=f"git checkout {path}")
-    if changed != text:
-        with replacing_file(path) as scratch:
-            scratch.write_text(changed, encoding="utf-8")
+        raise ParameterError(
+            "there is no line 'dataset: …'",
+            where=str(parameters.FILE),
+            next_step=f"write one: dataset: {name}",
+        )
+    return changed
 
 
 def check_names(params: Params) -> None:
@@ -101,19 +113,20 @@ def check_names(params: Params) -> None:
             raise unknown_name("model", experiment.model, models.names(), where=f"{where}.model", next_step=NAME_ONE)
 
 
-def _dvc(*arguments: str) -> None:
-    """Run DVC with its output on the terminal; on failure restore the last good outputs."""
+def _dvc(dataset: str, *arguments: str) -> None:
+    """Run DVC with its output on the terminal; on failure or Ctrl-C restore the data set's last good outputs."""
     process = subprocess.Popen([*DVC, *arguments], env=_environment())
     previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        process.wait()
+        process.wait()  # it was interrupted as well, and ends by itself
+        _restore(dataset)
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
     if code != 0:
-        _restore()
+        _restore(dataset)
         raise AuscultError(
             "the pipeline stopped; the message above says where and why",
             next_step="mend it and run the same command again; what was finished is kept",
@@ -126,22 +139,25 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
 
-def _restore() -> None:
+def _restore(dataset: str) -> None:
     """Bring back the outputs that DVC removed before the stage that failed, as the lock records them."""
-    lost = [out for out in _recorded_outs(Path("dvc.lock")) if not Path(out).exists()]
+    lost = [out for out in _recorded_outs(Path("dvc.lock"), dataset) if not Path(out).exists()]
     if lost:
         command = [*DVC, "checkout", "--quiet", "--allow-missing", *lost]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
-def _recorded_outs(lock: Path) -> list[str]:
-    """Paths of the outputs in ``dvc.lock`` that belong to the data set which is being run."""
-    if not lock.exists():
+def _recorded_outs(lock: Path, dataset: str) -> list[str]:
+    """Paths of the outputs in ``dvc.lock`` that belong to a data set; none where the file is damaged.
+
+    DVC has said what is wrong with a damaged one (a merge conflict); this must not speak over it.
+    """
+    try:
+        stages = yaml.safe_load(lock.read_bytes())["stages"]
+        paths = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+        return [path for path in paths if dataset in Path(path).parts]
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
         return []
-    dataset = parameters.load().dataset
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
-    paths = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
-    return [path for path in paths if dataset in Path(path).parts]
 
 
 def _finish(params: Params) -> None:

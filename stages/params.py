@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; some refuse more
 
 
 class Section(BaseModel):
@@ -30,7 +32,7 @@ class Section(BaseModel):
 
 class SampleParams(Section):
     patients: Annotated[int, Field(ge=8, le=500)]
-    seed: int
+    seed: Seed
 
 
 class DownloadParams(Section):
@@ -49,7 +51,7 @@ class SplitParams(Section):
     test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     folds: Annotated[int, Field(ge=2, le=50)]
     validation_fold: Annotated[int, Field(ge=0)]
-    seed: int
+    seed: Seed
 
     @model_validator(mode="after")
     def _fold_exists(self) -> SplitParams:
@@ -78,7 +80,7 @@ class AugmentedParams(Section):
     noise_snr_db: Annotated[list[float], Field(min_length=2, max_length=2)]
     pitch_semitones: Annotated[float, Field(gt=0.0, le=12.0)]
     stretch: Annotated[float, Field(gt=1.0, le=2.0)]
-    seed: int
+    seed: Seed
 
 
 class FeaturesParams(Section):
@@ -107,7 +109,7 @@ class BalanceParams(Section):
     method: Literal["smote", "oversample", "none"]
     neighbours: Count
     max_ratio: Annotated[float, Field(ge=1.0)]
-    seed: int
+    seed: Seed
 
 
 class TrainParams(Section):
@@ -120,13 +122,13 @@ class TrainParams(Section):
     spec_augment: bool
     class_weights: bool
     budget_minutes: Positive | None
-    seed: int
+    seed: Seed
 
 
 class EvaluateParams(Section):
     bootstrap: Annotated[int, Field(ge=20)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
-    seed: int
+    seed: Seed
 
 
 class ReportParams(Section):
@@ -176,25 +178,47 @@ def load(path: Path = FILE) -> Params:
     ParameterError
         Naming the key, what is wrong with it, and what would be right.
     """
+    return parse(read(path), where=str(path))
+
+
+def read(path: Path = FILE) -> str:
+    """The file's text, line ends as they are, so that it can be written back unchanged.
+
+    Raises
+    ------
+    ParameterError
+        There is no such file, or it is not UTF-8.
+    """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise ParameterError(
             f"there is no {path} here", where=str(Path.cwd()), next_step="run it from the repository's root"
         ) from error
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise ParameterError(
-            f"{path} is not valid YAML: {' '.join(str(error).split())}", where=str(path), next_step=f"mend {path}"
+            f"{path} is not UTF-8: {error.reason} in line {line}", where=f"{path}:{line}", next_step="save it as UTF-8"
+        ) from error
+
+
+def parse(text: str, *, where: str = str(FILE)) -> Params:
+    """Fill and check parameters that are no file yet; raises as :func:`load` does."""
+    try:
+        raw = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+        raise ParameterError(
+            f"{where} is not valid YAML: {' '.join(str(error).split())}", where=where, next_step=f"mend {where}"
         ) from error
     if not isinstance(raw, dict):
-        raise ParameterError(f"{path} must hold sections", where=str(path), next_step=f"git checkout {path}")
-    return resolve(raw, where=str(path))
+        raise ParameterError(f"{where} must hold sections", where=where, next_step=f"git checkout {where}")
+    return resolve(raw, where=where)
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
     """Fill the nulls of parsed parameters from ``by_dataset`` and check everything."""
     data = copy.deepcopy(raw)
-    defaults = data.pop("by_dataset", None) or {}
+    defaults = _mapping(data.pop("by_dataset", None), "by_dataset", where)
     dataset = data.get("dataset")
     if isinstance(dataset, str) and dataset not in defaults:
         raise unknown_name(
@@ -214,18 +238,30 @@ def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
 def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[str, Any]:
     """A copy of *data* in which nulls have the data set's values; only nulls are replaced."""
     filled = copy.deepcopy(data)
-    for section, values in (defaults.get(dataset) or {}).items():
+    place = f"by_dataset.{dataset}"
+    for section, values in _mapping(defaults.get(dataset), place, str(FILE)).items():
         target = filled.get(section)
-        for key, value in (values or {}).items():
+        for key, value in _mapping(values, f"{place}.{section}", str(FILE)).items():
             if section not in _fields_at([]) or key not in _fields_at([section]):
                 raise ParameterError(
-                    f"by_dataset.{dataset}.{section}.{key} fills no parameter: there is no {section}.{key}",
-                    where=f"{FILE}: by_dataset.{dataset}.{section}",
+                    f"{place}.{section}.{key} fills no parameter: there is no {section}.{key}",
+                    where=f"{FILE}: {place}.{section}",
                     next_step="remove it, or mend its spelling",
                 )
             if isinstance(target, dict) and key in target and target[key] is None:
                 target[key] = value
     return filled
+
+
+def _mapping(value: Any, name: str, where: str) -> dict[str, Any]:
+    """*value*, which must map names to something; null counts as empty."""
+    if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
+        raise ParameterError(
+            f"{name} is {reprlib.repr(value)}: it must hold names, each with its values",
+            where=where,
+            next_step=f"mend {FILE}",
+        )
+    return value or {}
 
 
 def _check(data: dict[str, Any], where: str) -> Params:

@@ -52,6 +52,8 @@ def test_data_sets_fill_the_same_parameters(raw: dict[str, Any]) -> None:
         ("features", "n_mfcc", 65, "must not exceed n_mels"),
         ("resample", "low_hz", 5000.0, "must rise"),
         ("balance", "method", None, "balance.method is null"),
+        ("split", "seed", -1, "split.seed is -1"),
+        ("train", "seed", 2**32, "train.seed is 4294967296"),
     ],
 )
 def test_a_wrong_parameter_is_named(raw: dict[str, Any], section: str, key: str, value: object, words: str) -> None:
@@ -80,6 +82,51 @@ def test_by_dataset_cannot_fill_what_does_not_exist(raw: dict[str, Any]) -> None
         params.resolve(raw)
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (["sample"], "by_dataset is ['sample']"),
+        ("sample", "by_dataset is 'sample'"),
+        ({"sample": "x"}, "by_dataset.sample is 'x'"),
+        ({"sample": {"train": 5}}, "by_dataset.sample.train is 5"),
+        ({"sample": {"train": ["epochs"]}}, "by_dataset.sample.train is ['epochs']"),
+        ({"sample": {}, 2017: {}}, "by_dataset is {'sample': {}, 2017: {}}"),
+    ],
+)
+def test_by_dataset_of_another_shape(raw: dict[str, Any], value: Any, words: str) -> None:
+    raw["by_dataset"] = value
+    with pytest.raises(ParameterError, match="must hold names") as caught:
+        params.resolve(raw)
+    assert words in str(caught.value)
+
+
+def test_a_section_of_by_dataset_may_be_empty(raw: dict[str, Any]) -> None:
+    raw["by_dataset"]["other"] = None
+    raw["by_dataset"]["sample"]["report"] = None
+    with pytest.raises(ParameterError, match="by_dataset has no value for data set 'other'"):
+        params.resolve(raw | {"dataset": "other"})
+    del raw["by_dataset"]["other"]
+    params.resolve(raw)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_every_seed_takes_what_the_generators_take(raw: dict[str, Any], seed: int) -> None:
+    sections = [raw[name] for name in ("split", "balance", "train", "evaluate")]
+    for section in [*sections, raw["download"]["sample"], raw["features"]["augmented"]]:
+        section["seed"] = seed
+    params.resolve(raw)
+
+
+@pytest.mark.parametrize("place", [("download", "sample"), ("features", "augmented"), ("balance",), ("evaluate",)])
+def test_no_seed_is_negative(raw: dict[str, Any], place: tuple[str, ...]) -> None:
+    section = raw
+    for name in place:
+        section = section[name]
+    section["seed"] = -1
+    with pytest.raises(ParameterError, match=rf"{'.'.join(place)}\.seed is -1"):
+        params.resolve(raw)
+
+
 def test_a_wrong_value_for_another_data_set_is_found_before_it_is_used(raw: dict[str, Any]) -> None:
     raw["by_dataset"]["icbhi"]["train"]["epochs"] = -1
     with pytest.raises(ParameterError) as caught:
@@ -95,12 +142,20 @@ def test_several_faults_are_told_at_once(raw: dict[str, Any]) -> None:
     assert "train.epochs" in str(caught.value) and "split.folds" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["train: [", "just words", ""])
+@pytest.mark.parametrize("text", ["train: [", "just words", "", "dataset: 2017-13-45"])
 def test_a_file_that_is_no_parameters(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text)
     with pytest.raises(ParameterError):
         params.load(path)
+
+
+def test_a_file_in_another_encoding_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes() + "# Geräusch\n".encode("latin-1"))
+    with pytest.raises(ParameterError, match="is not UTF-8") as caught:
+        params.load(path)
+    assert f"{path}:{len(path.read_bytes().splitlines())}" in str(caught.value)
 
 
 def test_a_missing_file_says_where(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from stages import params
+from stages.digests import file_sha256
 from stages.entry import run
 from stages.errors import ParameterError
 from stages.paths import Paths
@@ -25,7 +26,7 @@ def main() -> None:
     from stages.evaluate.assessment import assess, flat_metrics
     from stages.evaluate.judging import judge
     from stages.evaluate.writing import write_evaluation
-    from stages.train.trained import TrainedModel
+    from stages.train.trained import DESCRIPTION, TrainedModel
 
     model = TrainedModel.load(paths.model(name))
     judged = judge(paths, experiment.features, model)
@@ -34,6 +35,7 @@ def main() -> None:
         "dataset": config.dataset,
         "features": experiment.features,
         "model": model.about["model"],
+        "model_sha256": file_sha256(paths.model(name) / DESCRIPTION),
         **assess(judged, model, config.evaluate),
     }
     with replacing_folder(paths.evaluation(name)) as folder:

@@ -6,16 +6,19 @@ replacement (cluster bootstrap; Davison & Hinkley 1997, section 3.8); the interv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.evaluate.metrics import Answers, Floats, confusions, measure, slug
 
 #: Digits kept of every figure; two runs of one machine agree in all of them.
 DIGITS = 6
-#: Figures that need every patient's classes on both sides.
+#: Patients that must stand on each side of a figure for it to get an interval: resampling one or two of them
+#: draws the same people again and again, and the interval is narrow for want of people.
+FEWEST = 4
 _TWO_CLASSES = {"roc_auc", "pr_auc", "roc_auc_abnormal", "pr_auc_abnormal", "mcc"}
 _BOTH_SIDES = {"score", "average_score", "harmonic_score", "sprsound_score"}
 
@@ -56,20 +59,37 @@ def figures_with_intervals(
         if not np.isfinite(value):
             figures[name] = {"undefined": why_undefined(name, answers, part)}
         else:
-            figures[name] = {"value": round(value, DIGITS), **interval(resampled[name], confidence, answers)}
+            figures[name] = {"value": round(value, DIGITS), **interval(resampled[name], confidence, answers, name)}
     return figures, resampled
 
 
-def interval(values: Floats, confidence: float, answers: Answers) -> dict[str, Any]:
-    """Percentile interval of the resamples that define the figure, or why there is none."""
+def interval(values: Floats, confidence: float, answers: Answers, name: str) -> dict[str, Any]:
+    """Percentile interval of the resamples that define the figure *name*, or why there is none."""
     patients = len(set(answers.patients))
     if patients < 2:
         return {"no_interval": f"no interval: {patients} patient"}
+    for side, chosen in _sides(name, answers):
+        people = len(set(answers.patients[chosen]))
+        if people < FEWEST:
+            return {"no_interval": f"no interval: {side} in {people} patient{'s' * (people != 1)} only"}
     defined = values[np.isfinite(values)]
     if len(defined) < len(values) / 2:
         return {"no_interval": f"no interval: {len(values) - len(defined)} of {len(values)} resamples lack a class"}
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return {"low": round(float(low), DIGITS), "high": round(float(high), DIGITS), "resamples": len(defined)}
+
+
+def _sides(name: str, answers: Answers) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The groups of units that a figure compares, by name."""
+    task = answers.task
+    normal = answers.y == task.normal_index
+    if name == "specificity" or name in _BOTH_SIDES | _TWO_CLASSES:
+        yield repr(task.normal), normal
+    if name in {"sensitivity", "detection_sensitivity"} | _BOTH_SIDES | _TWO_CLASSES:
+        yield "what is not normal", ~normal
+    for index, label in enumerate(task.classes):
+        if name in (f"recall_{slug(label)}", f"f1_{slug(label)}"):
+            yield repr(label), answers.y == index
 
 
 def difference(
@@ -87,7 +107,7 @@ def difference(
     if "undefined" in mine:
         return {"undefined": mine["undefined"]}
     value = round(mine["value"] - theirs["value"], DIGITS)
-    return {"value": value, **interval(model[1][name] - other[1][name], confidence, answers)}
+    return {"value": value, **interval(model[1][name] - other[1][name], confidence, answers, name)}
 
 
 def resamples_without_a_class(answers: Answers, weights: Floats) -> int:

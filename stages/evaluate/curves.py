@@ -27,12 +27,12 @@ def roc(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats, Fl
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
-    tpr = np.r_[0.0, positive[order].cumsum()[ends] / count]
-    fpr = np.r_[0.0, (~positive[order]).cumsum()[ends] / others]
+    hits = np.r_[0, positive[order].cumsum()[ends]]
+    alarms = np.r_[0, (~positive[order]).cumsum()[ends]]
     threshold = np.r_[ranked[0] + 1.0, ranked[ends]]
-    bend = np.r_[True, (np.diff(fpr[:-1]) != 0) != (np.diff(fpr[1:]) != 0), True]
-    bend |= np.r_[True, (np.diff(tpr[:-1]) != 0) != (np.diff(tpr[1:]) != 0), True]
-    return fpr[bend], tpr[bend], threshold[bend]
+    up, right = np.diff(hits), np.diff(alarms)
+    bend = np.r_[True, right[:-1] * up[1:] != right[1:] * up[:-1], True]  # in whole numbers: exact
+    return alarms[bend] / others, hits[bend] / count, threshold[bend]
 
 
 def reliability(answers: Answers) -> list[dict[str, float | int]]:

@@ -133,5 +133,5 @@ def _reliability(axes: Axes, answers: Mapping[str, Answers]) -> None:
     )
     two = len(model.task.classes) == 2
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.set_xlabel("predicted probability" + (" of abnormal" if two else " of the answer"), fontsize=10)
-    axes.set_ylabel("share that was " + ("abnormal" if two else "right"), fontsize=10)
+    axes.set_xlabel("predicted probability of abnormal" if two else "highest predicted probability", fontsize=10)
+    axes.set_ylabel("share that was abnormal" if two else "share where that class was true", fontsize=10)

@@ -29,17 +29,21 @@ class Tables:
     @classmethod
     def read(cls, paths: Paths) -> Tables:
         """Read them; recordings and segments carry their ``part``."""
-        split = read_table(paths.split / "assignment.parquet")[["recording_id", "part"]]
+        split = read_table(paths.split / "assignment.parquet")[["recording_id", "part", "exempt_reason"]]
         recordings = read_table(paths.manifest / "recordings.parquet")
         segments = read_table(paths.manifest / "segments.parquet")
         return cls(
-            recordings.merge(split, on="recording_id", how="left"),
-            segments.merge(split, on="recording_id", how="left"),
+            recordings.drop(columns="exempt_reason", errors="ignore").merge(split, on="recording_id", how="left"),
+            segments.merge(split[["recording_id", "part"]], on="recording_id", how="left"),
             read_table(paths.manifest / "rejects.parquet"),
             tuple(Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")),
             read_json(paths.manifest / "summary.json"),
             read_json(paths.audio / "spec.json"),
         )
+
+    def shared(self) -> pd.DataFrame:
+        """Recordings that the publisher put into the test part though their patients are on the other side as well."""
+        return self.recordings[(self.recordings["part"] == "test") & self.recordings["exempt_reason"].notna()]
 
     def units(self, task: Task) -> pd.DataFrame:
         """Units of a task that carry one of its classes: ``unit_id``, start, end, ``class_name`` and their part."""

@@ -28,8 +28,16 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
     )
     if any(item["exempt"] for item in experiments):
         said.append(
-            "The exempt part shares patients with the training part by the publisher's own split. It is reported apart"
-            " and is higher than what a new patient would get."
+            "The exempt part shares patients with training or validation by the publisher's own split. It is reported"
+            " apart: what it shows of patients who are known already may be higher than what a new patient would get."
+        )
+    shared = tables.shared()
+    if len(shared):
+        said.insert(
+            1,
+            f"{len(shared)} recordings of {shared['patient_id'].nunique()} patients of the test part stand in it as the"
+            " publisher has them although these patients, too, are in training or validation (split.official:"
+            " published). The test figures are not those of new patients.",
         )
     if len(experiments) > 1:
         said.append(
@@ -41,18 +49,24 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
 
 def _unheard(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the experiments that do not beat the floor that never listens."""
-    names = [
-        item["name"]
-        for item in experiments
-        if any(d["key"] == "no_audio" and d["outcome"] != "better" for d in item["differences"])
-    ]
-    if not names:
-        return []
-    verb = "is" if len(names) == 1 else "are"
-    return [
-        f"{', '.join(names)} {verb} not shown to beat {OTHERS['no_audio']}: device, place, age, sex and duration"
-        " explain as much. Whatever the score, that is no evidence of having heard disease."
-    ]
+    judged = [item for item in experiments if item["verdict"].level != "unknown"]
+    said = []
+    for outcome, why in (
+        ("worse", "device, place, age, sex and duration tell more"),
+        ("unclear", "this test part cannot tell it from what device, place, age, sex and duration give away"),
+    ):
+        names = [
+            item["name"]
+            for item in judged
+            if any(d["key"] == "no_audio" and d["outcome"] == outcome for d in item["differences"])
+        ]
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            said.append(
+                f"{', '.join(names)} {verb} not shown to beat {OTHERS['no_audio']}: {why}. Whatever the score, that is"
+                " no evidence of having heard disease."
+            )
+    return said
 
 
 def _devices(tables: Tables) -> list[str]:

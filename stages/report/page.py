@@ -39,6 +39,7 @@ def story(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> d
         "lead": lead(experiments),
         "experiments": experiments,
         "groups": _by_task(experiments),
+        "new_patients": tables.shared().empty,
         "sizes": size_rows(tables),
         "parts": [row["part"] for row in size_rows(tables)],
         "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tasks],

@@ -89,8 +89,10 @@ def _cautions(evaluation: Mapping[str, Any]) -> list[str]:
     test, validation = evaluation["parts"]["test"], evaluation["parts"]["validation"]
     score, chosen = test["metrics"]["score"], validation["metrics"]["score"]
     cautions = []
-    if score.get("high", 1.0) - score.get("low", 0.0) > WIDE:
-        width = points(score.get("high", 1.0) - score.get("low", 0.0))
+    if "low" not in score:
+        cautions.append(f"The test part is too small for an interval ({score['no_interval']}).")
+    elif score["high"] - score["low"] > WIDE:
+        width = points(score["high"] - score["low"])
         cautions.append(f"The interval is {width} points wide: {test['patients']} test patients are few.")
     absent = [name for name, count in test["classes"].items() if not count]
     if absent:

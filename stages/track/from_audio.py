@@ -36,7 +36,8 @@ def answers(
 ) -> list[Answer]:
     """One answer per stretch (start_s, end_s) of a recording; (None, None) is all of it.
 
-    A whole recording is the mean over the windows that cover it, as in the pipeline.
+    A whole recording is the mean over the windows that cover it, as in the pipeline; so is a stretch,
+    where the model judges recordings. A model of segments takes a stretch as one segment.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def answers(
     cutter = Cutter(array["frames"], frame_s, spec["padding"])
     results = []
     for start_s, end_s in stretches:
-        items = _items(path, start_s, end_s, duration_s, array["length_s"], array.get("hop_s", array["length_s"]))
+        items = _items(path, start_s, end_s, duration_s, array["length_s"], array.get("hop_s"))
         rows, valid = cutter.cut(spectrogram, items)
         probabilities = model.probabilities(rows, np.array(valid, dtype=np.int64)).mean(axis=0)
         decided = int(model.decide(probabilities[None])[0])
@@ -72,10 +73,10 @@ def answers(
 
 
 def _items(
-    path: Path, start_s: float | None, end_s: float | None, duration_s: float, length_s: float, hop_s: float
+    path: Path, start_s: float | None, end_s: float | None, duration_s: float, length_s: float, hop_s: float | None
 ) -> list[Item]:
     if start_s is None and end_s is None:
-        return windows(path.stem, duration_s, length_s, hop_s)
+        return windows(path.stem, duration_s, length_s, hop_s or length_s)
     start, end = start_s or 0.0, duration_s if end_s is None else end_s
     if not 0.0 <= start < end or start >= duration_s:
         raise DataError(
@@ -83,4 +84,8 @@ def _items(
             where=str(path),
             next_step="give start_s and end_s in seconds from the recording's begin",
         )
-    return [Item(path.stem, start, min(end, duration_s))]
+    end = min(end, duration_s)
+    if hop_s is None:
+        return [Item(path.stem, start, end)]
+    inside = windows(path.stem, end - start, length_s, hop_s)
+    return [Item(item.item_id, start + item.start_s, start + item.end_s) for item in inside]

@@ -37,9 +37,9 @@ class Outputs:
         return f"auscult-{self.dataset}-{self.experiment}"
 
     def metrics(self) -> dict[str, float]:
-        """``part.name`` → value, of what ``evaluate`` wrote; empty before it ran."""
-        path = Paths(self.dataset).metrics(self.experiment)
-        if not path.exists():
+        """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
+        path = _metrics_of(self.dataset, self.experiment)
+        if path is None:
             return {}
         parts: dict[str, dict[str, Any]] = read_json(path)
         return {
@@ -68,6 +68,16 @@ class Outputs:
         return digest({str(path): file_sha256(path) for path in tables if path.exists()})
 
 
+def _metrics_of(dataset: str, experiment: str) -> Path | None:
+    """The metrics file of the model as it is now; ``None`` where there is none, or one of an earlier model."""
+    paths = Paths(dataset)
+    evaluation = paths.evaluation(experiment) / "evaluation.json"
+    if not paths.metrics(experiment).exists() or not evaluation.exists():
+        return None
+    judged = read_json(evaluation).get("model_sha256")
+    return paths.metrics(experiment) if judged == file_sha256(paths.model(experiment) / "model.json") else None
+
+
 def _locked(stage: str, prefix: str) -> dict[str, str]:
     lock = Path("dvc.lock")
     if not lock.exists():
@@ -88,8 +98,8 @@ def find() -> Iterator[Outputs]:
         dataset, experiment = description.parts[1:3]
         files = [description, *(description.with_name(name) for name in ("trials.json", "history.csv"))]
         model_digest = digest([file_sha256(file) for file in files if file.exists()])
-        metrics = Paths(dataset).metrics(experiment)
-        both = digest(model_digest, file_sha256(metrics) if metrics.exists() else None)
+        metrics = _metrics_of(dataset, experiment)
+        both = digest(model_digest, file_sha256(metrics) if metrics else None)
         yield Outputs(dataset, experiment, model_digest, both)
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     architecture(experiment.model)  # a misspelt model ends here, before the data are read
 
     from stages.train.data import load
-    from stages.train.search import Search, open_journal
+    from stages.train.search import CODE, Search, open_journal
     from stages.train.write import write_model
 
     data = load(paths, name, experiment)
@@ -39,10 +39,7 @@ def main() -> None:
     )
     if settings.budget_minutes is not None:
         print("train: WARNING: train.budget_minutes is set: how many trials fit differs from run to run", flush=True)
-    code = code_digest(
-        *(f"stages.train.{part}" for part in ("data", "loop", "search", "score", "normaliser", "spec_augment")),
-        f"stages.train.models.{experiment.model}",
-    )
+    code = code_digest(*CODE, f"stages.train.models.{experiment.model}")
     search = Search(
         name, data, experiment.model, settings, open_journal(CACHE_DIR, data, experiment.model, settings, code)
     )

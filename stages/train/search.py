@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from stages.params import TrainParams
     from stages.train.data import TrainingData
 
+#: What decides how a trial ends, beside the model's own file: a change of any of it begins a new search.
+CODE = tuple(
+    f"stages.train.{part}"
+    for part in ("batches", "data", "loop", "models", "normaliser", "score", "search", "spec_augment")
+)
 #: A trial may be pruned from this epoch on, and once so many trials stand to compare with.
 WARMUP_EPOCHS, STARTUP_TRIALS = 3, 4
 

@@ -27,7 +27,7 @@ def main() -> None:
     tables = build(examine_all(dataset, paths.raw, params, workers()))
     set_aside = tables.rejects["recording_id"].nunique()
     print(f"validate: {len(tables.recordings)} recordings accepted, {set_aside} set aside", flush=True)
-    check_rejects(tables, paths, params)
+    check_rejects(tables, dataset, paths, params)
     outcomes = check_tables(tables.recordings, tables.segments, dataset, params)
     check_outcomes(outcomes, paths)
     print(f"validate: {len(outcomes)} expectations hold", flush=True)

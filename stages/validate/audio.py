@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 18  # frames decoded at a time
 #: Highest code of 8 bits and more, and float samples at or beyond one.
 _FULL_SCALE = 0.9999
+#: Outside of these a header is damaged, or means something else than a recording of a chest.
+RATES_HZ = (1000, 384000)
+CHANNELS = (1, 16)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def inspect(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Prob
         return None, [problem]
     try:
         with soundfile.SoundFile(path) as file:
+            problem = _implausible(file.samplerate, file.channels)
+            if problem is not None:
+                return None, [problem]
             digest = hashlib.sha256(f"{file.samplerate} {file.channels}\n".encode())
             measured, failure = _decode(file, digest)
             rate, channels, subtype = file.samplerate, file.channels, file.subtype
@@ -112,6 +118,14 @@ def inspect(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Prob
         hashes=hashes,
         times=times,
     ), problems
+
+
+def _implausible(rate: int, channels: int) -> Problem | None:
+    """What no recording has; asked before decoding, as 1 Hz would make hours, then gigabytes, of a small file."""
+    for value, (low, high), what in ((rate, RATES_HZ, "Hz"), (channels, CHANNELS, "channels")):
+        if not low <= value <= high:
+            return Problem("unreadable", f"the header says {value} {what}; {low} to {high} can be used")
+    return None
 
 
 def _decode(file: soundfile.SoundFile, digest: hashlib._Hash) -> tuple[_Measured, str]:

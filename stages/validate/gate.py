@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stages.download.datasets import Dataset
 from stages.errors import DataError
 from stages.params import ValidateParams
 from stages.paths import CACHE_DIR, Paths
 from stages.store import write_text
 from stages.validate.expectations import Outcome
-from stages.validate.reasons import ABSENT
+from stages.validate.reasons import ABSENT, REASONS
 from stages.validate.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 20
+#: Reasons that a limit in params.yaml gives, and what to do to the limit.
+_LIMITS = {
+    "too_short": ("lower", "min_duration_s"),
+    "silent": ("lower", "silence_dbfs"),
+    "clipped": ("raise", "max_clipped_share"),
+}
+#: Reasons that lie in what the publisher says of the audio.
+_LABELS = {name for name in REASONS if name.startswith("annotation_")} | {"missing_metadata", "unknown_label"}
 
 
-def check_rejects(tables: Tables, paths: Paths, params: ValidateParams) -> None:
+def check_rejects(tables: Tables, dataset: Dataset, paths: Paths, params: ValidateParams) -> None:
     """Stop when no recording is left, or when more are broken than ``max_reject_share``.
 
     Recordings without an audio file are an incomplete copy and count on neither side of the share.
@@ -35,8 +44,7 @@ def check_rejects(tables: Tables, paths: Paths, params: ValidateParams) -> None:
         raise DataError(
             f"no recording left: {_why(rejects)}\n{_rows(rejects)}",
             where=f"{paths.raw}{_listed(rejects, paths)}",
-            next_step="give a copy that holds the audio: make repro "
-            f"DATASET={paths.dataset} SOURCE=<folder, zip or URL>",
+            next_step=_remedy(rejects, dataset, params),
         )
     absent = set(rejects.loc[rejects["reason"] == ABSENT, "recording_id"])
     broken = rejects[~rejects["recording_id"].isin(absent)]
@@ -73,6 +81,23 @@ def check_outcomes(outcomes: Sequence[Outcome], paths: Paths) -> None:
         next_step=f"mend the rows in the data set's tables, or stages/download/datasets/{paths.dataset}.py"
         " where it reads them wrongly",
     )
+
+
+def _remedy(rejects: pd.DataFrame, dataset: Dataset, params: ValidateParams) -> str:
+    """What leads on when no recording is left: the remedy for the reason that most of them share."""
+    counts = rejects.groupby("reason")["recording_id"].nunique()
+    # Among equals the missing audio: no limit and no table helps a recording that is not there.
+    reason = max([ABSENT, *REASONS], key=lambda name: int(counts.get(name, 0)))
+    if reason in _LIMITS:
+        verb, limit = _LIMITS[reason]
+        return f"{verb} validate.{limit} in params.yaml (it is {getattr(params, limit):g}), then the same command again"
+    if dataset.generated:  # takes no SOURCE
+        return "make the data set again: dvc repro --force --single-item download, then the same command again"
+    command = f"make repro DATASET={dataset.name} SOURCE=<folder, zip or URL>"
+    if reason in _LABELS:
+        code = f"stages/download/datasets/{dataset.name}.py"
+        return f"give a copy that holds the publisher's tables too: {command}, or mend {code} if it misreads them"
+    return f"give a copy that holds the audio: {command}"
 
 
 def _why(rejects: pd.DataFrame) -> str:

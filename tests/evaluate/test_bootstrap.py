@@ -104,13 +104,13 @@ def test_one_patient_has_figures_but_no_interval() -> None:
 
 
 def test_resamples_that_lack_a_class_are_counted_and_left_out() -> None:
-    y = np.array([0] * 8 + [1])  # the only abnormal unit is one patient of nine: absent from a third of the resamples
-    answers = Answers(TWO, y, y, np.eye(2)[y], np.arange(9).astype(str).astype(object))
-    weights = patient_weights(answers.patients, 400, 1)
+    y = np.array([0] * 20 + [1] * 4)  # four abnormal patients of 24: absent from one resample in sixty
+    answers = Answers(TWO, y, y, np.eye(2)[y], np.arange(24).astype(str).astype(object))
+    weights = patient_weights(answers.patients, 2000, 1)
     figures, _ = figures_with_intervals(answers, weights, 0.95, "test")
     lost = resamples_without_a_class(answers, weights)
-    assert 80 < lost < 200
-    assert figures["sensitivity"]["resamples"] == 400 - lost
+    assert 10 < lost < 80
+    assert figures["sensitivity"]["resamples"] == 2000 - lost
 
 
 def test_an_empty_part_says_so() -> None:
@@ -118,3 +118,16 @@ def test_an_empty_part_says_so() -> None:
     none = answers.where(np.zeros(len(answers), dtype=bool))
     figures, _ = figures_with_intervals(none, patient_weights(none.patients, 20, 1), 0.95, "validation")
     assert figures["score"] == {"undefined": "undefined: the validation part is empty"}
+
+
+def test_one_patient_on_a_side_gives_no_interval_however_many_units() -> None:
+    answers = by_patient(patients=20, each=30)
+    y = (answers.patients != "7").astype(np.int64)  # all normal units are one patient's
+    one = Answers(TWO, y, y, np.eye(2)[y], answers.patients)
+    figures, resampled = figures_with_intervals(one, patient_weights(one.patients, 200, 1), 0.95, "test")
+    for name in ("score", "specificity", "roc_auc", "recall_normal"):
+        assert figures[name]["no_interval"] == "no interval: 'normal' in 1 patient only", name
+    assert "low" in figures["sensitivity"] and "low" in figures["accuracy"]
+    deaf = Answers(TWO, y, np.ones_like(y), np.full((len(y), 2), 0.5), answers.patients)
+    other = figures_with_intervals(deaf, patient_weights(one.patients, 200, 1), 0.95, "test")
+    assert "no_interval" in difference((figures, resampled), other, 0.95, one)

@@ -13,6 +13,8 @@ import pytest
 from flows.locks import clear_dead
 from stages.errors import AuscultError
 
+SLEEP = "import time; time.sleep(30)"
+
 
 def write_lock(folder: Path, pid: int) -> Path:
     owner = {"pid": pid, "cmd": "dvc repro"}
@@ -58,8 +60,23 @@ def test_a_file_cut_in_the_middle_is_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_living_dvc_is_named_and_kept(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", "dvc", "repro"])
+@pytest.mark.parametrize("words", [["dvc.yaml"], ["--note", "/home/me/dvc-notes/dvc"]])
+def test_a_program_that_only_mentions_dvc_is_no_dvc(tmp_path: Path, words: list[str]) -> None:
+    """`vim dvc.yaml` was given a dead owner's id."""
+    process = subprocess.Popen([sys.executable, "-c", SLEEP, *words])
+    try:
+        write_lock(tmp_path, process.pid)
+        assert clear_dead(tmp_path) == [process.pid]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("words", [["dvc", "repro"], ["-m", "dvc", "repro"], ["-u", "-X", "utf8", "-m", "dvc"]])
+def test_a_living_dvc_is_named_and_kept(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "dvc").write_text(SLEEP)
+    (tmp_path / "dvc.py").write_text(SLEEP)
+    process = subprocess.Popen([sys.executable, *words], cwd=tmp_path)
     try:
         path = write_lock(tmp_path, process.pid)
         before = path.read_text()

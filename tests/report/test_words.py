@@ -79,3 +79,14 @@ def test_figures_in_words() -> None:
     assert figure({"undefined": "undefined: one class"}) == "undefined: one class"
     assert figure({"value": 0.5, "no_interval": "no interval: 1 patient"}) == "50.0 (no interval: 1 patient)"
     assert points(-0.032, sign=True) == "−3.2"
+
+
+def test_without_an_interval_its_width_is_not_made_up() -> None:
+    case = evaluation(ABOVE, ABOVE, ABOVE)
+    case["parts"]["test"]["metrics"]["score"] = {
+        "value": 0.6,
+        "no_interval": "no interval: 'healthy' in 2 patients only",
+    }
+    reasons = " ".join(verdict(case).reasons)
+    assert "points wide" not in reasons
+    assert "'healthy' in 2 patients only" in reasons

@@ -48,6 +48,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features(paths, "logmel", loaded.features, 1)
         for seed, name in enumerate(TASKS):
             _write_model(paths, name, seed)
+        judged = file_sha256(paths.model("whole") / "model.json")
+        write_json(paths.evaluation("whole") / "evaluation.json", {"model_sha256": judged})
         write_json(paths.metrics("whole"), {"validation": {"score": 0.5}, "test": {"score": 0.25}})
     finally:
         os.chdir(before)
@@ -114,6 +116,13 @@ def test_new_metrics_change_the_run_and_a_new_model_adds_a_version(root: Path) -
     write_json(root / "models" / "sample" / "whole" / "model.json", about | {"temperature": 2.0})
     assert "auscult-sample-whole version 2" in _track(root)
     assert _rows(root)["runs"] == runs + 3
+    with sqlite3.connect(root / "mlflow.db") as database:
+        scores = database.execute(
+            "select m.value from metrics m join tags t on t.run_uuid = m.run_uuid and t.key = 'auscult.name'"
+            " where t.value = 'auscult-sample-whole' and m.key = 'test.score' order by m.value"
+        ).fetchall()
+    assert 0.75 in {value for (value,) in scores}
+    assert len(scores) == len({0.25, 0.75} & {value for (value,) in scores}), "the new model has the old one's score"
 
 
 def _track(root: Path, *options: str) -> str:

@@ -42,6 +42,13 @@ def with_header_of_ten_hours() -> bytes:
     return bytes(data)
 
 
+def at_rate(rate_hz: int) -> bytes:
+    """A file of 24 kB whose header names another rate; at 1 Hz it claims three hours."""
+    data = bytearray(wav(breath(1)[:12000]))
+    struct.pack_into("<II", data, data.index(b"fmt ") + 12, rate_hz, rate_hz * 2)
+    return bytes(data)
+
+
 FAULTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "empty file": ("unreadable", lambda: b""),
     "header without audio": ("truncated", lambda: wav(breath(1))[:30]),
@@ -66,6 +73,10 @@ FAULTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "too short": ("too_short", lambda: wav(breath(1)[:1000])),
     "no sample": ("too_short", lambda: wav(np.zeros(0))),
     "NaN": ("not_finite", with_nan),
+    "rate of 1 Hz": ("unreadable", lambda: at_rate(1)),
+    "rate below a voice": ("unreadable", lambda: at_rate(999)),
+    "rate of 2 GHz": ("unreadable", lambda: at_rate(2_000_000_000)),
+    "17 channels": ("unreadable", lambda: wav(np.tile(breath(1)[:, None], 17))),
 }
 
 
@@ -78,6 +89,23 @@ def test_fault_is_named(fault: str, tmp_path: Path) -> None:
     assert reason in {problem.reason for problem in problems}
     assert {problem.reason for problem in problems} <= {reason, "too_short"}
     assert str(tmp_path) not in " ".join(problem.detail for problem in problems)
+
+
+@pytest.mark.parametrize("fault", ["rate of 1 Hz", "17 channels"])
+def test_header_that_no_recording_has_is_quoted(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(FAULTS[fault][1]())
+    audio, problems = inspect(path, LIMITS)
+    assert audio is None
+    assert fault.removeprefix("rate of ") in problems[0].detail
+
+
+@pytest.mark.parametrize("rate_hz", [1000, 384000])
+def test_lowest_and_highest_rate_are_fine(rate_hz: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(at_rate(rate_hz))
+    audio, problems = inspect(path, LIMITS.model_copy(update={"min_duration_s": 0.01}))
+    assert not problems and audio is not None and audio.sample_rate_hz == rate_hz
 
 
 def test_cut_flac_is_truncated(tmp_path: Path) -> None:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from stages import params as parameters
+from stages.download.datasets import load
 from stages.errors import DataError
+from stages.paths import Paths
+from stages.records import Recording
 from stages.store import read_json, read_table
 from stages.validate.__main__ import main
+from stages.validate.gate import check_rejects
+from stages.validate.reasons import Problem
+from stages.validate.tables import Examined, build
 from tests.validate.made_clinic import (
     AUDIO,
     PATHS,
+    ROOT,
     breath,
     make_clinic,
     name_of,
@@ -124,6 +134,62 @@ def test_annotations_without_any_audio_leave_no_recording(clinic: Path) -> None:
         path.unlink()
     with pytest.raises(DataError, match="no recording left: 24 missing_audio"):
         main()
+
+
+def test_a_limit_that_nothing_meets_is_named_with_its_value(clinic: Path) -> None:
+    set_parameter(clinic, "min_duration_s", "500.0")
+    with pytest.raises(DataError, match="no recording left: 24 too_short") as caught:
+        main()
+    assert "lower validate.min_duration_s" in caught.value.next_step and "500" in caught.value.next_step
+    assert "SOURCE" not in caught.value.next_step
+
+
+def test_the_reason_of_most_recordings_decides_the_next_step(clinic: Path) -> None:
+    """All are too quiet for the limit, one is cut as well."""
+    set_parameter(clinic, "silence_dbfs", "0.0")
+    audio_of(clinic, name_of(101)).write_bytes(audio_of(clinic, name_of(101)).read_bytes()[:9000])
+    with pytest.raises(DataError, match="23 silent, 1 truncated") as caught:
+        main()
+    assert "lower validate.silence_dbfs" in caught.value.next_step
+
+
+def test_a_made_data_set_without_its_tables_is_made_again(clinic: Path) -> None:
+    write_patients(clinic, [])
+    with pytest.raises(DataError, match="no recording left: 24 missing_metadata") as caught:
+        main()
+    assert "dvc repro --force --single-item download" in caught.value.next_step
+    assert "SOURCE" not in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["missing_audio"], "a copy that holds the audio"),
+        (["missing_audio", "missing_metadata"], "a copy that holds the audio"),
+        (["unreadable"], "a copy that holds the audio"),
+        (["missing_metadata"], "a copy that holds the publisher's tables"),
+        (["annotation_malformed"], "datasets/icbhi.py"),
+        ([], "a copy that holds the audio"),
+    ],
+)
+def test_a_downloaded_data_set_takes_another_copy(reasons: list[str], words: str) -> None:
+    recording = Recording(recording_id="a", patient_id="1", path="a.wav")
+    problems = tuple(Problem(reason, "") for reason in reasons)
+    tables = build([Examined(recording, None, (), problems, Counter())] if reasons else [])
+    with pytest.raises(DataError) as caught:
+        check_rejects(tables, load("icbhi"), Paths("icbhi"), parameters.load(ROOT / "params.yaml").validate_)
+    assert words in caught.value.next_step
+    assert "make repro DATASET=icbhi SOURCE=" in caught.value.next_step
+
+
+def test_a_header_of_1_hz_sets_one_file_aside(clinic: Path) -> None:
+    for patient, rate_hz in ((101, 1), (102, 500)):
+        data = bytearray(audio_of(clinic, name_of(patient)).read_bytes())
+        struct.pack_into("<II", data, data.index(b"fmt ") + 12, rate_hz, rate_hz * 2)
+        audio_of(clinic, name_of(patient)).write_bytes(data)
+    main()
+    assert rejects() == {"unreadable": {name_of(101), name_of(102)}}
+    assert len(read_table(PATHS.manifest / "recordings.parquet")) == 22
 
 
 def test_incomplete_copy_is_used_as_far_as_it_goes(clinic: Path) -> None:

@@ -18,7 +18,12 @@ class AugmentedRepresentation(Representation):
     """The first ``n_mfcc`` coefficients, and a noisy, a pitch-shifted and a stretched copy."""
 
     copies = ("noise", "pitch", "stretch")
-    copy_modules = ("stages.features.augment", "stages.resample.filter", "stages.resample.sections")
+    copy_modules = (
+        "stages.features.augment",
+        "stages.resample.filter",
+        "stages.resample.sections",
+        "stages.resample.wav24",
+    )
 
     def bins(self, params: FeaturesParams) -> int:
         return params.n_mfcc

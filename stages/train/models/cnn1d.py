@@ -37,6 +37,11 @@ def build(bins: int, frames: int, classes: int, hyperparameters: Hyperparameters
     )
 
 
+def halved(valid: torch.Tensor) -> torch.Tensor:
+    """Valid frames behind a layer of stride 2."""
+    return torch.div(valid + 1, 2, rounding_mode="floor")
+
+
 def inside(valid: torch.Tensor, frames: int) -> torch.Tensor:
     """1 in valid frames and 0 behind them; shape (n, 1, frames)."""
     return (torch.arange(frames) < valid[:, None]).to(torch.float32)[:, None, :]
@@ -61,11 +66,11 @@ class Block(nn.Module):
 
 
 class SequenceNetwork(nn.Module):
-    """Stem over all bins, three residual blocks, mean, maximum and length of what is valid, two dense layers."""
+    """Stem of stride 2 over all bins, three residual blocks, mean, maximum and length of what is valid, two dense layers."""
 
     def __init__(self, bins: int, classes: int, *, filters: int, units: int, dropout: float) -> None:
         super().__init__()
-        self.stem = nn.Conv1d(bins, filters, 5, padding=2, bias=False)
+        self.stem = nn.Conv1d(bins, filters, 5, stride=2, padding=2, bias=False)
         self.stem_norm = nn.BatchNorm1d(filters)
         widths = [filters, filters, filters * 2, filters * 2]
         self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
@@ -81,10 +86,11 @@ class SequenceNetwork(nn.Module):
         """Logits (n, classes) of features (n, bins, frames), of which the first ``valid`` frames count."""
         # Mean and maximum forget how long the valid part is, though a sound has its typical length.
         length = torch.log(valid.to(torch.float32))[:, None] - 4.0
-        mask = inside(valid, x.shape[2])
-        y = torch.relu_(self.stem_norm(self.stem(x * mask))) * mask
+        y = self.stem(x * inside(valid, x.shape[2]))
+        valid = halved(valid)
+        y = torch.relu_(self.stem_norm(y)) * inside(valid, y.shape[2])
         for block in self.blocks:
-            valid = torch.div(valid + 1, 2, rounding_mode="floor")
+            valid = halved(valid)
             y = block(y, inside(valid, (y.shape[2] + 1) // 2))
         # No activation is negative: a cleared one is never the maximum of anything that fired.
         return self.head(torch.cat([y.sum(dim=2) / valid[:, None], y.amax(dim=2), length], dim=1))

@@ -1,0 +1,178 @@
+"""What `make repro` does around DVC: a refused run touches nothing, an interrupted one loses nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows import repro
+from stages.errors import AuscultError
+from stages.paths import CACHE_DIR
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = Path("params.yaml")
+
+#: Stands in for DVC. `checkout` makes what it is given; `repro` removes the trained model, then does what it is told.
+FAKE_DVC = """
+import os, shutil, signal, sys, time
+from pathlib import Path
+if sys.argv[1] == "checkout":
+    for out in sys.argv[2:]:
+        if not out.startswith("--"):
+            Path(out).mkdir(parents=True)
+    raise SystemExit(0)
+shutil.rmtree("models/sample", ignore_errors=True)
+if sys.argv[-1] == "interrupted":
+    time.sleep(0.5)
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(0.5)
+raise SystemExit(1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository's root with parameters and no graph: DVC itself is never started."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def calls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What DVC was asked for, each with the data set that params.yaml named at that moment."""
+    made: list[tuple[str, ...]] = []
+
+    def note(_: str, *arguments: str) -> None:
+        made.append((yaml.safe_load(PARAMS.read_text())["dataset"], *arguments))
+
+    monkeypatch.setattr(repro, "_dvc", note)
+    monkeypatch.setattr(repro, "_finish", lambda _: None)
+    return made
+
+
+@pytest.fixture
+def fake_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = folder / "fake.py"
+    script.write_text(FAKE_DVC)
+    monkeypatch.setattr(repro, "DVC", (sys.executable, str(script)))
+    (folder / "models/sample").mkdir(parents=True)
+    outs = [{"path": "models/sample"}, {"path": "models/icbhi"}]
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"train": {"cmd": "train", "outs": outs}}}))
+
+
+@pytest.fixture
+def other_run(folder: Path) -> Iterator[int]:
+    """A living DVC that holds an output; its process id."""
+    (folder / "dvc").write_text("import time; time.sleep(60)")
+    process = subprocess.Popen([sys.executable, "dvc", "repro"], cwd=folder)
+    lock = folder / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"write": {"/x/data": {"pid": process.pid, "cmd": "dvc repro"}}, "read": {}}))
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_the_data_set_is_written_before_dvc_starts_and_nothing_else_changes(calls: list[tuple[str, ...]]) -> None:
+    before = PARAMS.read_text()
+    repro.reproduce("icbhi")
+    assert calls == [("icbhi", "repro")]
+    assert PARAMS.read_text() == before.replace("dataset: sample", "dataset: icbhi", 1)
+
+
+def test_windows_line_ends_stay(calls: list[tuple[str, ...]]) -> None:
+    before = PARAMS.read_bytes().replace(b"\n", b"\r\n")
+    PARAMS.write_bytes(before)
+    repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before.replace(b"dataset: sample", b"dataset: icbhi", 1)
+
+
+def test_a_source_is_remembered_and_downloaded_first(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
+    repro.reproduce("icbhi", str(tmp_path))
+    assert calls == [("icbhi", "repro", "--force", "--single-item", "download"), ("icbhi", "repro")]
+    assert (CACHE_DIR / "source-icbhi.txt").read_text().strip() == str(tmp_path)
+
+
+def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], other_run: int) -> None:
+    """The living run's later stages read params.yaml."""
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError, match=f"another run is in progress: process {other_run}"):
+        repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before and not calls
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "words"),
+    [
+        ("icbhi", "no/such", "no/such does not exist"),
+        ("icbhi", "ftp://example.org/a.zip", "only http:// and https://"),
+        ("sample", ".", "takes no SOURCE"),
+        ("icbhii", None, "Did you mean 'icbhi'"),
+    ],
+)
+def test_a_refused_run_leaves_the_parameters_alone(
+    calls: list[tuple[str, ...]], dataset: str, source: str | None, words: str
+) -> None:
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError) as caught:
+        repro.reproduce(dataset, source)
+    assert words in str(caught.value)
+    assert PARAMS.read_bytes() == before and not calls
+    assert not CACHE_DIR.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("folds: 5 ", "folds: 1 ", "split.folds is 1"),
+        ("task: binary,", "task: official_2_1,", "unknown task for data set 'icbhi'"),
+        ("dataset: sample", "data_set: sample", "no line 'dataset"),
+    ],
+    ids=["range", "task of another data set", "no line"],
+)
+def test_parameters_that_are_wrong_stay_as_they_are(
+    calls: list[tuple[str, ...]], old: str, new: str, words: str
+) -> None:
+    PARAMS.write_text(PARAMS.read_text().replace(old, new))
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError, match=words):
+        repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before and not calls
+
+
+def test_a_failed_run_gets_the_outputs_of_its_data_set_back(fake_dvc: None) -> None:
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")
+    assert Path("models/sample").is_dir()
+    assert not Path("models/icbhi").exists()
+
+
+def test_an_interrupted_run_gets_its_outputs_back(fake_dvc: None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        repro._dvc("sample", "repro", "interrupted")
+    assert Path("models/sample").is_dir()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<<<<<< HEAD\nstages: {}\n=======\nstages:\n>>>>>>> other\n",
+        "just words",
+        "",
+        "stages: [train]",
+        "stages: {a: b}",
+    ],
+)
+def test_a_damaged_lock_does_not_hide_what_dvc_said(fake_dvc: None, text: str) -> None:
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from stages.errors import DownloadError
 
 
 def check_address(url: str) -> None:
-    """Refuse every scheme but http and https.
+    """Refuse every scheme but http and https, and an address that names no host and port.
 
     Raises
     ------
     DownloadError
-        Naming the scheme.
+        Naming the address.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+    except ValueError as error:
+        raise _no_address(url, "its host or port is malformed") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DownloadError(
-            f"{shown(url)} is no address to download from: only http:// and https:// are",
-            next_step="give an http(s) address, or the path of a folder or zip",
-        )
+        raise _no_address(url, "only http:// and https:// are")
+
+
+def _no_address(url: str, why: str) -> DownloadError:
+    return DownloadError(
+        f"{shown(url)} is no address to download from: {why}",
+        next_step="give an http(s) address, or the path of a folder or zip",
+    )
 
 
 def shown(url: str) -> str:
-    """An address without what may be secret in it (user, password, query)."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}" if host else url
+    """An address, sound or not, without what may be secret in it (user, password, query)."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from stages.digests import digest
+from stages.download.address import shown
 from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.fetch import fetch
@@ -35,13 +38,17 @@ def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
     sweep_leftovers(unpacked)
     scratch = raw.parent / f".{unpacked.name}.{dataset.name}.part"
     scratch.mkdir(parents=True)
+    places: dict[str, str] = {str(scratch): _shown(source)}
     try:
-        origin = _origin(dataset, source, scratch)
-        layout = dataset.layout(origin)
-        _tell_left_out(layout, origin)
-        with replacing_folder(raw) as folder:
-            _place(layout, folder, scratch)
-            return _checked(dataset, folder, published=source is None)
+        origin = _origin(dataset, source, scratch, places)
+        with _named_as_given(dataset, source, places):
+            layout = _layout(dataset, origin)
+            _tell_left_out(layout, origin)
+            with replacing_folder(raw) as folder:
+                places[str(folder)] = _shown(source)
+                places |= {str(folder / target): str(file) for target, file in layout.items()}
+                _place(layout, folder, scratch)
+                return _checked(dataset, folder, published=source is None)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise AuscultError(
@@ -54,21 +61,47 @@ def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _origin(dataset: Dataset, source: str | None, scratch: Path) -> Path:
+def _shown(source: str | None) -> str:
+    if source is None:
+        return str(DOWNLOADS)
+    return shown(source) if is_address(source) else source
+
+
+@contextmanager
+def _named_as_given(dataset: Dataset, source: str | None, places: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name what the user knows, not copies of it that are gone when he reads of them.
+
+    Parameters
+    ----------
+    places
+        A scratch folder or file → what it was made from. Later ones may name earlier ones.
+    """
+    try:
+        yield
+    except DataError as error:
+        what, where, next_step = error.what, error.where or _shown(source), error.next_step
+        for ours in reversed(list(places)):
+            what, where = (text.replace(ours, places[ours]) for text in (what, where))
+        if source is None and not isinstance(error, DownloadError):
+            next_step = f"remove that file from {DOWNLOADS} and run it again, or get it yourself: {dataset.homepage}"
+        raise type(error)(what, where=where, next_step=next_step) from error
+
+
+def _origin(dataset: Dataset, source: str | None, scratch: Path, places: dict[str, str]) -> Path:
     """A folder that holds the copy: the user's own, or *scratch* with everything unpacked into it."""
     if source is None:
         for file in _published(dataset):
-            _add(fetch(file, DOWNLOADS), scratch)
+            _add(fetch(file, DOWNLOADS), scratch, places)
         return scratch
     if is_address(source):
         name = Path(unquote(urlsplit(source).path)).name or "archive"
-        _add(fetch(RemoteFile(f"{digest(source)[:8]}-{name}", (source,)), DOWNLOADS), scratch)
+        _add(fetch(RemoteFile(f"{digest(source)[:8]}-{name}", (source,)), DOWNLOADS), scratch, places)
         return scratch
     path = Path(source)
     if path.is_file():
-        _add(path, scratch)
+        _add(path, scratch, places)
         return scratch
-    return _folder(dataset, path, scratch)
+    return _folder(dataset, path, scratch, places)
 
 
 def _published(dataset: Dataset) -> tuple[RemoteFile, ...]:
@@ -80,7 +113,14 @@ def _published(dataset: Dataset) -> tuple[RemoteFile, ...]:
     return dataset.files
 
 
-def _folder(dataset: Dataset, path: Path, scratch: Path) -> Path:
+def _layout(dataset: Dataset, folder: Path) -> dict[str, Path]:
+    try:
+        return dataset.layout(folder)
+    except OSError as error:
+        raise _unreadable(error, folder) from error
+
+
+def _folder(dataset: Dataset, path: Path, scratch: Path, places: dict[str, str]) -> Path:
     """The user's folder; where it is no copy, the publisher's archives in it are unpacked first."""
     try:
         dataset.layout(path)
@@ -89,21 +129,26 @@ def _folder(dataset: Dataset, path: Path, scratch: Path) -> Path:
         if not archives:
             raise
         for archive in archives:
-            _add(archive, scratch)
-        (scratch / "beside").symlink_to(path, target_is_directory=True)  # tables that lie beside the archives
+            _add(archive, scratch, places)
+        beside = scratch / "beside"  # tables that lie beside the archives
+        beside.symlink_to(path, target_is_directory=True)
+        places[f"{beside}/"] = f"{path}/"
         return scratch
     except OSError as error:
         raise _unreadable(error, path) from error
     return path
 
 
-def _add(file: Path, scratch: Path) -> None:
+def _add(file: Path, scratch: Path, places: dict[str, str]) -> None:
     """Unpack an archive into *scratch*; lay a table there."""
     if file.suffix.lower() in (".txt", ".csv", ".json"):
         shutil.copyfile(file, scratch / file.name)
+        places[str(scratch / file.name)] = str(file)
         return
     print(f"download: unpacking {file.name}", flush=True)
-    unpack(file, scratch / file.stem)
+    folder = scratch / "unpacked" / file.stem
+    unpack(file, folder)
+    places[f"{folder}/"] = f"{file}/"
 
 
 def _tell_left_out(layout: dict[str, Path], origin: Path) -> None:
@@ -153,6 +198,13 @@ def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
         except AnnotationError:
             continue  # validate sets it aside, with the reason
     found = Counts(len(audible), len({recording.patient_id for recording in audible}), segments)
+    if published and dataset.recording_labels and not any(recording.label for recording in audible):
+        raise DownloadError(
+            f"what the publisher sends has no label (diagnosis) for any of its {len(audible):,} recordings",
+            where=str(DOWNLOADS),
+            next_step=f"look into the tables there, remove what is none, and run it again, or get {dataset.homepage}"
+            " yourself and give it as SOURCE",
+        )
     whole = [counts for counts in (dataset.expected, *dataset.expected_parts) if counts is not None]
     if published and whole and found not in whole:
         raise DownloadError(

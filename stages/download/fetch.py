@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -43,6 +42,10 @@ class _Cut(Exception):
     """The transfer ended early; another try may go on from there."""
 
 
+class _Unfit(_Cut):
+    """The server's answer does not go on from what is there; another try asks for all of it."""
+
+
 def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: float = PAUSE_S) -> Path:
     """The verified file in *folder*, fetched unless it is there already.
 
@@ -55,13 +58,16 @@ def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: 
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / file.name
     if target.is_file():
-        problem = mismatch(target, file) or _changed(target, file)
+        problem = resume.mismatch(target, file) or _changed(target, file)
         if problem is None:
             print(f"download: {file.name} is already in {folder}", flush=True)
             return target
         print(f"download: fetching {target} again: {problem}", flush=True)
     part = folder / f"{file.name}.part"
     with _alone(part):
+        if resume.complete(part, file):
+            part.replace(target)
+            return target
         reasons = []
         for url in file.urls:
             try:
@@ -80,25 +86,11 @@ def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: 
     )
 
 
-def mismatch(path: Path, file: RemoteFile) -> str | None:
-    """How a file differs from what the publisher states, in words; ``None`` when it does not."""
-    size = path.stat().st_size
-    if file.size_bytes is not None and size != file.size_bytes:
-        return f"size is {size:,} bytes, expected {file.size_bytes:,}"
-    for algorithm, expected in (("md5", file.md5), ("sha256", file.sha256)):
-        if expected is not None:
-            with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, algorithm).hexdigest()
-            if found != expected.lower():
-                return f"{algorithm} is {found}, expected {expected}"
-    return None
-
-
 def _changed(target: Path, file: RemoteFile) -> str | None:
     """Whether the server has another file by now; asked only where no checksum tells. Offline counts as no."""
     import requests
 
-    if file.md5 or file.sha256 or not file.urls:
+    if resume.verified(file) or not file.urls:
         return None
     url = file.urls[0]
     check_address(url)
@@ -111,10 +103,6 @@ def _changed(target: Path, file: RemoteFile) -> str | None:
         return None
     resume.forget(target)
     return "the server has another one"
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 @contextmanager
@@ -133,31 +121,35 @@ def _alone(part: Path) -> Iterator[None]:
 def _fetch_from(url: str, file: RemoteFile, part: Path, attempts: int, pause_s: float) -> None:
     """Bring the whole file from one address and verify it; what is wrong is removed."""
     check_address(url)
-    idle, furthest = 0, _size(part)
-    resumed = furthest > 0
+    idle, losses, rest_only = 0, 0, True
+    mixed, again = resume.size_of(part) > 0, False
     while True:
+        before = resume.size_of(part)
         try:
-            _transfer(url, file, part)
-            problem = mismatch(part, file)
+            _transfer(url, file, part, rest_only=rest_only)
+            problem = resume.mismatch(part, file)
             if problem is None:
                 return
             part.unlink()
-            if not resumed:
+            if again or not mixed:
                 raise _Refused(f"what came is not the publisher's file and was removed: {problem}")
-            resumed = False  # the beginning may have been another file's: once more, from the start
+            again = True  # the beginning may have been another file's: once more, from the start
             print(f"download: {file.name}: {problem}; once more from the start", flush=True)
         except _Cut as cut:
-            idle = idle + 1 if _size(part) <= furthest else 1
-            furthest = max(furthest, _size(part))
-            resumed = resumed or _size(part) > 0
-            if idle >= attempts:
+            # Compared with the try before, not with the furthest ever: the server may have begun another file.
+            # That it does so again and again must end too, so these tries are counted.
+            idle = 1 if resume.size_of(part) > before else idle + 1
+            losses += resume.size_of(part) < before
+            mixed = mixed or resume.size_of(part) > 0
+            rest_only = not isinstance(cut, _Unfit)
+            if max(idle, losses) >= attempts:
                 raise _Refused(f"gave up after {attempts} tries without progress: {cut}") from cut
             print(f"download: {file.name}: {cut}; trying again", flush=True)
             time.sleep(pause_s * 2 ** (idle - 1))
 
 
-def _transfer(url: str, file: RemoteFile, part: Path) -> None:
-    """One request, from the end of what is there already.
+def _transfer(url: str, file: RemoteFile, part: Path, *, rest_only: bool) -> None:
+    """One request, from the end of what is there already where *rest_only*.
 
     Raises
     ------
@@ -168,25 +160,13 @@ def _transfer(url: str, file: RemoteFile, part: Path) -> None:
     """
     import requests
 
-    target = part.with_name(file.name)
-    verified = file.md5 is not None or file.sha256 is not None
-    headers = _HEADERS | resume.headers(target, part, url, verified=verified)
+    headers = _HEADERS | (resume.headers(file, part, url) if rest_only else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
-            start = _start_of(answer, part)
-            total = _total(answer, start)
-            if file.size_bytes is not None and total is not None and total != file.size_bytes:
-                raise _Refused(f"the server has another file of {total:,} bytes, expected {file.size_bytes:,}")
-            resume.remember(target, url, answer.headers)
-            with part.open("ab" if start else "wb") as stream:
-                _copy(answer, stream, file, start, total)
+            _receive(answer, url, file, part)
     except requests.exceptions.SSLError as error:
         raise _Refused(f"its certificate is not valid (expired?), so it is not trusted: {_brief(error)}") from error
-    except (
-        requests.exceptions.MissingSchema,
-        requests.exceptions.InvalidSchema,
-        requests.exceptions.InvalidURL,
-    ) as error:
+    except ValueError as error:  # what requests and urllib say of an address, also of one that a server leads to
         raise _Refused(f"no address to download from: {_brief(error)}") from error
     except requests.exceptions.TooManyRedirects as error:
         raise _Refused("it redirects without end") from error
@@ -202,21 +182,33 @@ def _transfer(url: str, file: RemoteFile, part: Path) -> None:
         raise
 
 
-def _start_of(answer: Response, part: Path) -> int:
-    """The byte from which the answer's body goes on; anything but a fit starts anew."""
-    if answer.status_code == 416:  # nothing beyond what is there: it is complete or another file
-        part.unlink(missing_ok=True)
-        raise _Cut("the server could not go on from where it stopped")
+def _receive(answer: Response, url: str, file: RemoteFile, part: Path) -> None:
+    """Append what an answer brings to what is there."""
+    size = resume.size_of(part)
+    if size and answer.status_code == 416 and answer.headers.get("Content-Range") == f"bytes */{size}":
+        return  # all of it is there: an earlier run was killed before it gave it its name
+    start = _start_of(answer, size)
+    total = _total(answer, start)
+    if file.size_bytes is not None and total is not None and total != file.size_bytes:
+        raise _Refused(f"the server has another file of {total:,} bytes, expected {file.size_bytes:,}")
+    have = start or resume.kept(file, part, url, answer.headers, total)
+    resume.remember(part.with_name(file.name), url, answer.headers)
+    with part.open("ab" if have else "wb") as stream:
+        _copy(answer, stream, file, start, total)
+
+
+def _start_of(answer: Response, size: int) -> int:
+    """The byte from which the answer's body goes on: *size*, or zero."""
+    if answer.status_code == 416:
+        raise _Unfit("the server could not go on from where it stopped")
     if answer.status_code in _PASSING:
         raise _Cut(f"the server answered {answer.status_code} {answer.reason}")
     if answer.status_code not in (200, 206):
         raise _Refused(f"the server answered {answer.status_code} {answer.reason}")
     if answer.status_code == 200:
         return 0
-    size = _size(part)
     if not answer.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
-        part.unlink(missing_ok=True)
-        raise _Cut("the server went on from another place")
+        raise _Unfit("the server went on from another place")
     return size
 
 
@@ -226,20 +218,23 @@ def _total(answer: Response, start: int) -> int | None:
 
 
 def _copy(answer: Response, stream: IO[bytes], file: RemoteFile, start: int, total: int | None) -> None:
-    """Append the answer's body, with a line about the progress."""
-    done, begun, told = start, time.monotonic(), 0.0
+    """Append what of the answer's body is not there yet, with a line about the progress."""
+    done, have, begun, told = start, stream.tell(), time.monotonic(), 0.0
     step_s = 0.5 if sys.stdout.isatty() else 15.0
     for block in answer.iter_content(_BLOCK):
-        stream.write(block)
         done += len(block)
+        if done > have:
+            stream.write(block[-min(len(block), done - have) :])
         if file.size_bytes is not None and done > file.size_bytes:
-            stream.truncate(0)
+            stream.truncate(have)
             raise _Refused(f"the server sends more than the expected {file.size_bytes:,} bytes")
         if time.monotonic() - max(told, begun) >= step_s:
             told = time.monotonic()
             _tell(file.name, done, total, (done - start) / (told - begun))
     if total is not None and done < total:
         raise _Cut(f"the connection ended after {done:,} of {total:,} bytes")
+    if done < have:
+        raise _Cut(f"the answer ended after {done:,} bytes, of which {have:,} are there already")
     print(f"download: {file.name}: {done / 1e6:,.1f} MB", flush=True)
 
 

@@ -1,10 +1,53 @@
-"""What a download remembers of the server's file: enough to go on after a cut, or to see that it changed."""
+"""What is known of a file that is being fetched: enough to verify it, to go on after a cut, or to see that it changed.
+
+Of the server's file its address and mark are kept, as ``<name>.json`` beside the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from stages.download.datasets import RemoteFile
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; none where there is no file."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def mismatch(path: Path, file: RemoteFile) -> str | None:
+    """How a file differs from what the publisher states, in words; ``None`` when it does not."""
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        return f"size is {size:,} bytes, expected {file.size_bytes:,}"
+    if size == 0:
+        return "it is empty"
+    for algorithm, expected in (("md5", file.md5), ("sha256", file.sha256)):
+        if expected is not None:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, algorithm).hexdigest()
+            if found != expected.lower():
+                return f"{algorithm} is {found}, expected {expected}"
+    return None
+
+
+def verified(file: RemoteFile) -> bool:
+    """Whether a checksum is known that tells this file from any other."""
+    return file.md5 is not None or file.sha256 is not None
+
+
+def complete(part: Path, file: RemoteFile) -> bool:
+    """Whether a run that was killed left all of it, lacking its name only; what is as long and wrong is removed."""
+    if not part.exists() or not verified(file):
+        return False
+    if mismatch(part, file) is None:
+        return True
+    if file.size_bytes is not None and size_of(part) >= file.size_bytes:
+        part.unlink()
+    return False
 
 
 def remember(target: Path, url: str, answer_headers: Mapping[str, str]) -> None:
@@ -17,17 +60,30 @@ def forget(target: Path) -> None:
     _file(target).unlink(missing_ok=True)
 
 
-def headers(target: Path, part: Path, url: str, *, verified: bool) -> dict[str, str]:
-    """Ask for the rest of *part*, provided it is the same file at the same address still.
+def headers(file: RemoteFile, part: Path, url: str) -> dict[str, str]:
+    """Ask for the rest of *part*.
 
-    Without a mark only a file whose checksum is known is gone on with: a mixture would be noticed.
+    A file whose checksum is known is gone on with from any address: a mixture would be
+    noticed, and what a mirror sent is not lost to another one. Any other file only while
+    it is the same one at the same address.
     """
-    marks = _read(target)
-    size = part.stat().st_size if part.exists() else 0
-    if not size or marks.get("url") != url or not (marks.get("mark") or verified):
-        return {}
-    request = {"Range": f"bytes={size}-"}
-    return request | {"If-Range": marks["mark"]} if marks.get("mark") else request
+    size = size_of(part)
+    marks = _read(part.with_name(file.name))
+    if size and verified(file):
+        return {"Range": f"bytes={size}-"}
+    if size and marks.get("url") == url and marks.get("mark"):
+        return {"Range": f"bytes={size}-", "If-Range": marks["mark"]}
+    return {}
+
+
+def kept(file: RemoteFile, part: Path, url: str, answer_headers: Mapping[str, str], total: int | None) -> int:
+    """How many bytes of *part* stay when a server begins anew, as one does that cannot go on.
+
+    What is there of the same file will be passed over, not written again, so that a
+    second cut loses nothing.
+    """
+    same = verified(file) or unchanged(part.with_name(file.name), url, answer_headers)
+    return size_of(part) if same and (total is None or size_of(part) <= total) else 0
 
 
 def unchanged(target: Path, url: str, answer_headers: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ path in ``dvc.lock``: what counts is the content that ``download`` brings.
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from stages.download import datasets
 from stages.download.address import check_address, shown
@@ -73,7 +73,7 @@ def _checked(dataset: str, source: str) -> str:
     if not text or "\n" in text:
         raise DataError("SOURCE is empty or has several lines", next_step=_another(dataset))
     if text.lower().startswith("file://"):
-        text = unquote(urlsplit(text).path)
+        text = unquote("/" + text[len("file://") :].partition("/")[2])  # what stands before the path is this host
     if is_address(text):
         check_address(text)
         return text

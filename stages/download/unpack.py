@@ -6,18 +6,37 @@ first byte is written, and sizes and CRCs again while it is.
 
 from __future__ import annotations
 
+import errno
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stages.errors import DownloadError
 
 _BLOCK = 1 << 20
+#: What the standard library raises for damaged archives, here and there.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+#: Errors of the system that come of damage as well: none given (bz2), an offset before the beginning.
+_DAMAGED_ERRNO = (None, errno.EINVAL, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -43,21 +62,56 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> int:
     Raises
     ------
     DownloadError
-        It is no zip, is damaged or cut short, or a member leaves the folder, is a
-        link or other special file, is encrypted, or is larger than it may be. The
-        message names the member.
+        It cannot be read, is no zip, is damaged or cut short, or a member leaves the
+        folder, is a link or other special file, is encrypted, or is larger than it
+        may be. The message names the member.
     """
     target.mkdir(parents=True, exist_ok=True)
-    try:
-        with zipfile.ZipFile(archive) as opened:
+    with _opened(archive) as opened:
+        with _damage_told(archive):
             members = [member for member in opened.infolist() if not member.is_dir()]
             places = _check(archive, opened.infolist(), limits or Limits())
-            _check_space(archive, sum(member.file_size for member in members), target)
-            for member in members:
+        _check_space(archive, sum(member.file_size for member in members), target)
+        for member in members:
+            with _damage_told(archive, member):
                 _write(archive, opened, member, target / places[member.filename])
-    except zipfile.BadZipFile as error:
-        raise _refuse(archive, f"it is no zip, or is damaged or cut short ({error})") from error
     return len(members)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        file = archive.open("rb")
+    except OSError as error:
+        raise DownloadError(
+            f"{archive.name} cannot be read: {error.strerror}",
+            where=str(archive),
+            next_step="make it readable, or give another SOURCE",
+        ) from error
+    with file:
+        with _damage_told(archive):
+            opened = zipfile.ZipFile(file)
+        with opened:
+            yield opened
+
+
+@contextmanager
+def _damage_told(archive: Path, member: zipfile.ZipInfo | None = None) -> Iterator[None]:
+    """Turn what comes of a damaged archive into a refusal; what the disk says, such as that it is full, goes on."""
+    no_zip = "it is no zip, or is damaged or cut short"
+    try:
+        yield
+    except _DAMAGED as error:
+        why = f"{no_zip} ({error})" if member is None else f"it cannot be unpacked ({error or 'cut short'})"
+        raise _refuse(archive, why, member) from error
+    except (FileExistsError, NotADirectoryError) as error:  # a file system that does not tell a from A
+        raise _refuse(archive, "two members have this name", member) from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _refuse(archive, "its name is too long", member) from error
+        if error.errno not in _DAMAGED_ERRNO:
+            raise
+        raise _refuse(archive, f"{no_zip} ({error})", member) from error
 
 
 def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) -> dict[str, PurePosixPath]:
@@ -128,17 +182,12 @@ def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path
     """Write one member; reading it to its end checks its CRC."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    try:
-        with opened.open(member) as source, path.open("xb") as sink:
-            while block := source.read(_BLOCK):
-                written += len(block)
-                if written > member.file_size:
-                    raise _refuse(archive, "it is longer than the archive says", member)
-                sink.write(block)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise _refuse(archive, f"it cannot be unpacked ({error or 'cut short'})", member) from error
-    except FileExistsError as error:  # a file system that does not tell a from A
-        raise _refuse(archive, "two members have this name", member) from error
+    with opened.open(member) as source, path.open("xb") as sink:
+        while block := source.read(_BLOCK):
+            written += len(block)
+            if written > member.file_size:
+                raise _refuse(archive, "it is longer than the archive says", member)
+            sink.write(block)
     if written != member.file_size:
         raise _refuse(archive, f"{written:,} bytes instead of {member.file_size:,}", member)
     os.chmod(path, 0o644)  # noqa: PTH101 - as every file of ours, whatever the archive says

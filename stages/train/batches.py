@@ -23,6 +23,14 @@ POOL = 8
 JITTER = 0.3
 #: Lengths are rounded up to a multiple: every new shape costs the network's library a preparation.
 ROUND_TO = 16
+#: An epoch has at least so many steps, as far as batches of the fewest rows allow: of few rows, batches
+#: of 64 would make a handful, and a training of some epochs would end before it began.
+STEPS, FEWEST = 30, 8
+
+
+def batch_rows(count: int, most: int) -> int:
+    """Rows per batch for an epoch of *count* rows: *most*, fewer of a small training part."""
+    return min(most, max(FEWEST, count // STEPS))
 
 
 def random_batches(valid: NDArray[np.int64], size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from stages.train.batches import frames_needed, random_batches, sorted_batches
+from stages.train.batches import batch_rows, frames_needed, random_batches, sorted_batches
 from stages.train.models import architecture
 from stages.train.score import best_normal_offset
 from stages.train.spec_augment import spec_augment
@@ -156,7 +156,8 @@ def train_epoch(
     """
     network.train()
     total, right = 0.0, 0
-    for index in random_batches(row_frames(data, rows), settings.batch_size, generator):
+    size = batch_rows(len(rows), settings.batch_size)
+    for index in random_batches(row_frames(data, rows), size, generator):
         x, valid, target = assemble(data, rows.take(index))
         if settings.spec_augment:
             x = spec_augment(x, valid, generator)

@@ -79,7 +79,8 @@ class Server:
         start, status = 0, page.status
         same = handler.headers.get("If-Range") in (None, page.etag)
         if wanted and page.ranges and same and status == 200:
-            start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            status = 206 if start < len(page.body) else 416
         body = page.body[start:]
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(body)))
@@ -87,6 +88,8 @@ class Server:
             handler.send_header("ETag", page.etag)
         if status == 206:
             handler.send_header("Content-Range", f"bytes {start}-{len(page.body) - 1}/{len(page.body)}")
+        elif status == 416:
+            handler.send_header("Content-Range", f"bytes */{len(page.body)}")
         handler.end_headers()
         cut = page.cut_after.pop(0) if page.cut_after else None
         sent = body[:cut]

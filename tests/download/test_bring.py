@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from stages.download.bring import bring
 from stages.download.datasets import Counts, RemoteFile
 from stages.download.datasets.icbhi import Icbhi
 from stages.download.source import PUBLISHER, recall, remember
-from stages.errors import DataError, DownloadError
+from stages.errors import AuscultError, DataError, DownloadError
 
 ROOT = Path(__file__).parents[2]
 Contents = Callable[[Path], dict[str, bytes]]
@@ -104,6 +106,118 @@ def test_an_incomplete_publication_is_refused_and_the_last_raw_kept(
     assert content_of(Path("data/icbhi/raw")) == before
 
 
+PAGE = b"<!DOCTYPE html>\n<html><head><title>Log in</title></head>\n<body>Please log in, 2026.</body></html>\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "body", "words"),
+    [
+        ("ICBHI_Challenge_diagnosis.txt", PAGE, "no such table"),
+        ("ICBHI_Challenge_diagnosis.txt", b"", "it is empty"),
+        ("ICBHI_Challenge_demographic_information.txt", PAGE, "no such table"),
+        ("ICBHI_Challenge_diagnosis.txt", b", ;\n", "no such table"),
+        ("ICBHI_Challenge_diagnosis.txt", b"999\tURTI\n", "no label"),
+    ],
+)
+def test_a_page_served_in_place_of_a_table_is_refused_and_the_last_raw_kept(
+    table: str,
+    body: bytes,
+    words: str,
+    official_copy: Path,
+    tmp_path: Path,
+    server: Any,
+    remote: Any,
+    zip_of: Zip,
+    content_of: Contents,
+) -> None:
+    before = content_of(raw_from(str(official_copy)))
+    dataset = published(official_copy, tmp_path, server, remote, zip_of, Counts(4, 3, 16))
+    server.put(f"/{table}", body)
+    with pytest.raises(DataError, match=words) as caught:
+        raw_from(None, dataset)
+    assert caught.value.where.startswith(".cache/downloads") and " again" in caught.value.next_step
+    assert caught.value.where.endswith(table) or words != "no such table"
+    assert content_of(Path("data/icbhi/raw")) == before
+    server.put(f"/{table}", (official_copy / table).read_bytes(), etag='"right"')
+    assert content_of(raw_from(None, dataset)) == content_of(official_copy)  # nobody has to clear anything
+
+
+def test_another_recording_of_the_same_name_and_size_is_no_copy(official_copy: Path, content_of: Contents) -> None:
+    name = "101_1b1_Al_sc_Meditron.wav"
+    original = official_copy / "ICBHI_final_database" / name
+    (official_copy / "denoised").mkdir()
+    other = official_copy / "denoised" / name
+    other.write_bytes(original.read_bytes())
+    assert len(content_of(raw_from(str(official_copy)))) == 11
+    other.write_bytes(b"F" + original.read_bytes()[1:])
+    with pytest.raises(DataError) as caught:
+        raw_from(str(official_copy))
+    assert str(original) in str(caught.value) and str(other) in str(caught.value)
+
+
+def test_a_table_in_both_layouts_is_taken_once_unless_they_disagree(official_copy: Path, other_copy: Path) -> None:
+    csv = official_copy / "patient_diagnosis.csv"
+    shutil.copy(other_copy / "Respiratory_Sound_Database" / "patient_diagnosis.csv", csv)
+    recordings = datasets.load("icbhi").recordings(raw_from(str(official_copy)))
+    assert [recording.label for recording in recordings] == ["URTI", "COPD", "COPD", "Pneumonia"]
+    csv.write_text(csv.read_text(encoding="utf-8").replace("COPD", "Asthma"), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        raw_from(str(official_copy))
+    assert str(csv) in str(caught.value)
+    assert str(official_copy / "ICBHI_Challenge_diagnosis.txt") in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "zip beside tables", "address"])
+def test_an_error_names_the_file_as_the_user_has_it(
+    kind: str, official_copy: Path, tmp_path: Path, server: Any, zip_of: Zip
+) -> None:
+    split = official_copy / "ICBHI_challenge_train_test.txt"
+    split.write_text("101_1b1_Al_sc_Meditron\ttest\nrubbish\n", encoding="utf-8")
+    source, where, existing = str(official_copy), f"{split}:2", split
+    if kind == "zip beside tables":
+        zip_of(official_copy / "ICBHI_final_database", official_copy / "ICBHI_final_database.zip")
+        shutil.rmtree(official_copy / "ICBHI_final_database")
+    elif kind != "folder":
+        archive = zip_of(official_copy, tmp_path / "copy.zip")
+        server.put("/copy.zip", archive.read_bytes())
+        source = str(archive) if kind == "zip" else server.url("/copy.zip")
+        where = f"copy.zip/official/{split.name}:2"
+        existing = archive if kind == "zip" else Path(".cache/downloads")
+    with pytest.raises(DataError, match="line 2") as caught:
+        raw_from(source)
+    assert caught.value.where.endswith(where) and ".part" not in str(caught.value)
+    assert caught.value.where.startswith(str(existing))
+
+
+def test_a_zip_without_a_needed_table_is_named_with_the_way_on(
+    official_copy: Path, tmp_path: Path, zip_of: Zip, content_of: Contents
+) -> None:
+    complete = content_of(official_copy)
+    table = official_copy / "ICBHI_Challenge_diagnosis.txt"
+    folder = tmp_path / "both"
+    folder.mkdir()
+    table.rename(folder / table.name)
+    archive = zip_of(official_copy, tmp_path / "copy.zip")
+    with pytest.raises(DataError, match="lacks the diagnoses") as caught:
+        raw_from(str(archive))
+    assert caught.value.where == str(archive) and "into one folder" in caught.value.next_step
+    archive.rename(folder / archive.name)
+    assert content_of(raw_from(str(folder))) == complete  # what the message advises works
+
+
+def test_a_disk_that_fills_up_while_unpacking_is_not_the_archives_fault(
+    official_copy: Path, tmp_path: Path, zip_of: Zip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = zip_of(official_copy, tmp_path / "copy.zip")
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", full)
+    with pytest.raises(AuscultError, match="no space left") as caught:
+        raw_from(str(archive))
+    assert not isinstance(caught.value, DataError)
+
+
 @pytest.mark.parametrize("fault", ["empty", "no audio", "no diagnoses", "broken zip", "two versions"])
 def test_a_bad_source_is_named_and_the_last_raw_kept(
     fault: str, official_copy: Path, tmp_path: Path, content_of: Contents
@@ -127,7 +241,7 @@ def test_a_bad_source_is_named_and_the_last_raw_kept(
         (bad / "b" / "101_1b1_Al_sc_Meditron.wav").write_bytes(b"another")
     with pytest.raises(DataError) as caught:
         raw_from(str(bad))
-    assert caught.value.next_step and (caught.value.where or fault == "no audio")
+    assert caught.value.next_step and caught.value.where == str(bad)
     assert content_of(Path("data/icbhi/raw")) == before
 
 
@@ -141,7 +255,20 @@ def test_a_source_is_remembered_until_another_is_given(official_copy: Path) -> N
     assert remember("icbhi", PUBLISHER) is None and recall("icbhi") is None
 
 
-@pytest.mark.parametrize("source", ["", "no/such/folder", "ftp://host/a.zip", "s3://bucket/a", "params.7z"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "no/such/folder",
+        "ftp://host/a.zip",
+        "s3://bucket/a",
+        "params.7z",
+        "http://host:99999/a.zip",
+        "http://host:port/a.zip",
+        "http://[x/a.zip",
+        "file://[x/a.zip",
+    ],
+)
 def test_a_source_that_cannot_be_is_refused_and_not_remembered(source: str, official_copy: Path) -> None:
     Path("params.7z").write_bytes(b"7z")
     remember("icbhi", str(official_copy))
@@ -198,7 +325,9 @@ def test_a_kill_at_any_moment_leaves_one_whole_raw(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert content_of(Path("data/icbhi/raw")) in (before, after)
-    assert stage("icbhi").communicate(timeout=60)
+    last = stage("icbhi")
+    _, errors = last.communicate(timeout=60)
+    assert last.returncode == 0, errors
     assert content_of(Path("data/icbhi/raw")) == after
     assert [path.name for path in Path("data/icbhi").iterdir()] == ["raw"]
 

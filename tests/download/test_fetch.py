@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stages.download import resume
 from stages.download.datasets import RemoteFile
 from stages.download.fetch import fetch as fetch_patiently
 from stages.errors import DownloadError
@@ -40,6 +41,74 @@ def test_a_later_run_goes_on_where_the_earlier_one_gave_up(server: Any, remote: 
     assert not (tmp_path / "archive.zip").exists()
     assert fetch(remote(BODY, "/a.zip"), tmp_path).read_bytes() == BODY
     assert server.log[-1].status == 206 and server.log[-1].sent < 200_000 + 20_000
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"cut_after": [100_000]}, {"cut_after": [100_000], "ranges": False}, {"status": 416}, {"status": 503}],
+    ids=["cut", "cut and no ranges", "no rest", "busy"],
+)
+def test_a_flaky_publisher_takes_nothing_of_what_the_mirror_sent(
+    fault: dict[str, Any], server: Any, remote: Remote, tmp_path: Path
+) -> None:
+    server.put("/mirror", BODY, cut_after=[400_000], etag='"theirs"')
+    file = remote(BODY, "/publisher", "/mirror")
+    with pytest.raises(DownloadError):
+        fetch(file, tmp_path, attempts=1)
+    server.put("/publisher", BODY, **fault)
+    assert fetch(file, tmp_path, attempts=1).read_bytes() == BODY
+    last = server.log[-1]
+    assert (last.path, last.status) == ("/mirror", 206) and last.sent < 300_000 + 20_000
+
+
+def test_a_run_killed_before_the_last_rename_has_nothing_left_to_fetch(
+    server: Any, remote: Remote, tmp_path: Path
+) -> None:
+    server.put("/a.zip", BODY)
+    (tmp_path / "archive.zip.part").write_bytes(BODY)
+    assert fetch(remote(BODY, "/a.zip"), tmp_path).read_bytes() == BODY
+    assert server.log == []
+    unstated = replace(remote(BODY, "/a.zip", name="other.zip"), md5=None, size_bytes=None)
+    (tmp_path / "other.zip.part").write_bytes(BODY)
+    resume.remember(tmp_path / "other.zip", unstated.urls[0], {"ETag": '"one"'})
+    assert fetch(unstated, tmp_path).read_bytes() == BODY
+    assert sum(served.sent for served in server.log if served.status < 400) == 0
+
+
+def test_a_whole_but_wrong_part_is_fetched_anew(server: Any, remote: Remote, tmp_path: Path) -> None:
+    server.put("/a.zip", BODY)
+    (tmp_path / "archive.zip.part").write_bytes(bytes(len(BODY)))
+    assert fetch(remote(BODY, "/a.zip"), tmp_path).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_the_way_through_another_file_counts_from_its_beginning(
+    stated: bool, server: Any, remote: Remote, tmp_path: Path
+) -> None:
+    file = remote(BODY, "/a.zip") if stated else replace(remote(BODY, "/a.zip"), md5=None)
+    server.put("/a.zip", random.Random(2).randbytes(len(BODY)), cut_after=[500_000], etag='"old"')
+    with pytest.raises(DownloadError):
+        fetch(file, tmp_path, attempts=1)
+    mixture = [200_000 + 20_000] if stated else []  # sent whole; the checksum tells, then all of it in pieces
+    server.put("/a.zip", BODY, cut_after=[*mixture, *[100_000] * 6], etag='"new"')
+    assert fetch(file, tmp_path, attempts=3).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("cuts", [[400_000] * 50, [400_000, 300_000] * 25])
+def test_a_server_that_begins_anew_each_time_is_given_up(
+    cuts: list[int], server: Any, remote: Remote, tmp_path: Path
+) -> None:
+    server.put("/a.zip", BODY, cut_after=cuts, etag=None, ranges=False)
+    with pytest.raises(DownloadError, match="gave up"):
+        fetch(replace(remote(BODY, "/a.zip"), md5=None), tmp_path)
+    assert len(server.log) < 10
+
+
+def test_a_corrupt_file_over_a_bad_line_is_fetched_twice_at_most(server: Any, remote: Remote, tmp_path: Path) -> None:
+    server.put("/a.zip", bytes(len(BODY)), cut_after=[400_000, len(BODY)] * 20)
+    with pytest.raises(DownloadError, match="not the publisher's file"):
+        fetch(remote(BODY, "/a.zip"), tmp_path)
+    assert sum(served.sent for served in server.log) <= 2 * len(BODY) + 2 * 20_000
 
 
 def test_a_server_without_ranges_sends_all_of_it_again(server: Any, remote: Remote, tmp_path: Path) -> None:
@@ -145,6 +214,13 @@ def test_without_a_checksum_the_server_is_asked_whether_the_file_changed(
     assert kept.read_bytes() == BODY
     server.put("/a.zip", b"newer", etag='"two"')
     assert fetch(file, tmp_path).read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("address", ["http://host:99999/a.zip", "http://u:secret@host:port/a.zip", "http://[x/a.zip"])
+def test_a_malformed_address_is_refused_in_words(address: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="host or port is malformed") as caught:
+        fetch(RemoteFile("a.zip", (address,)), tmp_path)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["ftp://host/a.zip", "javascript:alert(1)", "http://", "data://x"])

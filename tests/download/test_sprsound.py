@@ -108,6 +108,10 @@ def test_a_recording_without_annotation_is_named(raw: Path) -> None:
         ('{"event_annotation": [{"start": NaN, "end": "2", "type": "Normal"}]}', "no time in milliseconds"),
         ('{"event_annotation": [{"start": 1, "end": true, "type": "Normal"}]}', "True is no time"),
         ('{"event_annotation": [{"start": 1, "end": 2, "type": 3}]}', "type must be text"),
+        (
+            '{"event_annotation": [{"start": 1' + "0" * 400 + ', "end": 2, "type": "Normal"}]}',
+            "no time in milliseconds",
+        ),
         ("[" * 100_000, "depth|recursion|line 1"),
     ],
 )

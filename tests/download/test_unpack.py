@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import struct
 import zipfile
@@ -107,6 +108,40 @@ def test_a_flipped_byte_is_noticed_and_its_member_named(packed: bool, tmp_path: 
     assert "flipped.wav" in refused(path, tmp_path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_is_noticed_in_every_packing(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    with zipfile.ZipFile(path, "w", method) as opened:
+        opened.writestr("flipped.wav", random.Random(1).randbytes(5000))
+    sound = path.read_bytes()
+    begin = sound.index(b"flipped.wav") + len("flipped.wav")
+    for offset in (20, 1000, 2000, 4000):
+        path.write_bytes(sound[: begin + offset] + bytes(20) + sound[begin + offset + 20 :])
+        assert "flipped.wav" in refused(path, tmp_path)
+        (tmp_path / "inner" / "target" / "flipped.wav").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("damage", ["name", "version", "directory"])
+def test_a_damaged_directory_is_refused_in_words(damage: str, tmp_path: Path) -> None:
+    path = archive(tmp_path, ("ümläut.wav", bytes(range(256)) * 40))
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    if damage == "name":
+        data = data.replace("ü".encode(), b"\xff\xff")  # marked as UTF-8
+    elif damage == "version":
+        data[entry + 6] = 255
+    else:
+        data[-6:-2] = struct.pack("<L", entry + 5000)  # its place, as the end of the archive tells it
+    path.write_bytes(data)
+    assert "is not unpacked" in refused(path, tmp_path)
+
+
+def test_an_archive_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "archive.zip"
+    path.mkdir()
+    assert "archive.zip cannot be read: Is a directory" in refused(path, tmp_path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_names_that_clash_are_refused(tmp_path: Path) -> None:
     assert "two members" in refused(archive(tmp_path, ("a.txt", b"one"), ("a.txt", b"two")), tmp_path)
@@ -116,6 +151,7 @@ def test_names_that_clash_are_refused(tmp_path: Path) -> None:
 def test_odd_names_are_refused_in_words(tmp_path: Path) -> None:
     assert "control characters" in refused(archive(tmp_path, ("a\nb.txt", b"")), tmp_path)
     assert "too long" in refused(archive(tmp_path, ("x" * 300, b"")), tmp_path)
+    assert "too long" in refused(archive(tmp_path, ("/".join(["d" * 200] * 25), b"")), tmp_path)
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from prepared import prepare
 
 from stages.params import Experiment
-from stages.train.batches import frames_needed, random_batches, sorted_batches
+from stages.train.batches import batch_rows, frames_needed, random_batches, sorted_batches
 from stages.train.data import TrainingData, load
 from stages.train.loop import Settings, fit, predict
 from stages.train.models import architecture, names
@@ -77,3 +77,10 @@ def test_the_weights_that_are_kept_give_the_answers_that_were_scored(data: Train
     network = architecture("cnn1d").build(*data.features.shape[1:], 3, hyperparameters)
     network.load_state_dict(fitted.weights)
     np.testing.assert_array_equal(predict(network, data, data.validation.rows), fitted.logits)
+
+
+def test_a_small_training_part_still_has_an_epoch_of_many_steps() -> None:
+    assert batch_rows(4000, 64) == 64
+    assert batch_rows(600, 64) == 20
+    assert batch_rows(30, 64) == 8
+    assert batch_rows(600, 4) == 4  # never more than asked for

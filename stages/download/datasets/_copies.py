@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from stages.errors import DataError
@@ -33,21 +34,32 @@ def files_below(folder: Path) -> Iterator[Path]:
         level = deeper
 
 
-def gather(pairs: Iterable[tuple[str, Path]], source: Path) -> dict[str, Path]:
+def same_bytes(target: str, one: Path, other: Path) -> bool:
+    """Whether two files hold the same: their names and sizes may agree where one was processed."""
+    return filecmp.cmp(one, other, shallow=False)
+
+
+def gather(
+    pairs: Iterable[tuple[str, Path]], source: Path, same: Callable[[str, Path, Path], bool] = same_bytes
+) -> dict[str, Path]:
     """(path in the raw folder, file) pairs as a mapping; a copy within the copy is taken once.
+
+    Parameters
+    ----------
+    same
+        Whether two files that claim a place in the raw folder (the first argument) are copies of each other.
 
     Raises
     ------
     DataError
-        Two files of different size claim the same place.
+        They are not; both are named.
     """
     found: dict[str, Path] = {}
     for target, path in pairs:
         first = found.setdefault(target, path)
-        if first != path and first.stat().st_size != path.stat().st_size:
+        if first != path and not same(target, first, path):
             raise DataError(
-                f"two different files are named {path.name}:"
-                f" {first.relative_to(source)} and {path.relative_to(source)}",
+                f"two different files stand for {target.rpartition('/')[2]}: {first} and {path}",
                 where=str(source),
                 next_step="give a SOURCE that holds one copy of the data set",
             )

@@ -12,12 +12,19 @@ facts. The raw folder has the publisher's names::
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from stages.download.datasets import Dataset
-from stages.download.datasets._copies import audio_by_stem, files_below, gather, is_audio, prefer_wav
+from stages.download.datasets._copies import (
+    audio_by_stem,
+    files_below,
+    gather,
+    is_audio,
+    prefer_wav,
+    same_bytes,
+)
 from stages.download.datasets._icbhi_readers import (
     SOUNDS,
     Person,
@@ -44,6 +51,13 @@ TABLE_NAMES: dict[str, str] = {
     DEMOGRAPHICS.lower(): DEMOGRAPHICS,
     "demographic_info.txt": DEMOGRAPHICS,
     SPLIT.lower(): SPLIT,
+}
+
+#: How each table is read.
+_READERS: dict[str, Callable[[Path], Mapping[str, object]]] = {
+    DIAGNOSIS: read_diagnoses,
+    DEMOGRAPHICS: read_demographics,
+    SPLIT: read_split,
 }
 
 #: patient_index_location_mode_device, such as 101_1b1_Al_sc_Meditron
@@ -102,7 +116,7 @@ class IcbhiLayout(Dataset):
 
     def layout(self, source: Path) -> dict[str, Path]:
         """Files of a copy in the publisher's layout; see the module's head for it."""
-        found = prefer_wav(gather(_claims(source), source))
+        found = prefer_wav(gather(_claims(source), source, _same))
         if not any(target.startswith(f"{AUDIO_FOLDER}/") for target in found):
             raise DataError(
                 f"this is no copy of {self.title}: no recording such as 101_1b1_Al_sc_Meditron.wav or .flac in it",
@@ -114,7 +128,8 @@ class IcbhiLayout(Dataset):
             raise DataError(
                 f"this copy of {self.title} lacks the diagnoses: {DIAGNOSIS} or patient_diagnosis.csv",
                 where=str(source),
-                next_step=f"get {DIAGNOSIS} from {self.homepage}, lay it beside the recordings, and run it again",
+                next_step=f"get {DIAGNOSIS} from {self.homepage}, put it into one folder with the recordings (or"
+                " their zip), and give that folder as SOURCE",
             )
         return found
 
@@ -171,3 +186,9 @@ def _claims(source: Path) -> Iterator[tuple[str, Path]]:
             yield TABLE_NAMES[path.name.lower()], path
         elif _NAME.fullmatch(path.stem) and (is_audio(path.name) or path.suffix.lower() == ".txt"):
             yield f"{AUDIO_FOLDER}/{path.stem}{path.suffix.lower()}", path
+
+
+def _same(target: str, one: Path, other: Path) -> bool:
+    """Whether two files hold the same; of tables counts what they say, not how they are written."""
+    read = _READERS.get(target)
+    return same_bytes(target, one, other) or (read is not None and read(one) == read(other))

@@ -60,21 +60,31 @@ def _seconds(path: Path, number: int, text: str) -> float:
 
 
 def read_diagnoses(path: Path) -> dict[str, str]:
-    """Patient → diagnosis; columns parted by tab, blank or comma, with or without a header. Empty without the file."""
+    """Patient → diagnosis; columns parted by tab, blank or comma, with or without a header. Empty without the file.
+
+    Raises
+    ------
+    DataError
+        The file is something else: a page that a server sent in its place.
+    """
     return {
         fields[0]: fields[1]
-        for _, fields in _table(path)
-        if len(fields) >= 2 and fields[0].isdigit() and fields[1].upper() not in ("NA", "NAN", "")
+        for _, fields in _patients(path, "patient, diagnosis")
+        if fields[1].upper() not in ("NA", "NAN", "")
     }
 
 
 def read_demographics(path: Path) -> dict[str, Person]:
-    """Patient → (age in years, sex), each ``None`` where the table says NA. Empty without the file."""
+    """Patient → (age in years, sex), each ``None`` where the table says NA. Empty without the file.
+
+    Raises
+    ------
+    DataError
+        The file is something else, or an age is no number.
+    """
     people: dict[str, Person] = {}
     sexes: dict[str, Sex] = {"F": "female", "M": "male"}
-    for number, fields in _table(path):
-        if len(fields) < 3 or not fields[0].isdigit():
-            continue
+    for number, fields in _patients(path, "patient, age in years, sex"):
         age = None if fields[1].upper() in ("NA", "NAN", "") else _age(path, number, fields[1])
         people[fields[0]] = (age, sexes.get(fields[2].upper()))
     return people
@@ -102,6 +112,22 @@ def _malformed(path: Path, number: int, expected: str) -> DataError:
     return DataError(
         f"line {number} of {path.name} should hold {expected}", where=f"{path}:{number}", next_step="mend it"
     )
+
+
+def _patients(path: Path, columns: str) -> Iterator[tuple[int, list[str]]]:
+    """Lines of a table that begin with a patient's number; a header, which does not, is passed over."""
+    lines = found = 0
+    for number, fields in _table(path):
+        lines += 1
+        if fields and fields[0].isdigit() and len(fields) > columns.count(","):
+            found += 1
+            yield number, fields
+    if lines and not found:  # an empty table is one that knows nobody: validate names whom it lacks
+        raise DataError(
+            f"{path.name} is no such table: none of its lines holds {columns}",
+            where=str(path),
+            next_step="look into it (it may be a login page), and get the table anew",
+        )
 
 
 def _table(path: Path) -> Iterator[tuple[int, list[str]]]:

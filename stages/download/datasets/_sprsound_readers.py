@@ -37,10 +37,10 @@ def _event(path: Path, number: int, event: Any) -> Segment:
 def _seconds(where: str, value: Any) -> float:
     try:
         milliseconds = float(value) if isinstance(value, (str, int, float)) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer of hundreds of digits
         milliseconds = math.nan
     if isinstance(value, bool) or not math.isfinite(milliseconds):
-        raise AnnotationError(f"{where}: {value!r} is no time in milliseconds")
+        raise AnnotationError(f"{where}: {repr(value)[:80]} is no time in milliseconds")
     return milliseconds / 1000.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def write_audio(folder: Path, visit: Visit, samples: NDArray[np.float64]) -> Pat
     bits = int(visit.subtype.removeprefix("PCM_"))
     # Rounded here, not by the writer, which would scale the two formats differently.
     codes = np.clip(np.rint(samples * 2 ** (bits - 1)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int32)
-    soundfile.write(path, codes << (32 - bits), visit.sample_rate_hz, subtype=visit.subtype, format="WAV")
+    content = io.BytesIO()  # not straight to the disk: of a full one the library does not say that it is full
+    soundfile.write(content, codes << (32 - bits), visit.sample_rate_hz, subtype=visit.subtype, format="WAV")
+    path.write_bytes(content.getvalue())
     return path
 
 

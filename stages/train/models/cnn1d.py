@@ -66,7 +66,7 @@ class Block(nn.Module):
 
 
 class SequenceNetwork(nn.Module):
-    """Stem of stride 2 over all bins, three residual blocks, mean, maximum and length of what is valid, two dense layers."""
+    """Stem of stride 2 over all bins, three residual blocks, mean, maximum and length, two dense layers."""
 
     def __init__(self, bins: int, classes: int, *, filters: int, units: int, dropout: float) -> None:
         super().__init__()

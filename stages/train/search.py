@@ -8,6 +8,7 @@ killed goes on to the same end.
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -66,6 +67,8 @@ class Search:
         seeds
             Names in the journal of the trainings that make the model, seed 0 first.
         """
+        # An optimiser imports it when it is first made, for a second or two: once here, not in every training.
+        importlib.import_module("torch._dynamo")
         trials = self._trials()
         best = best_trial(trials)
         if best is None:

@@ -64,6 +64,8 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
 
 
 def _headline(outcome: Mapping[str, str]) -> tuple[Level, str]:
+    if outcome["constant"] == "worse":
+        return "bad", "Worse than a constant answer"
     if outcome["constant"] != "better":
         return "bad", "Not shown to be better than a constant answer"
     if outcome["no_audio"] == "worse":

@@ -78,9 +78,7 @@ def _is_dvc(pid: int) -> bool:
     Not whether it mentions DVC somewhere: `vim dvc.yaml` may have been given a dead owner's id.
     """
     try:
-        process = psutil.Process(pid)
-        words = process.cmdline()
-        named = any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8])
-        return named and process.status() != psutil.STATUS_ZOMBIE
+        words = psutil.Process(pid).cmdline()  # a zombie has none
+        return any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8])
     except psutil.Error:
         return False

@@ -1,4 +1,7 @@
-"""DVC's lock file, cleared of owners that are dead.
+"""One run at a time: ``make repro``'s own lock, and DVC's lock file, cleared of owners that are dead.
+
+DVC holds its lock only while a stage is being looked at; between two stages the file names
+nobody for moments. The own lock lasts from the first look at ``params.yaml`` to the table.
 
 DVC drops an owner whose process id is gone. Three cases remain, each of which would stop
 the next run: the id was given to another process meanwhile, the owner is a zombie that
@@ -9,7 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +25,30 @@ import psutil
 from stages.errors import AuscultError
 
 FOLDER = Path(".dvc/tmp")
+
+
+@contextmanager
+def only_run(folder: Path = FOLDER) -> Iterator[None]:
+    """Hold this repository's lock of ``make repro``; the kernel lets go of it when the process dies.
+
+    Raises
+    ------
+    AuscultError
+        Another ``make repro`` is in progress; the message names its process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "make-repro.lock"
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise _in_progress(f"process {file.read().strip() or 'unknown'}, make repro", path) from error
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def clear_dead(folder: Path = FOLDER) -> list[int]:
@@ -51,12 +81,16 @@ def clear_dead(folder: Path = FOLDER) -> list[int]:
     if dead:
         time.sleep(0.6)  # a stage that lost its dvc ends itself within a fraction of a second
     if alive:
-        raise AuscultError(
-            f"another run is in progress: process {alive[0]['pid']}, {alive[0]['cmd']}",
-            where=str(lock),
-            next_step="wait for it, or end it, then run the same command again",
-        )
+        raise _in_progress(f"process {alive[0]['pid']}, {alive[0]['cmd']}", lock)
     return dead
+
+
+def _in_progress(who: str, lock: Path) -> AuscultError:
+    return AuscultError(
+        f"another run is in progress: {who}",
+        where=str(lock),
+        next_step="wait for it, or end it, then run the same command again",
+    )
 
 
 def _owners(content: dict[str, Any]) -> list[dict[str, Any]]:

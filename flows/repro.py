@@ -50,6 +50,11 @@ def reproduce(dataset: str | None = None, source: str | None = None) -> None:
     """
     if not Path("dvc.yaml").exists():
         raise AuscultError("there is no dvc.yaml here", where=str(Path.cwd()), next_step="cd into the repository")
+    with locks.only_run():
+        _reproduce(dataset, source)
+
+
+def _reproduce(dataset: str | None, source: str | None) -> None:
     locks.clear_dead()
     text = parameters.read()
     chosen = text if dataset is None else with_dataset(text, dataset)

@@ -172,13 +172,18 @@ def _trials(trials: Mapping[str, Any]) -> list[dict[str, Any]]:
             "number": trial["number"],
             "best": trial["number"] == trials["best"],
             "state": trial["state"],
-            "score": points(trial["score"]) if trial.get("score") is not None else "–",
+            "score": points(trial["score"]) if trial.get("score") is not None else _ranked(trial),
             "hyperparameters": ", ".join(
                 f"{key.replace('_', ' ')} {_plain(value)}" for key, value in trial["hyperparameters"].items()
             ),
         }
         for trial in trials["trials"]
     ]
+
+
+def _ranked(trial: Mapping[str, Any]) -> str:
+    """What a trial without a score was chosen by."""
+    return f"undefined (likelihood {trial['rank']:.3f})" if trial.get("rank") is not None else "–"
 
 
 def _plain(value: Any) -> str:

@@ -142,6 +142,10 @@ def learning_curves(history: pd.DataFrame) -> str:
         )
         score.plot(run["epoch"], 100 * run["validation_score"], color=ORANGE, linewidth=1.4, marker="o", markersize=3)
     loss.legend(fontsize=8, frameon=False, labelcolor=INK)
+    if history["validation_score"].isna().all():
+        # Epochs were chosen by the likelihood, which the left panel shows.
+        score.text(0.5, 0.5, "undefined:\none class in validation", ha="center", va="center", fontsize=8, color=INK)
+        score.set_axis_off()
     return _png(figure)
 
 

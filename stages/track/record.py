@@ -139,7 +139,7 @@ class Recorder:
             _metric(key, value, int(epoch["epoch"]))
             for epoch in epochs
             for key, value in epoch.items()
-            if key != "epoch"
+            if key != "epoch" and value not in (None, "")  # a score is undefined where validation lacks a side
         ]
         self._log(run_id, points)
 

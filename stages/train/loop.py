@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,10 @@ class Fitted:
         ``complete``, ``pruned``, or ``failed`` (then *detail* says why).
     history
         One entry per epoch: the columns of ``history.csv`` without seed.
+    score
+        Validation score of the best epoch; NaN where validation lacks a side.
+    rank
+        What the epoch, and later the trial, was chosen by (``rank``).
     weights
         State of the network after the best epoch.
     logits
@@ -70,6 +74,7 @@ class Fitted:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     score: float = float("nan")
+    rank: float = -math.inf
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
 
@@ -80,7 +85,7 @@ def fit(
     hyperparameters: Hyperparameters,
     settings: Settings,
     seed: int,
-    stop_early: Callable[[int, float], bool] = lambda epoch, score: False,
+    stop_early: Callable[[dict[str, float]], bool] = lambda entry: False,
 ) -> Fitted:
     """Train one network; keep the epoch with the best validation score, of equal ones the lowest loss.
 
@@ -90,7 +95,7 @@ def fit(
     Parameters
     ----------
     stop_early
-        Called with (epoch, score) after each epoch; true ends the training as pruned.
+        Called with the history's new entry after each epoch; true ends the training as pruned.
 
     References
     ----------
@@ -124,11 +129,12 @@ def fit(
             return result
         entry = {"epoch": epoch, "train_loss": loss, "train_accuracy": accuracy, **measured, "learning_rate": rate}
         result.history.append(entry)
-        standing = (measured["validation_score"], -measured["validation_loss"])
+        standing = (rank(entry), -measured["validation_loss"])
         if standing > best:
-            best, result.best_epoch, result.score = standing, epoch, standing[0]
+            best, result.best_epoch = standing, epoch
+            result.score, result.rank = measured["validation_score"], standing[0]
             result.weights, result.logits = copy.deepcopy(averaged.module.state_dict()), logits
-        if stop_early(epoch, measured["validation_score"]):
+        if stop_early(entry):
             result.state = "pruned"
             return result
         if epoch - result.best_epoch >= settings.patience:
@@ -215,7 +221,10 @@ def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64
 
 
 def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float]:
-    """Loss, accuracy and score over the validation units (windows of a recording pooled)."""
+    """Loss, accuracy and score over the validation units (windows of a recording pooled).
+
+    The score is NaN where there are no normal or no abnormal units.
+    """
     held_out = data.validation
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     probabilities = held_out.pool(np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True))
@@ -225,9 +234,16 @@ def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float
     return {
         "validation_loss": loss,
         "validation_accuracy": float((logs.argmax(axis=1) == held_out.target).mean()),
-        # Without normal or without abnormal units there is no score: the likelihood ranks the epochs then.
-        "validation_score": score if math.isfinite(score) else math.exp(-loss),
+        "validation_score": score,
     }
+
+
+def rank(entry: Mapping[str, float | None]) -> float:
+    """What chooses epochs and trials: the validation score, or the likelihood exp(−loss) where that is undefined."""
+    score, loss = entry["validation_score"], entry["validation_loss"]
+    if score is not None and math.isfinite(score):
+        return score
+    return math.exp(-loss) if loss is not None else -math.inf
 
 
 def class_weights(target: NDArray[np.int64], classes: int) -> torch.Tensor:
@@ -246,6 +262,7 @@ def describe(fitted: Fitted) -> dict[str, Any]:
         "state": fitted.state,
         "detail": fitted.detail,
         "score": fitted.score if math.isfinite(fitted.score) else None,
+        "rank": fitted.rank if math.isfinite(fitted.rank) else None,
         "best_epoch": fitted.best_epoch,
-        "epochs": fitted.history,
+        "epochs": [{k: v if math.isfinite(v) else None for k, v in entry.items()} for entry in fitted.history],
     }

@@ -19,7 +19,7 @@ from stages.digests import digest
 from stages.errors import AuscultError
 from stages.train.crew import run_all
 from stages.train.journal import Journal
-from stages.train.loop import Settings, describe, fit
+from stages.train.loop import Settings, describe, fit, rank
 from stages.train.models import architecture
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Search:
                 self.journal.forget_weights(trial_name(record["number"]))
         if best is not None:
             print(
-                f"train: {self.name}: best of {len(everyone)} trials: {best['number']} at {best['score']:.3f}",
+                f"train: {self.name}: best of {len(everyone)} trials: {best['number']} at {best['rank']:.3f}",
                 flush=True,
             )
         return finished
@@ -176,8 +176,8 @@ class Search:
                     state=states[record["state"]],
                     params={name: record["hyperparameters"][name] for name in distributions},
                     distributions=distributions,
-                    value=record["score"] if record["state"] == "complete" else None,
-                    intermediate_values={int(e["epoch"]): e["validation_score"] for e in record["epochs"]},
+                    value=record["rank"] if record["state"] == "complete" else None,
+                    intermediate_values={int(e["epoch"]): rank(e) for e in record["epochs"]},
                 )
             )
         return study
@@ -187,11 +187,13 @@ class Search:
         # A trial of its own is asked for: it carries the reports that the pruner compares.
         trial = self._study(earlier).ask() if earlier else None
 
-        def stop_early(epoch: int, score: float) -> bool:
-            print(f"train: {self.name}: {name} epoch {epoch}: score {score:.3f}", flush=True)
+        def stop_early(entry: dict[str, float]) -> bool:
+            epoch, score = int(entry["epoch"]), entry["validation_score"]
+            shown = f"score {score:.3f}" if score == score else f"no score, likelihood {rank(entry):.3f}"
+            print(f"train: {self.name}: {name} epoch {epoch}: {shown}", flush=True)
             if trial is None:
                 return False
-            trial.report(score, epoch)
+            trial.report(rank(entry), epoch)
             return trial.should_prune()
 
         fitted = fit(self.data, self.model, record["hyperparameters"], self.settings, record["seed"], stop_early)
@@ -231,9 +233,9 @@ def open_journal(cache: Path, data: TrainingData, model: str, params: TrainParam
 
 
 def best_trial(trials: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The complete trial with the highest score, of equal ones the first; None when there is none."""
-    complete = [trial for trial in trials if trial["state"] == "complete" and trial["score"] is not None]
-    return max(complete, key=lambda trial: (trial["score"], -trial["number"]), default=None)
+    """The complete trial with the highest rank, of equal ones the first; None when there is none."""
+    complete = [trial for trial in trials if trial["state"] == "complete" and trial["rank"] is not None]
+    return max(complete, key=lambda trial: (trial["rank"], -trial["number"]), default=None)
 
 
 def trial_name(number: int) -> str:

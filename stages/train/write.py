@@ -91,5 +91,10 @@ def _decisions(search: Search, hyperparameters: dict[str, Any], seeds: list[str]
 def _history(records: list[dict[str, Any]]) -> str:
     lines = [",".join(("seed", *HISTORY))]
     for index, record in enumerate(records):
-        lines += [",".join([str(index), *(f"{epoch[name]:.9g}" for name in HISTORY)]) for epoch in record["epochs"]]
+        lines += [",".join([str(index), *(_cell(epoch[name]) for name in HISTORY)]) for epoch in record["epochs"]]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None) -> str:
+    """A figure, or nothing where it is undefined."""
+    return "" if value is None else f"{value:.9g}"

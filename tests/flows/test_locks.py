@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from flows.locks import clear_dead
+from flows.locks import clear_dead, only_run
 from stages.errors import AuscultError
 
 SLEEP = "import time; time.sleep(30)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from flows.locks import only_run
+with only_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(30)
+"""
 
 
 def write_lock(folder: Path, pid: int) -> Path:
@@ -87,3 +95,15 @@ def test_a_living_dvc_is_named_and_kept(tmp_path: Path, words: list[str]) -> Non
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_second_make_repro_is_refused_with_the_first_ones_number_until_that_dies(tmp_path: Path) -> None:
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "held\n"
+    with pytest.raises(AuscultError, match=f"another run is in progress: process {first.pid}"), only_run(tmp_path):
+        pass
+    first.kill()
+    first.communicate()
+    with only_run(tmp_path):
+        pass

@@ -22,7 +22,7 @@ from prepared import BINS, FRAMES, command, options, outputs, prepare, train
 
 from stages.errors import DataError, LeakError
 from stages.params import Experiment
-from stages.records import BALANCED_COLUMNS
+from stages.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
 from stages.store import read_table, write_table
 from stages.train.data import load
 from stages.train.trained import TrainedModel
@@ -63,6 +63,25 @@ def test_curves_and_trials_are_written_for_every_epoch_and_seed(finished: tuple[
     assert best["score"] == max(trial["score"] or 0 for trial in trials["trials"])
     chosen = history[(history["seed"] == 0) & (history["epoch"] == best["best_epoch"])]
     assert float(chosen["validation_score"].iloc[0]) == pytest.approx(best["score"], rel=1e-6)
+
+
+def test_without_a_normal_segment_in_validation_the_likelihood_chooses_and_no_score_is_claimed(tmp_path: Path) -> None:
+    paths = prepare(tmp_path)
+    split = read_table(paths.split / "assignment.parquet")
+    held_out = set(split.loc[split["part"] == "validation", "recording_id"])
+    segments = read_table(paths.manifest / "segments.parquet")
+    segments.loc[segments["recording_id"].isin(held_out) & (segments["label"] == "n"), "label"] = "w"
+    write_table(paths.manifest / "segments.parquet", segments, SEGMENT_COLUMNS)
+    printed = train(tmp_path, workers=2).stdout
+    assert "no score, likelihood" in printed
+    files = outputs(tmp_path)
+    assert json.loads(files["model.json"])["validation_score"] is None
+    trials = json.loads(files["trials.json"])
+    assert all(trial["score"] is None for trial in trials["trials"])
+    lowest = [min(epoch["validation_loss"] for epoch in trial["epochs"]) for trial in trials["trials"]]
+    assert trials["best"] == lowest.index(min(lowest))
+    history = pd.read_csv(tmp_path / "models" / "sample" / "demo" / "history.csv")
+    assert history["validation_score"].isna().all() and history["validation_loss"].notna().all()
 
 
 def test_two_workers_killed_in_the_middle_end_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:

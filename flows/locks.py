@@ -74,7 +74,7 @@ def clear_dead(folder: Path = FOLDER) -> list[int]:
         except ValueError:  # cut in the middle of a write: nobody holds the guard, so nobody is writing
             lock.unlink()
             return []
-        dead = sorted({owner["pid"] for owner in _owners(content) if not _is_dvc(owner["pid"])})
+        dead = sorted({owner["pid"] for owner in _owners(content) if not _lives(owner)})
         alive = [owner for owner in _owners(content) if owner["pid"] not in dead]
         if dead:
             lock.write_text(json.dumps(_without(content, set(dead))), encoding="utf-8")
@@ -106,13 +106,20 @@ def _without(content: dict[str, Any], dead: set[int]) -> dict[str, Any]:
     return {"write": write, "read": {path: owners for path, owners in read.items() if owners}}
 
 
-def _is_dvc(pid: int) -> bool:
-    """Whether a process is a living ``dvc …``, ``python …/bin/dvc …`` or ``python -m dvc …``.
+def _lives(owner: dict[str, Any]) -> bool:
+    """Whether an owner's process is there and is still the one that took the lock.
 
-    Not whether it mentions DVC somewhere: `vim dvc.yaml` may have been given a dead owner's id.
+    It is ``dvc …``, ``python …/bin/dvc …`` or ``python -m dvc …``, or a program that calls DVC as a library: its
+    command line ends as the lock has it. Not any that mentions DVC: `vim dvc.yaml` may have a dead owner's id.
     """
     try:
-        words = psutil.Process(pid).cmdline()  # a zombie has none
-        return any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8])
+        words = psutil.Process(owner["pid"]).cmdline()  # a zombie has none
     except psutil.Error:
         return False
+    if any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8]):
+        return True
+    said = str(owner.get("cmd", "")).split()  # its sys.argv
+    if not said or Path(said[0]).name == "dvc":
+        return False
+    mine = " ".join(words).split()
+    return Path(said[0]).stem in {Path(word).stem for word in mine} and mine[len(mine) - len(said) + 1 :] == said[1:]

@@ -15,6 +15,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -61,16 +63,32 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
     params = parameters.parse(chosen)
     check_names(params)
     if source is not None:
-        from stages.download.source import remember
+        from stages.download.source import remembered
 
-        remember(params.dataset, source)
-    if chosen != text:  # last of all: whatever could be refused has not been
-        with replacing_file(parameters.FILE) as scratch:
-            scratch.write_bytes(chosen.encode("utf-8"))
-    if source is not None:
-        _dvc(params.dataset, "repro", "--force", "--single-item", "download")
+        with remembered(params.dataset, source), _written(chosen, instead_of=text):
+            _dvc(params.dataset, "repro", "--force", "--single-item", "download")
+    elif chosen != text:  # last of all: whatever could be refused has not been
+        _write(chosen)
     _dvc(params.dataset, "repro")
     _finish(params)
+
+
+def _write(text: str) -> None:
+    with replacing_file(parameters.FILE) as scratch:
+        scratch.write_bytes(text.encode("utf-8"))
+
+
+@contextmanager
+def _written(chosen: str, *, instead_of: str) -> Iterator[None]:
+    """Have *chosen* in the parameters' file; the text of before is put back where the block is refused."""
+    if chosen != instead_of:
+        _write(chosen)
+    try:
+        yield
+    except AuscultError:
+        if chosen != instead_of:
+            _write(instead_of)
+        raise
 
 
 def with_dataset(text: str, name: str) -> str:
@@ -120,18 +138,19 @@ def check_names(params: Params) -> None:
 
 def _dvc(dataset: str, *arguments: str) -> None:
     """Run DVC with its output on the terminal; on failure or Ctrl-C restore the data set's last good outputs."""
+    metrics = _metrics(dataset)
     process = subprocess.Popen([*DVC, *arguments], env=_environment())
     previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
         code = process.wait()
     except KeyboardInterrupt:
         process.wait()  # it was interrupted as well, and ends by itself
-        _restore(dataset)
+        _restore(dataset, metrics)
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
     if code != 0:
-        _restore(dataset)
+        _restore(dataset, metrics)
         raise AuscultError(
             "the pipeline stopped; the message above says where and why",
             next_step="mend it and run the same command again; what was finished is kept",
@@ -144,8 +163,17 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
 
-def _restore(dataset: str) -> None:
+def _metrics(dataset: str) -> dict[Path, bytes]:
+    """The metrics as they are. They are in git, not in DVC's cache, so that DVC cannot bring them back."""
+    return {path: path.read_bytes() for path in (Paths(dataset).reports / "metrics").glob("*.json")}
+
+
+def _restore(dataset: str, metrics: Mapping[Path, bytes]) -> None:
     """Bring back the outputs that DVC removed before the stage that failed, as the lock records them."""
+    for path, content in metrics.items():
+        if not path.exists():
+            with replacing_file(path) as scratch:
+                scratch.write_bytes(content)
     lost = [out for out in _recorded_outs(Path("dvc.lock"), dataset) if not Path(out).exists()]
     if lost:
         command = [*DVC, "checkout", "--quiet", "--allow-missing", *lost]
@@ -170,11 +198,17 @@ def _finish(params: Params) -> None:
 
     paths = Paths(params.dataset)
     started = time.monotonic()
-    subprocess.run([sys.executable, "-m", "stages.track"], check=True)
+    tracked = subprocess.run([sys.executable, "-m", "stages.track"], check=False).returncode == 0
     if time.monotonic() - started > 1:
         print()
     print(results_table(paths, params))
     print(f"\nReport: {paths.reports / 'index.html'}")
+    if not tracked:
+        raise AuscultError(
+            "the results stand, but MLflow was not brought up to date; the message above the table says why",
+            where="mlflow.db",
+            next_step="mend it, or move mlflow.db away (it is made again), then: python -m stages.track",
+        )
 
 
 if __name__ == "__main__":

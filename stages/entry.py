@@ -52,15 +52,15 @@ def run(main: Callable[[], None]) -> None:
 def prepare() -> None:
     """Set the environment of a stage and bind its life to its parent's."""
     os.environ.update(_ENVIRONMENT)
-    keep_freed_memory()
     die_with_parent()
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of large arrays for the next ones.
+    """Let the C library keep the memory of large arrays for the next ones of the same size.
 
-    By default it returns each to the system and is given empty pages for the next array of the
-    same size: recording after recording, and batch after batch. Elsewhere than under glibc this does nothing.
+    By default it returns each to the system and is given empty pages again, recording after recording.
+    (Training gains nothing from it and needs half as much memory again.) Elsewhere than under glibc
+    this does nothing.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

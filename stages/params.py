@@ -229,10 +229,11 @@ def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
             next_step=f"name one of these, or add a section for {dataset!r} under by_dataset",
         )
     for name in defaults:
-        _check(
-            _fill(data, defaults, name), f"{where} (with by_dataset.{name})" if name != data.get("dataset") else where
-        )
-    return _check(_fill(data, defaults, str(data.get("dataset"))), where)
+        if name != dataset:
+            # A value that is given for one data set need not fit together with another's defaults.
+            _check(_fill(data, defaults, name), f"{where} (with by_dataset.{name})", combinations=False)
+    _check(filled := _fill(data, defaults, str(dataset)), where)
+    return Params.model_validate(filled)
 
 
 def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[str, Any]:
@@ -264,11 +265,15 @@ def _mapping(value: Any, name: str, where: str) -> dict[str, Any]:
     return value or {}
 
 
-def _check(data: dict[str, Any], where: str) -> Params:
+def _check(data: dict[str, Any], where: str, *, combinations: bool = True) -> None:
+    """Refuse what is wrong, all of it at once; where not *combinations*, only what is wrong by itself."""
     try:
-        return Params.model_validate(data)
+        Params.model_validate(data)
     except ValidationError as error:
-        problems = [_describe(problem, data) for problem in error.errors()]
+        found = [problem for problem in error.errors() if combinations or problem["type"] != "value_error"]
+        if not found:
+            return
+        problems = [_describe(problem, data) for problem in found]
         what = problems[0] if len(problems) == 1 else "several parameters are wrong:\n  - " + "\n  - ".join(problems)
         raise ParameterError(what, where=where, next_step=f"mend {FILE} and run the same command again") from error
 

@@ -134,6 +134,16 @@ def test_a_wrong_value_for_another_data_set_is_found_before_it_is_used(raw: dict
     assert "by_dataset.icbhi" in str(caught.value)
 
 
+def test_what_fits_this_data_set_need_not_fit_another(raw: dict[str, Any]) -> None:
+    """Windows of 8 s fit ICBHI's hop of 5 s, not SPRSound's of 9.25 s."""
+    raw["dataset"] = "icbhi"
+    raw["features"]["window_s"] = 8.0
+    assert params.resolve(raw).features.window_s == 8.0
+    raw["dataset"] = "sprsound"
+    with pytest.raises(ParameterError, match="window_hop_s"):
+        params.resolve(raw)
+
+
 def test_several_faults_are_told_at_once(raw: dict[str, Any]) -> None:
     raw["train"]["epochs"] = -1
     raw["split"]["folds"] = 1

@@ -15,7 +15,7 @@ from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFil
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.fetch import fetch
 from stages.download.source import is_address
-from stages.download.unpack import unpack
+from stages.download.unpack import BadArchive, unpack
 from stages.errors import AuscultError, DataError, DownloadError
 from stages.paths import CACHE_DIR
 from stages.store import replacing_folder, sweep_leftovers
@@ -59,6 +59,14 @@ def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_there(dataset: Dataset, raw: Path) -> bool:
+    """Whether *raw* holds recordings of the data set already."""
+    try:
+        return raw.is_dir() and any(recording.path for recording in dataset.recordings(raw))
+    except (DataError, OSError):
+        return False
 
 
 def _shown(source: str | None) -> str:
@@ -147,7 +155,14 @@ def _add(file: Path, scratch: Path, places: dict[str, str]) -> None:
         return
     print(f"download: unpacking {file.name}", flush=True)
     folder = scratch / "unpacked" / file.stem
-    unpack(file, folder)
+    try:
+        unpack(file, folder)
+    except BadArchive as error:
+        if not file.is_relative_to(DOWNLOADS):
+            raise
+        # It counts as fetched: without this the same command would end here for ever.
+        next_step = f"remove {file} and run the same command again, or give your own copy as SOURCE"
+        raise BadArchive(error.what, where=error.where, next_step=next_step) from error
     places[f"{folder}/"] = f"{file}/"
 
 

@@ -1,14 +1,15 @@
 """Fetching one file: resumed after a cut, retried, and verified before anyone reads it.
 
-A download grows as ``<name>.part``; beside it ``<name>.json`` keeps the address and
-the server's mark of the file (see :mod:`stages.download.resume`). It gets its own
-name when its size and checksum are right.
+A download grows as ``<name>.part``; beside it the address and the server's marks of the file
+are kept (see :mod:`stages.download.resume`). It gets its own name when its size and checksum
+are right.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: 
     part = folder / f"{file.name}.part"
     with _alone(part):
         if resume.complete(part, file):
-            part.replace(target)
+            resume.finish(part, target)
             return target
         reasons = []
         for url in file.urls:
@@ -76,7 +77,7 @@ def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: 
                 reasons.append(f"{shown(url)}: {refusal}")
                 print(f"download: {reasons[-1]}", flush=True)
                 continue
-            part.replace(target)
+            resume.finish(part, target)
             return target
     raise DownloadError(
         f"{file.name} could not be fetched:\n  - " + "\n  - ".join(reasons),
@@ -87,22 +88,23 @@ def fetch(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_s: 
 
 
 def _changed(target: Path, file: RemoteFile) -> str | None:
-    """Whether the server has another file by now; asked only where no checksum tells. Offline counts as no."""
+    """Whether the server has another file by now; asked only where no checksum tells. No answer counts as no."""
     import requests
 
     if resume.verified(file) or not file.urls:
         return None
-    url = file.urls[0]
+    earlier = resume.fetched_from(target)
+    url = earlier if earlier in file.urls else file.urls[0]
     check_address(url)
     try:
         with requests.get(url, headers=_HEADERS, stream=True, timeout=_TIMEOUT_S) as answer:
-            if answer.status_code != 200 or resume.unchanged(target, url, answer.headers):
-                return None
+            newer = resume.newer(target, url, answer.headers) if answer.status_code == 200 else False
     except requests.exceptions.RequestException as error:
         print(f"download: {shown(url)} cannot be asked for a newer file ({_brief(error)})", flush=True)
         return None
-    resume.forget(target)
-    return "the server has another one"
+    if newer is None:
+        print(f"download: {shown(url)} does not say whether it changed; to fetch it anew, remove {target}", flush=True)
+    return "the server has another one" if newer else None
 
 
 @contextmanager
@@ -165,7 +167,9 @@ def _transfer(url: str, file: RemoteFile, part: Path, *, rest_only: bool) -> Non
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
             _receive(answer, url, file, part)
     except requests.exceptions.SSLError as error:
-        raise _Refused(f"its certificate is not valid (expired?), so it is not trusted: {_brief(error)}") from error
+        if isinstance(_innermost(error), ssl.SSLCertVerificationError):
+            raise _Refused(f"its certificate is not valid (expired?), so it is not trusted: {_brief(error)}") from error
+        raise _Cut(_brief(error)) from error  # a connection that broke off, as others do
     except ValueError as error:  # what requests and urllib say of an address, also of one that a server leads to
         raise _Refused(f"no address to download from: {_brief(error)}") from error
     except requests.exceptions.TooManyRedirects as error:
@@ -192,7 +196,7 @@ def _receive(answer: Response, url: str, file: RemoteFile, part: Path) -> None:
     if file.size_bytes is not None and total is not None and total != file.size_bytes:
         raise _Refused(f"the server has another file of {total:,} bytes, expected {file.size_bytes:,}")
     have = start or resume.kept(file, part, url, answer.headers, total)
-    resume.remember(part.with_name(file.name), url, answer.headers)
+    resume.remember(part, url, answer.headers)
     with part.open("ab" if have else "wb") as stream:
         _copy(answer, stream, file, start, total)
 
@@ -244,9 +248,13 @@ def _tell(name: str, done: int, total: int | None, rate: float) -> None:
     print(f"download: {name}: {done / 1e6:,.0f}{share}, {rate / 1e6:.1f} MB/s   ", end=end, flush=True)
 
 
+def _innermost(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
+
+
 def _brief(error: Exception) -> str:
     """The innermost reason of a failed request, without addresses and object ids."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
+    cause = _innermost(error)
     return f"{type(cause).__name__}: {str(cause).split(' at 0x')[0]}"[:200]

@@ -1,6 +1,7 @@
 """What is known of a file that is being fetched: enough to verify it, to go on after a cut, or to see that it changed.
 
-Of the server's file its address and mark are kept, as ``<name>.json`` beside the file.
+Of the server's file its address and mark are kept beside it, as ``<name>.json``; those of a file that is still being
+fetched as ``<name>.part.json``, so that a cut update never speaks for the file that it was to replace.
 """
 
 from __future__ import annotations
@@ -50,14 +51,21 @@ def complete(part: Path, file: RemoteFile) -> bool:
     return False
 
 
-def remember(target: Path, url: str, answer_headers: Mapping[str, str]) -> None:
-    """Keep the address and the server's mark of the file (strong ETag, else Last-Modified) beside *target*."""
-    _file(target).write_text(json.dumps({"url": url, "mark": _mark(answer_headers)}), encoding="utf-8")
+def remember(path: Path, url: str, answer_headers: Mapping[str, str]) -> None:
+    """Keep the address and the server's marks of the file beside *path*, the part or the whole."""
+    marks = {"url": url, "mark": _mark(answer_headers), "seen": _seen(answer_headers)}
+    _file(path).write_text(json.dumps(marks), encoding="utf-8")
 
 
-def forget(target: Path) -> None:
-    """Drop what was kept."""
+def finish(part: Path, target: Path) -> None:
+    """Give a whole part its name, and its marks with it.
+
+    Killed in between, it leaves a file without marks, which is fetched again: never old content with new marks.
+    """
     _file(target).unlink(missing_ok=True)
+    part.replace(target)
+    if _file(part).exists():
+        _file(part).replace(_file(target))
 
 
 def headers(file: RemoteFile, part: Path, url: str) -> dict[str, str]:
@@ -68,7 +76,7 @@ def headers(file: RemoteFile, part: Path, url: str) -> dict[str, str]:
     it is the same one at the same address.
     """
     size = size_of(part)
-    marks = _read(part.with_name(file.name))
+    marks = _read(part)
     if size and verified(file):
         return {"Range": f"bytes={size}-"}
     if size and marks.get("url") == url and marks.get("mark"):
@@ -82,27 +90,43 @@ def kept(file: RemoteFile, part: Path, url: str, answer_headers: Mapping[str, st
     What is there of the same file will be passed over, not written again, so that a
     second cut loses nothing.
     """
-    same = verified(file) or unchanged(part.with_name(file.name), url, answer_headers)
+    marks, mark = _read(part), _mark(answer_headers)
+    same = verified(file) or (mark != "" and marks.get("url") == url and marks.get("mark") == mark)
     return size_of(part) if same and (total is None or size_of(part) <= total) else 0
 
 
-def unchanged(target: Path, url: str, answer_headers: Mapping[str, str]) -> bool:
-    """Whether an answer is about the very file that *target* was fetched from."""
-    return _mark(answer_headers) != "" and _read(target) == {"url": url, "mark": _mark(answer_headers)}
+def fetched_from(target: Path) -> str | None:
+    """The address that *target* came from, where that is known."""
+    return _read(target).get("url")
+
+
+def newer(target: Path, url: str, answer_headers: Mapping[str, str]) -> bool | None:
+    """Whether the server has another file than *target* by now; ``None`` where it does not say."""
+    seen = _seen(answer_headers)
+    if not seen:
+        return None
+    marks = _read(target)
+    return not (marks.get("url") == url and marks.get("seen") == seen)
 
 
 def _mark(answer_headers: Mapping[str, str]) -> str:
+    """What tells that bytes are the same: a strong ETag, else Last-Modified."""
     etag = answer_headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else answer_headers.get("Last-Modified", "")
 
 
-def _file(target: Path) -> Path:
-    return target.with_name(f"{target.name}.json")
+def _seen(answer_headers: Mapping[str, str]) -> str:
+    """What tells that the content is the same, for which a weak ETag does (RFC 9110, section 8.8.1)."""
+    return answer_headers.get("ETag", "").removeprefix("W/") or answer_headers.get("Last-Modified", "")
 
 
-def _read(target: Path) -> dict[str, str]:
+def _file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _read(path: Path) -> dict[str, str]:
     try:
-        marks = json.loads(_file(target).read_text(encoding="utf-8"))
+        marks = json.loads(_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return marks if isinstance(marks, dict) else {}

@@ -6,12 +6,14 @@ path in ``dvc.lock``: what counts is the content that ``download`` brings.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
 from stages.download import datasets
 from stages.download.address import check_address, shown
-from stages.errors import DataError
+from stages.errors import AuscultError, DataError
 from stages.paths import CACHE_DIR
 from stages.store import write_text
 
@@ -47,6 +49,28 @@ def remember(dataset: str, source: str) -> str | None:
     kept = _checked(dataset, source)
     write_text(_file(dataset), kept + "\n")
     return kept
+
+
+@contextmanager
+def remembered(dataset: str, source: str) -> Iterator[None]:
+    """Remember a source for the block that tries it; where that refuses it, the one of before is put back.
+
+    Raises
+    ------
+    DataError
+        As :func:`remember` does.
+    """
+    file = _file(dataset)
+    before = file.read_text(encoding="utf-8") if file.is_file() else None
+    remember(dataset, source)
+    try:
+        yield
+    except AuscultError:
+        if before is None:
+            file.unlink(missing_ok=True)
+        else:
+            write_text(file, before)
+        raise
 
 
 def recall(dataset: str) -> str | None:

@@ -39,6 +39,10 @@ _DAMAGED = (
 _DAMAGED_ERRNO = (None, errno.EINVAL, errno.EIO)
 
 
+class BadArchive(DownloadError):
+    """The archive itself is at fault: it is damaged, hostile, or no zip at all."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What an archive may hold at most.
@@ -61,10 +65,12 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> int:
 
     Raises
     ------
+    BadArchive
+        It is no zip, is damaged or cut short, or a member leaves the folder, is a link or
+        other special file, is encrypted or packed unusually, or is larger than it may be.
+        The message names the member.
     DownloadError
-        It cannot be read, is no zip, is damaged or cut short, or a member leaves the
-        folder, is a link or other special file, is encrypted, or is larger than it
-        may be. The message names the member.
+        It cannot be read, or the disk has no room for it.
     """
     target.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as opened:
@@ -118,10 +124,9 @@ def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) ->
     """Name in the archive → place below the target, when all of it is sound."""
     places: dict[str, PurePosixPath] = {}
     files: set[PurePosixPath] = set()
-    total = packed = 0
+    total = 0
     for count, member in enumerate(members, start=1):
         total += member.file_size
-        packed += member.compress_size
         if count > limits.members:
             raise _refuse(archive, f"it has more than {limits.members:,} members")
         if total > limits.total_bytes:
@@ -133,7 +138,8 @@ def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) ->
         if not member.is_dir():
             files.add(place)
         places[member.filename] = place
-    if total > limits.free_bytes and total > limits.ratio * max(packed, archive.stat().st_size):
+    packed = archive.stat().st_size  # not what the members say of themselves
+    if total > limits.free_bytes and total > limits.ratio * packed:
         raise _refuse(archive, f"{packed:,} bytes would unpack to {total:,}: a bomb")
     for name, place in places.items():
         above = place.parents if not name.endswith("/") else (place, *place.parents)
@@ -158,7 +164,7 @@ def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:
-    """Refuse links, devices and encrypted members."""
+    """Refuse links, devices, encrypted members, and packings that a few bytes could fill the memory with."""
     mode = member.external_attr >> 16
     if stat.S_ISLNK(mode):
         raise _refuse(archive, "it is a link", member)
@@ -166,6 +172,9 @@ def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:
         raise _refuse(archive, "it is neither a file nor a folder", member)
     if member.flag_bits & 0x1:
         raise _refuse(archive, "it is encrypted", member)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile unpacks a block of bzip2 or LZMA whole, however large it becomes.
+        raise _refuse(archive, "it is packed in another way than the usual one (deflate)", member)
 
 
 def _check_space(archive: Path, total: int, target: Path) -> None:
@@ -193,9 +202,9 @@ def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path
     os.chmod(path, 0o644)  # noqa: PTH101 - as every file of ours, whatever the archive says
 
 
-def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> DownloadError:
+def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> BadArchive:
     subject = f"member {member.filename!r}: {why}" if member is not None else why
-    return DownloadError(
+    return BadArchive(
         f"{archive.name} is not unpacked: {subject}",
         where=str(archive),
         next_step="get the archive anew, or unpack what you trust of it and give the folder as SOURCE",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.metrics import Answers, Floats, confusions, measure, slug
+from stages.tasks import Task
 
 #: Digits kept of every figure; two runs of one machine agree in all of them.
 DIGITS = 6
@@ -21,6 +22,9 @@ DIGITS = 6
 FEWEST = 4
 _TWO_CLASSES = {"roc_auc", "pr_auc", "roc_auc_abnormal", "pr_auc_abnormal", "mcc"}
 _BOTH_SIDES = {"score", "average_score", "harmonic_score", "sprsound_score"}
+#: Means over the classes, of two or more; of several classes the areas as well.
+_OVER_CLASSES = {"balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"}
+_AREAS = {"roc_auc", "pr_auc"}
 
 
 def patient_weights(patients: Any, resamples: int, seed: int) -> Floats:
@@ -53,6 +57,10 @@ def figures_with_intervals(
     """
     point = measure(answers, np.ones((1, len(answers))))
     resampled = measure(answers, weights)
+    lacking = _lacking(answers, weights)
+    for name in _means_over_classes(answers.task):
+        # Without one of the part's classes it is the mean of others: another figure.
+        resampled[name] = np.where(lacking, np.nan, resampled[name])
     figures: dict[str, dict[str, Any]] = {}
     for name, values in point.items():
         value = float(values[0])
@@ -66,8 +74,8 @@ def figures_with_intervals(
 def interval(values: Floats, confidence: float, answers: Answers, name: str) -> dict[str, Any]:
     """Percentile interval of the resamples that define the figure *name*, or why there is none."""
     patients = len(set(answers.patients))
-    if patients < 2:
-        return {"no_interval": f"no interval: {patients} patient"}
+    if patients < FEWEST:
+        return {"no_interval": f"no interval: {patients} patient{'s' * (patients != 1)}"}
     for side, chosen in _sides(name, answers):
         people = len(set(answers.patients[chosen]))
         if people < FEWEST:
@@ -88,8 +96,23 @@ def _sides(name: str, answers: Answers) -> Iterator[tuple[str, NDArray[np.bool_]
     if name in {"sensitivity", "detection_sensitivity"} | _BOTH_SIDES | _TWO_CLASSES:
         yield "what is not normal", ~normal
     for index, label in enumerate(task.classes):
-        if name in (f"recall_{slug(label)}", f"f1_{slug(label)}"):
-            yield repr(label), answers.y == index
+        mine = answers.y == index
+        if name in (f"recall_{slug(label)}", f"f1_{slug(label)}") or (name in _means_over_classes(task) and mine.any()):
+            yield repr(label), mine
+        if name == f"precision_{slug(label)}":
+            yield f"the answer {label!r}", answers.predicted == index
+
+
+def _means_over_classes(task: Task) -> set[str]:
+    return _OVER_CLASSES | (_AREAS if len(task.classes) > 2 else set())
+
+
+def _lacking(answers: Answers, weights: Floats) -> NDArray[np.bool_]:
+    """Which resamples hold no unit of a class that the part does hold, shape (resamples,)."""
+    held = np.unique(answers.y)
+    counts = confusions(answers, weights).sum(axis=2)[:, held]
+    lacking: NDArray[np.bool_] = (counts == 0).any(axis=1)
+    return lacking
 
 
 def difference(
@@ -111,10 +134,8 @@ def difference(
 
 
 def resamples_without_a_class(answers: Answers, weights: Floats) -> int:
-    """In how many resamples a class is absent that the part does hold; its figures are left out of the means there."""
-    held = np.unique(answers.y)
-    counts = confusions(answers, weights).sum(axis=2)[:, held]
-    return int((counts == 0).any(axis=1).sum())
+    """In how many resamples a class is absent that the part does hold; means over classes leave them out."""
+    return int(_lacking(answers, weights).sum())
 
 
 def why_undefined(name: str, answers: Answers, part: str) -> str:

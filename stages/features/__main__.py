@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from stages import params as parameters
-from stages.entry import run, workers
+from stages.entry import keep_freed_memory, run, workers
 from stages.errors import ParameterError
 from stages.features import representations
 from stages.features.build import write_features
@@ -18,6 +18,7 @@ def main() -> None:
         raise ParameterError(
             "name one representation", next_step=f"python -m stages.features {{{','.join(representations.names())}}}"
         )
+    keep_freed_memory()
     params = parameters.load()
     print(write_features(Paths(params.dataset), sys.argv[1], params.features, workers()))
 

@@ -90,7 +90,10 @@ def class_rows(tables: Tables, task: Task) -> list[dict[str, Any]]:
 
 
 def reject_rows(tables: Tables) -> list[dict[str, Any]]:
-    """Each reason for setting recordings aside: how many, and which with what was measured (at most ten)."""
+    """Each reason for setting recordings aside: how many, and which with what was measured (at most ten).
+
+    A recording may have several reasons.
+    """
     rows = []
     meanings = tables.summary.get("rejects", {})
     for reason, group in tables.rejects.groupby("reason", sort=True):
@@ -99,9 +102,10 @@ def reject_rows(tables: Tables) -> list[dict[str, Any]]:
             {
                 "reason": str(reason).replace("_", " "),
                 "meaning": known.get("meaning", "") if isinstance(known, dict) else "",
-                "count": len(group),
+                "count": int(group["recording_id"].nunique()),
                 "examples": [
-                    {"recording": row.recording_id, "detail": row.detail} for row in group.head(10).itertuples()
+                    {"recording": row.recording_id, "detail": row.detail}
+                    for row in group.drop_duplicates("recording_id").head(10).itertuples()
                 ],
             }
         )

@@ -73,6 +73,7 @@ def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
         "curves": figures.learning_curves(history),
         "search": figures.search(trials["trials"], trials["best"]),
         "trials": _trials(trials),
+        "varied": _varied(trials),
         "hyperparameters": {key.replace("_", " "): _plain(value) for key, value in model["hyperparameters"].items()},
         "seeds": len(model["seeds"]),
         "worst": _worst(paths, name, task, worst),
@@ -179,6 +180,15 @@ def _trials(trials: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for trial in trials["trials"]
     ]
+
+
+def _varied(trials: Mapping[str, Any]) -> list[str]:
+    """Names of the hyperparameters that are not the same in all trials."""
+    values: dict[str, set[str]] = {}
+    for trial in trials["trials"]:
+        for key, value in trial["hyperparameters"].items():
+            values.setdefault(key.replace("_", " "), set()).add(repr(value))
+    return [key for key, found in values.items() if len(found) > 1]
 
 
 def _ranked(trial: Mapping[str, Any]) -> str:

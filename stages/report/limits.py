@@ -15,7 +15,7 @@ GIVEN_AWAY = 0.95
 def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str]:
     """Sentences for the reader, the most important first."""
     said = ["This is research software, not a medical device: no figure here supports a diagnosis."]
-    if tables.summary.get("dataset") == "sample" or "made" in str(tables.summary.get("licence", "")).lower():
+    if tables.summary.get("synthetic"):
         said.append(
             "The recordings are synthetic. The figures show that the pipeline works; they say nothing about patients."
         )

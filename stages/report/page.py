@@ -16,11 +16,13 @@ from stages.store import read_json
 TEMPLATE = Path(__file__).parent / "template.html"
 #: What the summary of the manifest may leave out.
 ABOUT = {"citation": "", "licence": "", "notes": []}
+UNHEARD = ("doubtful", "bad", "worse")
 LEVELS = {
     "good": "Beats both floors",
     "fair": "Below boosting",
     "doubtful": "In doubt",
-    "bad": "Not better",
+    "bad": "Not shown better",
+    "worse": "Worse than a floor",
     "unknown": "Undefined",
 }
 
@@ -44,9 +46,11 @@ def story(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> d
         "parts": [row["part"] for row in size_rows(tables)],
         "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tasks],
         "rejects": reject_rows(tables),
+        "set_aside": int(tables.rejects["recording_id"].nunique()),
         "examples": illustrated(paths, tables, task, examples) if task and examples else [],
         "example_task": task,
         "limits": limits(tables, experiments),
+        "searched": searched(experiments),
         "pictures": PICTURES,
         "levels": LEVELS,
         "scale_low": scale_low(experiments),
@@ -67,13 +71,25 @@ def lead(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{beat} of {len(levels)} experiments beat both floors: a constant answer, and a model that never hears"
         " the audio."
     ]
-    doubtful = [item["name"] for item, level in zip(experiments, levels, strict=True) if level in ("doubtful", "bad")]
+    doubtful = [item["name"] for item, level in zip(experiments, levels, strict=True) if level in UNHEARD]
     if doubtful:
         said.append(f"Not shown to hear more than these tell without listening: {', '.join(doubtful)}.")
     worse = [item["name"] for item, level in zip(experiments, levels, strict=True) if level == "fair"]
     if worse:
         said.append(f"Gradient boosting on summary statistics does better than {', '.join(worse)}.")
     return said
+
+
+def searched(experiments: Sequence[Mapping[str, Any]]) -> str:
+    """Which hyperparameters the trials chose among, in words: those that differ between trials of an experiment."""
+    names = sorted({name for item in experiments for name in item["varied"]})
+    if not names:
+        return "no hyperparameter: all have the model's default values"
+    most = max(len(item["trials"]) for item in experiments)
+    trials = f"{most} trials" if most != 1 else "one trial"
+    return (
+        f"of the hyperparameters {', '.join(names)} (at most {trials} per experiment), all others having default values"
+    )
 
 
 def _by_task(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

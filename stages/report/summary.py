@@ -30,13 +30,12 @@ def markdown(content: Mapping[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     parts = ", ".join(f"{row['part']} {row['patients']} patients / {row['recordings']} recordings" for row in sizes)
-    rejected = sum(row["count"] for row in content["rejects"])
     lines += [
         "",
         "Scores are (sensitivity + specificity) / 2 in points of 100; a constant answer has 50."
         " Intervals resample patients.",
         "",
-        f"Data: {parts}; {rejected} recordings set aside.",
+        f"Data: {parts}; {content['set_aside']} recordings set aside.",
         "",
         *(f"- {sentence}" for sentence in content["limits"]),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Level = Literal["good", "fair", "doubtful", "bad", "unknown"]
+Level = Literal["good", "fair", "doubtful", "bad", "worse", "unknown"]
 
 #: A wider interval than this (as a share) is called wide.
 WIDE = 0.15
@@ -65,18 +65,18 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
 
 def _headline(outcome: Mapping[str, str]) -> tuple[Level, str]:
     if outcome["constant"] == "worse":
-        return "bad", "Worse than a constant answer"
+        return "worse", "Worse than a constant answer"
     if outcome["constant"] != "better":
         return "bad", "Not shown to be better than a constant answer"
     if outcome["no_audio"] == "worse":
-        return "bad", "Worse than a model that never hears the audio"
+        return "worse", "Worse than a model that never hears the audio"
     if outcome["no_audio"] == "unclear":
         return "doubtful", "Not shown to beat a model that never hears the audio"
     if outcome["opponent"] == "worse":
         return "fair", "Hears something, but gradient boosting on the same features hears more"
     if outcome["opponent"] == "better":
         return "good", "Hears more than both floors and than gradient boosting"
-    return "good", "Hears more than both floors; level with gradient boosting"
+    return "good", "Hears more than both floors; not told apart from gradient boosting"
 
 
 def _reasons(differences: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from stages import params as parameters
-from stages.entry import run, workers
+from stages.entry import keep_freed_memory, run, workers
 from stages.paths import Paths
 from stages.resample.audio import write_audio
 
 
 def main() -> None:
     """Resample every recording of the manifest that is not in the cache, and write the array."""
+    keep_freed_memory()
     params = parameters.load()
     print(write_audio(Paths(params.dataset), params.resample, workers()))
 

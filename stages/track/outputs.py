@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.store import read_json
 
 DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
-#: Tags of a run: digest of the model's files, and of those and the metrics.
+#: Tags of a run: digest of the model's files, and of those, the metrics and the data.
 MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
 
 
@@ -26,6 +26,7 @@ class Outputs:
     dataset: str
     experiment: str
     model_digest: str
+    data_hash: str
     digest: str
 
     @property
@@ -50,22 +51,25 @@ class Outputs:
             if isinstance(value, int | float)
         }
 
-    def data_hash(self) -> str:
-        """Digest of the data that the model was trained on, as ``dvc.lock`` records them.
 
-        Without an entry there (a stage run by hand) the digest of the tables that the
-        features were made from.
-        """
-        paths = Paths(self.dataset)
-        recorded = _locked(f"train@{self.experiment}", paths.data.as_posix() + "/")
-        if recorded:
-            return digest(recorded)
-        tables = [
-            paths.manifest / "recordings.parquet",
-            paths.split / "assignment.parquet",
-            paths.balanced(self.experiment),
-        ]
-        return digest({str(path): file_sha256(path) for path in tables if path.exists()})
+def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
+    """Digest of the data that a model was trained on, as ``dvc.lock`` (its stages: *recorded*) names them.
+
+    Without an entry there (a stage run by hand) the digest of the tables that the
+    features were made from.
+    """
+    paths = Paths(dataset)
+    prefix = paths.data.as_posix() + "/"
+    dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
+    locked = {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
+    if locked:
+        return digest(locked)
+    tables = [
+        paths.manifest / "recordings.parquet",
+        paths.split / "assignment.parquet",
+        paths.balanced(experiment),
+    ]
+    return digest({str(path): file_sha256(path) for path in tables if path.exists()})
 
 
 def _metrics_of(dataset: str, experiment: str) -> Path | None:
@@ -78,15 +82,17 @@ def _metrics_of(dataset: str, experiment: str) -> Path | None:
     return paths.metrics(experiment) if judged == file_sha256(paths.model(experiment) / "model.json") else None
 
 
-def _locked(stage: str, prefix: str) -> dict[str, str]:
+def _locked() -> dict[str, Any]:
+    """The stages of ``dvc.lock``."""
     lock = Path("dvc.lock")
     if not lock.exists():
         return {}
     import yaml
 
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-    dependencies = stages.get(stage, {}).get("deps", [])
-    return {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # this is asked at the end of every run that does nothing
+    content = yaml.load(lock.read_text(encoding="utf-8"), Loader=loader) or {}
+    stages: dict[str, Any] = content.get("stages", {})
+    return stages
 
 
 def find() -> Iterator[Outputs]:
@@ -94,13 +100,15 @@ def find() -> Iterator[Outputs]:
 
     ``model.json`` holds the checksums of the weights: its digest stands for them.
     """
+    recorded = _locked()
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
         files = [description, *(description.with_name(name) for name in ("trials.json", "history.csv"))]
         model_digest = digest([file_sha256(file) for file in files if file.exists()])
         metrics = _metrics_of(dataset, experiment)
-        both = digest(model_digest, file_sha256(metrics) if metrics else None)
-        yield Outputs(dataset, experiment, model_digest, both)
+        data = _data_hash(dataset, experiment, recorded)
+        everything = digest(model_digest, file_sha256(metrics) if metrics else None, data)
+        yield Outputs(dataset, experiment, model_digest, data, everything)
 
 
 def tracked() -> set[tuple[str, str]]:

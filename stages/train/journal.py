@@ -42,8 +42,8 @@ class Journal:
         return entry if isinstance(entry, dict) else None
 
     def complete(self, name: str) -> bool:
-        """Whether a training's weights are there as well."""
-        return self.read(name) is not None and self.weights(name).exists()
+        """Whether a training's weights and outputs are there as well."""
+        return self.read(name) is not None and self.weights(name).exists() and self._logits(name).exists()
 
     def write(self, name: str, entry: dict[str, Any], fitted: Fitted) -> None:
         """Record a finished training: weights first, so that the JSON file vouches for them."""
@@ -60,12 +60,15 @@ class Journal:
         """Outputs of a training's best epoch for the validation rows, shape (n, classes)."""
         from safetensors.numpy import load
 
-        return load((self.folder / f"{name}.logits").read_bytes())[LOGITS]
+        return load(self._logits(name).read_bytes())[LOGITS]
+
+    def _logits(self, name: str) -> Path:
+        return self.folder / f"{name}.logits"
 
     def forget_weights(self, name: str) -> None:
         """Drop the weights of a trial that is not the best; its record stays."""
         self.weights(name).unlink(missing_ok=True)
-        (self.folder / f"{name}.logits").unlink(missing_ok=True)
+        self._logits(name).unlink(missing_ok=True)
 
     def _put(self, name: str, blob: bytes) -> None:
         with replacing_file(self.folder / name) as scratch:

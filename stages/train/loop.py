@@ -105,7 +105,7 @@ def fit(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     # Every new tensor would be filled with NaN first, to show what reads memory that nobody wrote: 15 % of the time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     bins, frames = data.features.shape[1:]

@@ -33,6 +33,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> 
         "citation": dataset.citation,
         "licence": dataset.licence,
         "homepage": dataset.homepage,
+        "synthetic": dataset.generated,
         "counts": counts,
         "notes": _notes(dataset, tables, counts),
         "rejects": _rejects(rejects),

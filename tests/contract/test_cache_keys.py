@@ -5,6 +5,7 @@ from __future__ import annotations
 from stages.features import logmels
 from stages.features.representations import load, names
 from stages.resample import audio
+from stages.train import models
 from stages.train.search import CODE
 from tests.contract.imports import imported_files, module_file
 
@@ -34,3 +35,9 @@ def test_spectrograms_and_augmented_copies() -> None:
 def test_finished_trials() -> None:
     training = {file for file in imported_files("stages.train.loop") if file.startswith("stages/train/")}
     assert training <= files(*CODE, "stages.train.loop")
+
+
+def test_finished_trials_of_each_model() -> None:
+    for name in models.names():
+        module = f"stages.train.models.{name}"
+        assert imported_files(module) - GROUND_FLOOR <= files(*CODE, module), f"what {name} imports is not in its key"

@@ -109,7 +109,10 @@ def read_attributes(files: Iterable[str]) -> set[str]:
         if "${" in file or not file.endswith(".py") or file == "stages/params.py":
             continue
         text = (ROOT / file).read_text()
-        found |= {name.rstrip("_") for name in re.findall(r"\bparams\.([a-z_]+)", text)} & sections
+        # Whatever a file calls them: `config = params.load()`, `loaded, name = params.load(), …`
+        names = {"params", *re.findall(r"^\s*(\w+)(?:, \w+)* = \w+\.load\(\)", text, re.MULTILINE)}
+        for called in names:
+            found |= {name.rstrip("_") for name in re.findall(rf"\b{called}\.([a-z_]+)", text)} & sections
         found |= {"experiments"} if ".experiment(" in text else set()
     return found
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from stages.download import datasets
+from stages.download.__main__ import main
 from stages.download.bring import bring
 from stages.download.datasets import Counts, RemoteFile
 from stages.download.datasets.icbhi import Icbhi
@@ -50,6 +51,36 @@ def test_folder_zip_and_url_give_the_same_raw(
     for source in (str(official_copy), str(archive), server.url("/some/copy.zip")):
         assert content_of(raw_from(source)) == expected, source
     assert not any(path.is_symlink() for path in Path("data").rglob("*"))
+
+
+def test_a_damaged_archive_from_an_address_says_which_file_to_remove(server: Any) -> None:
+    server.put("/copy.zip", b"<html>log in first</html>")
+    for _ in range(2):  # the second time it is there already
+        with pytest.raises(DownloadError, match="is no zip") as caught:
+            bring(datasets.load("icbhi"), server.url("/copy.zip"), Path("data/icbhi/raw"))
+        kept = next(Path(".cache/downloads").glob("*copy.zip"))
+        assert f"remove {kept}" in caught.value.next_step
+    kept.unlink()
+
+
+def test_without_its_source_a_whole_raw_stays(
+    official_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    text = Path("params.yaml").read_text().replace("dataset: sample", "dataset: icbhi", 1)
+    Path("params.yaml").write_text(text)
+    disk = tmp_path / "disk"
+    shutil.copytree(official_copy, disk)
+    remember("icbhi", str(disk))
+    main()
+    before = sorted(Path("data/icbhi/raw").rglob("*"))
+    shutil.rmtree(disk)
+    main()
+    assert sorted(Path("data/icbhi/raw").rglob("*")) == before
+    assert "does not exist (any more)" in capsys.readouterr().out
+    shutil.rmtree("data/icbhi/raw")
+    with pytest.raises(DataError, match="does not exist"):
+        main()
 
 
 def test_the_official_download_as_it_lies_there_is_a_source(
@@ -301,9 +332,11 @@ def test_the_stage_runs_alone_and_fails_in_words(sprsound_copy: Path) -> None:
     assert process.returncode == 0, errors
     assert "4 recordings of 3 patients" in output
     shutil.rmtree(sprsound_copy)
+    sprsound_copy.mkdir()
     process = stage("sprsound")
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2 and "Traceback" not in errors and "does not exist" in errors
+    assert process.returncode == 2 and "Traceback" not in errors
+    assert str(sprsound_copy) in errors and "next:" in errors
     assert len(list(Path("data/sprsound/raw").rglob("*.wav"))) == 4
 
 

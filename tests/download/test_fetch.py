@@ -70,7 +70,7 @@ def test_a_run_killed_before_the_last_rename_has_nothing_left_to_fetch(
     assert server.log == []
     unstated = replace(remote(BODY, "/a.zip", name="other.zip"), md5=None, size_bytes=None)
     (tmp_path / "other.zip.part").write_bytes(BODY)
-    resume.remember(tmp_path / "other.zip", unstated.urls[0], {"ETag": '"one"'})
+    resume.remember(tmp_path / "other.zip.part", unstated.urls[0], {"ETag": '"one"'})
     assert fetch(unstated, tmp_path).read_bytes() == BODY
     assert sum(served.sent for served in server.log if served.status < 400) == 0
 
@@ -214,6 +214,43 @@ def test_without_a_checksum_the_server_is_asked_whether_the_file_changed(
     assert kept.read_bytes() == BODY
     server.put("/a.zip", b"newer", etag='"two"')
     assert fetch(file, tmp_path).read_bytes() == b"newer"
+
+
+def test_a_cut_update_is_gone_on_with_and_the_older_copy_never_passes_for_it(
+    server: Any, remote: Remote, tmp_path: Path
+) -> None:
+    file = replace(remote(BODY, "/a.zip"), md5=None, size_bytes=None)
+    server.put("/a.zip", b"older", etag='"one"')
+    fetch(file, tmp_path)
+    server.put("/a.zip", BODY, etag='"two"', cut_after=[100, 400_000])  # the first answer is only asked for its marks
+    with pytest.raises(DownloadError, match="goes on where it stopped"):
+        fetch(file, tmp_path, attempts=1)
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert server.log[-1].status == 206 and server.log[-1].sent < 300_000 + 20_000
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert not list(tmp_path.glob("*.part*.json"))
+
+
+@pytest.mark.parametrize(("etag", "words"), [('W/"one"', "already"), (None, "does not say whether it changed")])
+def test_a_whole_file_is_kept_where_the_server_tells_little(
+    etag: str | None, words: str, server: Any, remote: Remote, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = replace(remote(BODY, "/a.zip"), md5=None, size_bytes=None)
+    server.put("/a.zip", BODY, etag=etag)
+    fetch(file, tmp_path)
+    server.put("/a.zip", BODY, etag=etag, cut_after=[0] * 9)  # nothing but the marks comes through
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert words in capsys.readouterr().out
+
+
+def test_a_handshake_that_fails_is_tried_again_and_not_called_a_bad_certificate(
+    server: Any, remote: Remote, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = server.url("/a.zip").replace("http:", "https:")  # plain http answers there
+    with pytest.raises(DownloadError, match="gave up after 2 tries") as caught:
+        fetch(replace(remote(BODY, "/a.zip"), urls=(broken,)), tmp_path, attempts=2)
+    assert "certificate" not in str(caught.value)
+    assert "trying again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("address", ["http://host:99999/a.zip", "http://u:secret@host:port/a.zip", "http://[x/a.zip"])

@@ -113,6 +113,34 @@ def test_resamples_that_lack_a_class_are_counted_and_left_out() -> None:
     assert figures["sensitivity"]["resamples"] == 2000 - lost
 
 
+@pytest.mark.parametrize("name", ["balanced_accuracy", "recall_macro", "f1_macro", "roc_auc"])
+def test_a_mean_over_classes_has_an_interval_only_where_each_class_has_patients(name: str) -> None:
+    y = np.repeat([0, 1, 2, 3], [40, 20, 20, 2])  # one unit per patient; two patients with both
+    people = np.arange(len(y)).astype(str).astype(object)
+    few = Answers(FOUR, y, y, np.eye(4)[y], people)
+    figures, _ = figures_with_intervals(few, patient_weights(people, 200, 1), 0.95, "test")
+    assert figures[name]["no_interval"] == "no interval: 'both' in 2 patients only"
+    assert "low" in figures["score"] and "low" in figures["accuracy"]
+    y = np.repeat([0, 1, 2, 3], [40, 20, 20, 4])
+    people = np.arange(len(y)).astype(str).astype(object)
+    weights = patient_weights(people, 1000, 1)
+    answers = Answers(FOUR, y, y, np.eye(4)[y], people)
+    figures, _ = figures_with_intervals(answers, weights, 0.95, "test")
+    assert figures[name]["resamples"] == 1000 - resamples_without_a_class(answers, weights) < 1000
+
+
+def test_two_figures_that_are_the_same_have_the_same_interval() -> None:
+    answers = by_patient()
+    figures, _ = figures_with_intervals(answers, patient_weights(answers.patients, 100, 1), 0.95, "test")
+    assert figures["score"] == figures["balanced_accuracy"]
+
+
+def test_few_patients_give_no_interval_to_any_figure() -> None:
+    answers = by_patient(patients=3)
+    figures, _ = figures_with_intervals(answers, patient_weights(answers.patients, 50, 1), 0.95, "test")
+    assert all("low" not in figure for figure in figures.values())
+
+
 def test_an_empty_part_says_so() -> None:
     answers = by_patient()
     none = answers.where(np.zeros(len(answers), dtype=bool))

@@ -112,6 +112,7 @@ def _manifest(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) ->
         [
             {"recording_id": "999_broken", "reason": "truncated", "detail": "2.1 s of <8.0> s"},
             {"recording_id": "998_quiet", "reason": "silent", "detail": "-93.0 dBFS"},
+            {"recording_id": "998_quiet", "reason": "too_short", "detail": "0.3 s"},
         ]
     )
     write_table(paths.manifest / "rejects.parquet", rejects, records.REJECT_COLUMNS)

@@ -97,6 +97,19 @@ def test_a_living_dvc_is_named_and_kept(tmp_path: Path, words: list[str]) -> Non
         process.wait()
 
 
+def test_a_program_that_calls_dvc_as_a_library_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(SLEEP)
+    process = subprocess.Popen([sys.executable, "flow.py", "--all"], cwd=tmp_path)
+    try:
+        path = write_lock(tmp_path, process.pid)
+        path.write_text(path.read_text().replace("dvc repro", "flow.py --all"))
+        with pytest.raises(AuscultError, match=f"process {process.pid}, flow.py --all"):
+            clear_dead(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_second_make_repro_is_refused_with_the_first_ones_number_until_that_dies(tmp_path: Path) -> None:
     first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None

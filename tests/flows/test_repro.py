@@ -29,6 +29,7 @@ if sys.argv[1] == "checkout":
             Path(out).mkdir(parents=True)
     raise SystemExit(0)
 shutil.rmtree("models/sample", ignore_errors=True)
+Path("reports/sample/metrics/one.json").unlink(missing_ok=True)
 if sys.argv[-1] == "interrupted":
     time.sleep(0.5)
     os.kill(os.getppid(), signal.SIGINT)
@@ -65,6 +66,8 @@ def fake_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script.write_text(FAKE_DVC)
     monkeypatch.setattr(repro, "DVC", (sys.executable, str(script)))
     (folder / "models/sample").mkdir(parents=True)
+    (folder / "reports/sample/metrics").mkdir(parents=True)
+    (folder / "reports/sample/metrics/one.json").write_text("{}")
     outs = [{"path": "models/sample"}, {"path": "models/icbhi"}]
     (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"train": {"cmd": "train", "outs": outs}}}))
 
@@ -100,6 +103,31 @@ def test_a_source_is_remembered_and_downloaded_first(calls: list[tuple[str, ...]
     repro.reproduce("icbhi", str(tmp_path))
     assert calls == [("icbhi", "repro", "--force", "--single-item", "download"), ("icbhi", "repro")]
     assert (CACHE_DIR / "source-icbhi.txt").read_text().strip() == str(tmp_path)
+
+
+def test_a_source_that_download_refuses_is_forgotten_again(fake_dvc: None, tmp_path: Path) -> None:
+    kept = CACHE_DIR / "source-icbhi.txt"
+    kept.parent.mkdir()
+    kept.write_text("/the/good/copy\n")
+    before = PARAMS.read_bytes()
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro.reproduce("icbhi", str(tmp_path / "holiday"))
+    assert kept.read_text() == "/the/good/copy\n"
+    assert PARAMS.read_bytes() == before
+
+
+def test_results_are_shown_though_tracking_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "models/sample/one").mkdir(parents=True)
+    (folder / "models/sample/one/model.json").write_text("no JSON")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("stages.report.table.results_table", lambda *_: "the table")
+    with pytest.raises(AuscultError, match="MLflow was not brought up to date"):
+        repro._finish(repro.parameters.load())
+    printed = capsys.readouterr().out
+    assert "the table" in printed and "reports/sample/index.html" in printed
 
 
 def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], other_run: int) -> None:
@@ -153,6 +181,7 @@ def test_a_failed_run_gets_the_outputs_of_its_data_set_back(fake_dvc: None) -> N
     with pytest.raises(AuscultError, match="the pipeline stopped"):
         repro._dvc("sample", "repro")
     assert Path("models/sample").is_dir()
+    assert Path("reports/sample/metrics/one.json").read_text() == "{}", "git's, which DVC does not bring back"
     assert not Path("models/icbhi").exists()
 
 

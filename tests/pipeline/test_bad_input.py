@@ -87,7 +87,11 @@ def test_source_of_another_kind(outputs: Path, tmp_path: Path) -> None:
     (tmp_path / "holiday" / "beach.jpg").write_bytes(b"not audio")
     done = repro(outputs, "--dataset", "sprsound", "--source", str(tmp_path / "holiday"), check=False)
     assert done.returncode == 2
-    assert "Traceback" not in done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert "Traceback" not in text
+    assert "holiday" in text and "next:" in text
+    assert not (outputs / ".cache/source-sprsound.txt").exists()
+    assert "dataset: sample" in (outputs / "params.yaml").read_text()
 
 
 def test_plain_dvc_repro_says_the_same_and_checkout_brings_the_outputs_back(outputs: Path) -> None:

@@ -83,6 +83,7 @@ def test_rejects_stand_there_with_their_reason_and_what_was_found_escaped(html: 
     assert "999_broken" in html
     assert "2.1 s of &lt;8.0&gt; s" in html
     assert "-93.0 dBFS" in html
+    assert "2 recordings are not used; some for several reasons" in html
 
 
 def test_every_experiment_stands_there_with_its_interval_floors_and_verdict(html: str, reported: Path) -> None:

@@ -36,12 +36,12 @@ ABOVE, BELOW, ACROSS = (0.02, 0.1), (-0.1, -0.02), (-0.05, 0.05)
     ("constant", "no_audio", "opponent", "level", "words"),
     [
         (ABOVE, ABOVE, ABOVE, "good", "than gradient boosting"),
-        (ABOVE, ABOVE, ACROSS, "good", "level with gradient boosting"),
+        (ABOVE, ABOVE, ACROSS, "good", "not told apart from gradient boosting"),
         (ABOVE, ABOVE, BELOW, "fair", "gradient boosting on the same features hears more"),
         (ABOVE, ACROSS, ABOVE, "doubtful", "Not shown to beat a model that never hears the audio"),
-        (ABOVE, BELOW, ABOVE, "bad", "Worse than a model that never hears the audio"),
+        (ABOVE, BELOW, ABOVE, "worse", "Worse than a model that never hears the audio"),
         (ACROSS, ABOVE, ABOVE, "bad", "Not shown to be better than a constant answer"),
-        (BELOW, BELOW, BELOW, "bad", "Worse than a constant answer"),
+        (BELOW, BELOW, BELOW, "worse", "Worse than a constant answer"),
     ],
 )
 def test_the_verdict_follows_from_the_intervals(

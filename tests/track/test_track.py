@@ -74,6 +74,13 @@ def test_runs_trials_curves_and_data_hash_are_there(root: Path) -> None:
         assert {("test.score", 0.25), ("validation.score", 0.5)} <= metrics
         curve = database.execute("select count(distinct step) from metrics where key = 'validation_score' and step > 0")
         assert curve.fetchone() == (2,)
+        shown = dict(
+            database.execute(
+                "select r.name, l.value from latest_metrics l join runs r using (run_uuid)"
+                " where l.key = 'model.validation_score'"
+            )
+        )
+        assert shown == dict.fromkeys(TASKS, 0.5), "the final model's, not the last epoch's"
         hashes = database.execute("select distinct value from params where key = 'data_hash'").fetchall()
         assert len(hashes) == 1 and len(hashes[0][0]) == 32
 

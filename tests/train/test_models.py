@@ -41,8 +41,9 @@ def test_takes_any_size_and_every_parameter_learns(name: str, bins: int, frames:
     assert torch.isfinite(logits).all()
     if rows > 1:
         network.train()(x, torch.full((rows,), frames)).square().sum().backward()
-        idle = [key for key, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
-        assert not idle
+        gradients = {key: p.grad for key, p in network.named_parameters()}
+        assert not [key for key, grad in gradients.items() if grad is None or not torch.isfinite(grad).all()]
+        assert not [key for key, grad in gradients.items() if not grad.abs().sum() > 0]
 
 
 @pytest.mark.parametrize("name", names())

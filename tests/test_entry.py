@@ -28,6 +28,11 @@ def test_a_users_error_has_no_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_what_a_stage_printed_arrives() -> None:
+    done = start("from stages.entry import run\ndef main(): print('x' * 100_000)\nrun(main)")
+    assert (done.returncode, len(done.stdout)) == (0, 100_001)
+
+
 def test_a_fault_of_the_project_keeps_its_traceback() -> None:
     done = start("from stages.entry import run\ndef main(): 1/0\nrun(main)")
     assert done.returncode == 1

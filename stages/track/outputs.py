@@ -87,11 +87,9 @@ def _locked() -> dict[str, Any]:
     lock = Path("dvc.lock")
     if not lock.exists():
         return {}
-    import yaml
+    from ruamel.yaml import YAML  # as DVC reads it: every run asks, also one that does nothing, and yaml is slow
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # this is asked at the end of every run that does nothing
-    content = yaml.load(lock.read_text(encoding="utf-8"), Loader=loader) or {}
-    stages: dict[str, Any] = content.get("stages", {})
+    stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {})
     return stages
 
 

@@ -118,6 +118,13 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
+def in_a_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in an empty folder, beside the copies that it makes."""
+    (tmp_path / "root").mkdir()
+    monkeypatch.chdir(tmp_path / "root")
+
+
+@pytest.fixture
 def self_signed(tmp_path: Path) -> Iterator[str]:
     """An https address whose certificate nobody vouches for."""
     certificate, key = make_certificate(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import repro
+from flows import locks, repro
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR
 
@@ -77,7 +77,7 @@ def other_run(folder: Path) -> Iterator[int]:
     """A living DVC that holds an output; its process id."""
     (folder / "dvc").write_text("import time; time.sleep(60)")
     process = subprocess.Popen([sys.executable, "dvc", "repro"], cwd=folder)
-    lock = folder / ".dvc/tmp/rwlock"
+    lock = folder / locks.FOLDER / "rwlock"
     lock.parent.mkdir(parents=True)
     lock.write_text(json.dumps({"write": {"/x/data": {"pid": process.pid, "cmd": "dvc repro"}}, "read": {}}))
     yield process.pid

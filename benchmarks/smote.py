@@ -47,7 +47,7 @@ def _run(way: str, path: Path) -> None:
         return
     from stages.balance.interpolate import smote
     from stages.balance.rows import NormalisedRows
-    from stages.params import BalanceParams
+    from stages.sections import BalanceParams
 
     table = pd.DataFrame({"row": np.arange(len(classes)), "class_index": classes, "frames": _SHAPE[1]})
     rows = NormalisedRows.fit(path, table, masked=True)

@@ -25,8 +25,8 @@ from flows import locks
 from stages import params as parameters
 from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
-from stages.params import Params
 from stages.paths import Paths
+from stages.sections import Params
 from stages.store import replacing_file
 
 DVC = (sys.executable, "-m", "dvc")

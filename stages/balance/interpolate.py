@@ -18,7 +18,7 @@ from imblearn.over_sampling import SMOTE
 from sklearn.neighbors import NearestNeighbors
 
 from stages.balance.rows import NormalisedRows
-from stages.params import BalanceParams
+from stages.sections import BalanceParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

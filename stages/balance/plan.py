@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from stages.errors import DataError
 from stages.features.examples import array_path, examples, load_task
-from stages.params import BalanceParams, Experiment
 from stages.paths import Paths
 from stages.records import BALANCED_COLUMNS
+from stages.sections import BalanceParams, Experiment
 from stages.store import read_json, write_table
 from stages.tasks import Task
 

@@ -22,7 +22,7 @@ from stages.evaluate.subgroups import by_subgroup
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stages.params import EvaluateParams
+    from stages.sections import EvaluateParams
     from stages.tasks import Task
     from stages.train.trained import TrainedModel
 

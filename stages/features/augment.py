@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stages.digests import digest
-from stages.params import AugmentedParams, ResampleParams
 from stages.resample.filter import band_pass
+from stages.sections import AugmentedParams, ResampleParams
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from stages.features.items import Cutter, Item, array_frames, windows
 from stages.features.logmels import LogMels, Source
 from stages.features.representations import Representation, load
-from stages.params import FeaturesParams
 from stages.paths import Paths
 from stages.records import ITEM_COLUMNS
 from stages.resample.parallel import Progress, in_order
 from stages.resample.stored import StoredAudio
+from stages.sections import FeaturesParams
 from stages.store import ArrayWriter, read_table, replacing_folder, write_json, write_table
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from stages.digests import digest
 from stages.features.representations import Representation
 from stages.features.spectrogram import LogMel, frame_count
-from stages.params import FeaturesParams
 from stages.resample.cache import ArrayCache, namespace
 from stages.resample.stored import StoredAudio
+from stages.sections import FeaturesParams
 
 if TYPE_CHECKING:
     import numpy as np

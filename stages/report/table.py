@@ -9,7 +9,7 @@ from stages.report.words import figure, points, verdict
 from stages.store import read_json
 
 if TYPE_CHECKING:
-    from stages.params import Params
+    from stages.sections import Params
 
 HEADER = ("experiment", "validation", "test score (95 % interval)", "no audio", "boosting", "verdict")
 EMPTY = "–"

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
-from stages.params import ResampleParams
 from stages.paths import Paths
 from stages.records import AUDIO_COLUMNS
 from stages.resample import cache
 from stages.resample.filter import condition, resampled_length
 from stages.resample.parallel import Progress, in_order
+from stages.sections import ResampleParams
 from stages.store import ArrayWriter, read_table, replacing_folder, write_json, write_table
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
-from stages.params import ResampleParams
 from stages.resample.wav24 import read_wav24
+from stages.sections import ResampleParams
 
 if TYPE_CHECKING:
     import numpy as np

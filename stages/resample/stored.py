@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.params import ResampleParams
 from stages.paths import Paths
+from stages.sections import ResampleParams
 from stages.store import read_json, read_table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
-from stages.params import SplitParams
+from stages.sections import SplitParams
 from stages.split.assign import composition, draw
 from stages.tasks import Task
 

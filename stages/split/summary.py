@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stages.params import SplitParams
 from stages.records import PARTS
+from stages.sections import SplitParams
 from stages.split.leaks import Check
 from stages.split.parts import Split
 from stages.split.twins import Twin

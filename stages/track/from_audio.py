@@ -14,8 +14,8 @@ from stages.features.examples import ARRAYS
 from stages.features.items import Cutter, Item, windows
 from stages.features.representations import load
 from stages.features.spectrogram import LogMel
-from stages.params import FeaturesParams, ResampleParams
 from stages.resample.filter import condition
+from stages.sections import FeaturesParams, ResampleParams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ from stages.train.normaliser import Normaliser
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stages.params import Experiment
+    from stages.sections import Experiment
     from stages.tasks import Task
 
 

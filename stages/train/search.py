@@ -25,7 +25,7 @@ from stages.train.models import architecture
 if TYPE_CHECKING:
     import optuna
 
-    from stages.params import TrainParams
+    from stages.sections import TrainParams
     from stages.train.data import TrainingData
 
 #: What decides how a trial ends, beside the model's own file: a change of any of it begins a new search.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.digests import file_sha256
-from stages.params import ValidateParams
+from stages.sections import ValidateParams
 from stages.validate.container import check_container, promised_flac_frames
 from stages.validate.fingerprint import fingerprint
 from stages.validate.reasons import Problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stages.download.datasets import Dataset
-from stages.params import ValidateParams
+from stages.sections import ValidateParams
 from stages.tasks import Task
 from stages.validate.audio import CHANNELS, RATES_HZ
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from stages.download.datasets import Dataset
 from stages.errors import DataError
-from stages.params import ValidateParams
 from stages.paths import CACHE_DIR, Paths
+from stages.sections import ValidateParams
 from stages.store import write_text
 from stages.validate.expectations import Outcome
 from stages.validate.reasons import ABSENT, REASONS

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.download.datasets import AnnotationError, AnnotationMissingError, Dataset
-from stages.params import ValidateParams
 from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
+from stages.sections import ValidateParams
 from stages.validate.annotations import check_metadata, check_segments
 from stages.validate.audio import Audio, inspect
 from stages.validate.fingerprint import FINGERPRINT_COLUMNS

@@ -15,9 +15,9 @@ from stages.balance.rows import NormalisedRows
 from stages.errors import DataError
 from stages.features.build import write_features
 from stages.features.examples import examples
-from stages.params import BalanceParams, Experiment, Params
 from stages.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
 from stages.resample.audio import write_audio
+from stages.sections import BalanceParams, Experiment, Params
 from stages.store import read_table, write_table
 from tests.resample.recordings import BINARY, PATHS, SOUNDS, make_root
 

@@ -11,7 +11,8 @@ from tests.contract.imports import imported_files, module_file
 
 #: They carry values and messages; what they hold enters the keys as parameters, or changes no result.
 GROUND_FLOOR = {
-    f"stages/{name}.py" for name in ("digests", "entry", "errors", "params", "paths", "records", "store", "tasks")
+    f"stages/{name}.py"
+    for name in ("digests", "entry", "errors", "params", "paths", "records", "sections", "store", "tasks")
 }
 
 

@@ -14,8 +14,9 @@ import soundfile
 from stages.download.datasets.sample import DATASET
 from stages.download.synthesis.faults import FAULTS, expected_rejects
 from stages.download.synthesis.population import SOUNDS, TARGET_SHARES, plan
-from stages.params import Params, SampleParams, load
+from stages.params import load
 from stages.records import Recording
+from stages.sections import Params, SampleParams
 from stages.validate.tables import build, examine_all
 
 ROOT = Path(__file__).parents[2]

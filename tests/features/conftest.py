@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.params import Params
 from stages.resample.audio import write_audio
+from stages.sections import Params
 from tests.resample.recordings import PATHS, make_root
 
 

@@ -14,12 +14,12 @@ import pytest
 from stages.errors import ParameterError
 from stages.features import representations
 from stages.features.build import write_features
-from stages.params import Params
 from stages.paths import CACHE_DIR
 from stages.records import ITEM_COLUMNS, SEGMENT_COLUMNS
 from stages.resample.audio import write_audio
 from stages.resample.cache import forget
 from stages.resample.stored import StoredAudio
+from stages.sections import Params
 from stages.store import read_json, read_table, write_table
 from tests.resample.recordings import PATHS, REPOSITORY, folder_bytes
 

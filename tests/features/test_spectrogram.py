@@ -8,8 +8,8 @@ import pytest
 
 from stages.errors import ParameterError
 from stages.features.spectrogram import LogMel, frame_count, mel_edges, mel_filters, mfcc
-from stages.params import ResampleParams
 from stages.resample.filter import band_pass, to_rate
+from stages.sections import ResampleParams
 
 SETTINGS = {"sample_rate_hz": 16000, "low_hz": 50.0, "high_hz": 1900.0, "n_fft": 1024, "hop_length": 320, "n_mels": 64}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.params import Params
+from stages.sections import Params
 from tests.resample.recordings import make_root
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from stages.params import Params, load
+from stages.params import load
 from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
+from stages.sections import Params
 from stages.store import write_json, write_table
 from stages.tasks import Task
 

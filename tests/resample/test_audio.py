@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from stages.errors import DataError
-from stages.params import Params
 from stages.paths import CACHE_DIR
 from stages.records import RECORDING_COLUMNS
 from stages.resample.audio import write_audio
 from stages.resample.cache import forget
 from stages.resample.filter import condition
 from stages.resample.stored import StoredAudio
+from stages.sections import Params
 from stages.store import read_table, write_table
 from tests.resample.recordings import PATHS, REPOSITORY, folder_bytes
 

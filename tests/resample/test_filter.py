@@ -11,8 +11,8 @@ import soundfile
 from scipy import signal
 
 from stages.errors import DataError
-from stages.params import ResampleParams
 from stages.resample.filter import band_pass, condition, read_mono
+from stages.sections import ResampleParams
 from tests.resample.recordings import noise
 
 PARAMS = ResampleParams(sample_rate_hz=16000, low_hz=50.0, high_hz=1900.0, order=4)

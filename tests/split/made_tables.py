@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from stages.params import SplitParams
+from stages.sections import SplitParams
 from stages.tasks import Task
 
 TASKS = (

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from prepared import prepare
 
-from stages.params import Experiment
+from stages.sections import Experiment
 from stages.train.batches import batch_rows, frames_needed, random_batches, sorted_batches
 from stages.train.data import TrainingData, load
 from stages.train.loop import Settings, fit, predict

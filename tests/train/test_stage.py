@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from prepared import BINS, FRAMES, command, options, outputs, prepare, train
 
 from stages.errors import DataError, LeakError
-from stages.params import Experiment
 from stages.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
+from stages.sections import Experiment
 from stages.store import read_table, write_table
 from stages.train.data import load
 from stages.train.trained import TrainedModel

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stages.params import ValidateParams
+from stages.sections import ValidateParams
 from stages.validate.audio import inspect
 from tests.validate.made_clinic import RATE_HZ, breath
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from stages.errors import unknown_name
-from stages.params import Params
 from stages.records import Recording, Segment
+from stages.sections import Params
 from stages.tasks import Task
 
 

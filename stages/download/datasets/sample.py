@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stages.download.datasets._icbhi_layout import AUDIO_FOLDER, DEMOGRAPHICS, DIAGNOSIS, IcbhiLayout
-from stages.params import Params
+from stages.sections import Params
 
 
 class Sample(IcbhiLayout):

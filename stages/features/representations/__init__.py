@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from stages.errors import unknown_name
-from stages.params import FeaturesParams, ResampleParams
+from stages.sections import FeaturesParams, ResampleParams
 
 if TYPE_CHECKING:
     import numpy as np

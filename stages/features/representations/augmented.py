@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stages.features import augment
 from stages.features.representations import Representation
 from stages.features.spectrogram import mfcc
-from stages.params import FeaturesParams, ResampleParams
+from stages.sections import FeaturesParams, ResampleParams
 
 if TYPE_CHECKING:
     import numpy as np

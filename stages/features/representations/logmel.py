@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stages.features.representations import Representation
-from stages.params import FeaturesParams
+from stages.sections import FeaturesParams
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from stages.features.representations import Representation
 from stages.features.spectrogram import mfcc
-from stages.params import FeaturesParams
+from stages.sections import FeaturesParams
 
 if TYPE_CHECKING:
     import numpy as np

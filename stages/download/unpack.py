@@ -7,7 +7,6 @@ first byte is written, and sizes and CRCs again while it is.
 from __future__ import annotations
 
 import errno
-import lzma
 import os
 import shutil
 import stat
@@ -26,7 +25,6 @@ _BLOCK = 1 << 20
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     IndexError,
@@ -35,8 +33,8 @@ _DAMAGED = (
     RuntimeError,
     ValueError,
 )
-#: Errors of the system that come of damage as well: none given (bz2), an offset before the beginning.
-_DAMAGED_ERRNO = (None, errno.EINVAL, errno.EIO)
+#: Errors of the system that come of damage as well, such as an offset before the beginning.
+_DAMAGED_ERRNO = (errno.EINVAL, errno.EIO)
 
 
 class BadArchive(DownloadError):

@@ -9,6 +9,7 @@ killed goes on to the same end.
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -189,7 +190,7 @@ class Search:
 
         def stop_early(entry: dict[str, float]) -> bool:
             epoch, score = int(entry["epoch"]), entry["validation_score"]
-            shown = f"score {score:.3f}" if score == score else f"no score, likelihood {rank(entry):.3f}"
+            shown = f"score {score:.3f}" if math.isfinite(score) else f"no score, likelihood {rank(entry):.3f}"
             print(f"train: {self.name}: {name} epoch {epoch}: {shown}", flush=True)
             if trial is None:
                 return False

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from stages.report.experiments import _varied
+from stages.report.page import searched
 from stages.report.words import compared, figure, points, verdict
 
 
@@ -91,3 +93,11 @@ def test_without_an_interval_its_width_is_not_made_up() -> None:
     reasons = " ".join(verdict(case).reasons)
     assert "points wide" not in reasons
     assert "'healthy' in 2 patients only" in reasons
+
+
+def test_only_what_differed_between_trials_is_said_to_be_searched() -> None:
+    trials = [{"number": n, "hyperparameters": {"filters": 16, "use_synthetic": n == 0}} for n in range(2)]
+    items = [{"varied": _varied({"trials": trials}), "trials": trials}]
+    said = searched(items)
+    assert "use synthetic" in said and "filters" not in said and "at most 2 trials" in said
+    assert searched([{"varied": [], "trials": trials[:1]}]).startswith("no hyperparameter")

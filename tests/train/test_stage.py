@@ -116,6 +116,17 @@ def test_the_test_part_changes_nothing(finished: tuple[Path, Bytes], tmp_path: P
     assert outputs(tmp_path) == finished[1]
 
 
+def test_a_training_whose_outputs_were_not_written_runs_again(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    """The disk was full between the weights and the logits."""
+    root = tmp_path / "cut"
+    shutil.copytree(finished[0], root)
+    lost = next(root.glob(".cache/search/*/trial-*-seed-1.logits"))
+    lost.unlink()
+    train(root, workers=1)
+    assert lost.exists()
+    assert outputs(root) == finished[1]
+
+
 def test_more_trials_continue_the_same_search(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
     root = tmp_path / "more"
     shutil.copytree(finished[0], root)

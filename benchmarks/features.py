@@ -40,16 +40,13 @@ def measure(scratch: Path) -> list[Measurement]:
 def _figures(ratio: float, plain: Cost, cold: Cost, warm: Cost, some: Cost, same: float) -> list[Measurement]:
     share = (some.cpu_s - warm.cpu_s) / (cold.cpu_s - warm.cpu_s)
     whole = plain.wall_s / cold.wall_s
-    aim = "9, at least 5"
-    fifth = f"plain librosa loop / this, {_SMALL} recordings, raw to logmel and mfcc, median of {_ALTERNATIONS}"
-    icbhi = f"{ICBHI_RECORDINGS} recordings, 5.5 h, raw to logmel and mfcc"
+    fifth = f"plain librosa loop / this, files to files, {_SMALL} recordings, median of {_ALTERNATIONS}"
+    icbhi = f"{ICBHI_RECORDINGS} recordings, 5.5 h, files to files"
     added = "processor time that 1 % new recordings add, of what all cost"
     differ = "largest difference of any value from the plain loop's"
     return [
-        Measurement("features.ratio_fifth", fifth, ratio, "times", aim, ratio >= 5),
-        Measurement(
-            "features.ratio", f"the same, {ICBHI_RECORDINGS} recordings, once", whole, "times", aim, whole >= 5
-        ),
+        Measurement("features.ratio_fifth", fifth, ratio, "times"),
+        Measurement("features.ratio", f"the same, {ICBHI_RECORDINGS} recordings, once", whole, "times"),
         Measurement("features.whole_s", icbhi, cold.wall_s, "s", "under 30", cold.wall_s < 30),
         Measurement("features.plain_s", "the same with the plain loop", plain.wall_s, "s"),
         Measurement("features.difference_db", differ, same, "dB", "below 1e-3", same < 1e-3),

@@ -14,17 +14,21 @@ RATE_HZ, LOW_HZ, HIGH_HZ, ORDER = 16000, 50.0, 1900.0, 4
 MEL: dict[str, Any] = {"n_fft": 1024, "hop_length": 320, "n_mels": 64, "fmin": LOW_HZ, "fmax": HIGH_HZ}
 
 
-def main() -> None:
-    """Write the log-mel spectrogram and the cepstra of every recording."""
-    raw, out = Path(sys.argv[1]), Path(sys.argv[2])
+def logmel_and_mfcc(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The log-mel spectrogram and the cepstra of one recording."""
     sos = signal.butter(ORDER, [LOW_HZ, HIGH_HZ], "bandpass", fs=RATE_HZ, output="sos")
+    audio, _ = librosa.load(path, sr=RATE_HZ, res_type="soxr_hq")
+    audio = signal.sosfiltfilt(sos, audio).astype(np.float32)
+    logmel = librosa.power_to_db(librosa.feature.melspectrogram(y=audio, sr=RATE_HZ, **MEL), top_db=None)
+    return logmel, librosa.feature.mfcc(y=audio, sr=RATE_HZ, n_mfcc=32, **MEL)
+
+
+def main() -> None:
+    """Write both for every recording."""
+    raw, out = Path(sys.argv[1]), Path(sys.argv[2])
     for path in sorted(raw.glob("*.wav")):
-        audio, _ = librosa.load(path, sr=RATE_HZ, res_type="soxr_hq")
-        audio = signal.sosfiltfilt(sos, audio).astype(np.float32)
-        logmel = librosa.power_to_db(librosa.feature.melspectrogram(y=audio, sr=RATE_HZ, **MEL), top_db=None)
-        mfcc = librosa.feature.mfcc(y=audio, sr=RATE_HZ, n_mfcc=32, **MEL)
-        np.save(out / f"{path.stem}.logmel.npy", logmel)
-        np.save(out / f"{path.stem}.mfcc.npy", mfcc)
+        for name, array in zip(("logmel", "mfcc"), logmel_and_mfcc(path), strict=True):
+            np.save(out / f"{path.stem}.{name}.npy", array)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ it several times faster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from stages.errors import ParameterError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_TILE_FRAMES = 64
+_TILE_FRAMES = 96
 _POWER_FLOOR = 1e-10
 
 
@@ -76,24 +76,33 @@ class LogMel:
     def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decibels relative to 1, shape (n_mels, frame_count(n))."""
         import numpy as np
-        from scipy.fft import rfft
 
         band, weights = self._filters
-        padded = np.pad(np.asarray(audio, dtype=np.float32), self.n_fft // 2)
-        if padded.size < self.n_fft:
-            padded = np.pad(padded, (0, self.n_fft - padded.size))
+        half = self.n_fft // 2
+        padded = np.zeros(max(len(audio) + 2 * half, self.n_fft))
+        padded[half : half + len(audio)] = audio
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
-        window = _hann(self.n_fft)
-        power = np.empty((len(frames), self.n_mels), dtype=np.float32)
+        transform = np.empty((_TILE_FRAMES, half + 3), dtype=np.complex128)  # a neighbour more on either side
+        inner = transform[:, 1:-1]
+        below, above = transform[:, band], transform[:, band.start + 2 : band.stop + 2]
+        power = np.empty((len(frames), len(weights)), dtype=np.float32)
         for first in range(0, len(frames), _TILE_FRAMES):
-            spectrum = rfft(frames[first : first + _TILE_FRAMES] * window, overwrite_x=True)[:, band]
-            squared = np.square(spectrum.real, dtype=np.float32, casting="same_kind")
+            squared = power[first : first + _TILE_FRAMES]
+            n = len(squared)
+            np.fft.rfft(frames[first : first + n], out=inner[:n])
+            transform[:n, 0] = inner[:n, 1].conj()
+            transform[:n, -1] = inner[:n, -2 + self.n_fft % 2].conj()
+            # Hann's window, whose own transform has three values: 1/2, and -1/4 on either side; here twice that
+            spectrum = below[:n] + above[:n]
+            spectrum *= -0.5
+            spectrum += inner[:n, band]
+            np.square(spectrum.real, dtype=np.float32, casting="same_kind", out=squared)
             squared += np.square(spectrum.imag, dtype=np.float32, casting="same_kind")
-            np.matmul(squared, weights, out=power[first : first + _TILE_FRAMES])
-        np.maximum(power, np.float32(_POWER_FLOOR), out=power)
-        np.log10(power, out=power)
-        power *= np.float32(10.0)
-        return np.ascontiguousarray(power.T)
+        bands = (weights.T * np.float32(0.25)) @ power.T
+        np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
+        np.log10(bands, out=bands)
+        bands *= np.float32(10.0)
+        return bands
 
 
 def mfcc(logmel: NDArray[np.float32], n_mfcc: int) -> NDArray[np.float32]:
@@ -110,9 +119,18 @@ def mfcc(logmel: NDArray[np.float32], n_mfcc: int) -> NDArray[np.float32]:
         Shape (n_mfcc, frames).
     """
     import numpy as np
-    from scipy.fft import dct
 
-    return np.ascontiguousarray(dct(logmel, type=2, axis=0, norm="ortho")[:n_mfcc], dtype=np.float32)
+    return (_cosines(n_mfcc, len(logmel)) @ logmel).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _cosines(n_mfcc: int, n_mels: int) -> NDArray[np.float64]:
+    """First rows of the orthonormal DCT-II of *n_mels* values, shape (n_mfcc, n_mels)."""
+    import numpy as np
+
+    rows = np.cos(np.pi / n_mels * np.outer(np.arange(n_mfcc), np.arange(n_mels) + 0.5)) * np.sqrt(2 / n_mels)
+    rows[0] = np.sqrt(1 / n_mels)
+    return rows
 
 
 def mel_edges(n_mels: int, low_hz: float, high_hz: float) -> NDArray[np.float64]:
@@ -141,10 +159,3 @@ def mel_filters(edges: NDArray[np.floating], bins_hz: NDArray[np.floating]) -> N
     rising = (bins_hz[:, None] - below) / (centre - below)
     falling = (above - bins_hz[:, None]) / (above - centre)
     return np.maximum(0.0, np.minimum(rising, falling)) * 2 / (above - below)
-
-
-def _hann(length: int) -> NDArray[np.float64]:
-    """Periodic Hann window."""
-    import numpy as np
-
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)

@@ -18,7 +18,7 @@ from stages.store import ArrayWriter, read_table, replacing_folder, write_json, 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = ("stages.resample.filter", "stages.resample.sections", "stages.resample.wav24")
+_CODE = ("stages.resample.filter", "stages.resample.compiled", "stages.resample.wav24")
 _LIBRARIES = ("numba", "numpy", "scipy", "soundfile", "soxr")
 
 

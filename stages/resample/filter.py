@@ -73,7 +73,7 @@ def band_pass(samples: NDArray[np.float32], params: ResampleParams) -> NDArray[n
     """
     import numpy as np
 
-    from stages.resample.sections import forward_backward
+    from stages.resample.compiled import forward_backward
 
     if not samples.size:
         return samples

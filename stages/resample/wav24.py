@@ -21,19 +21,19 @@ def read_wav24(path: Path) -> tuple[NDArray[np.float32], int] | None:
     """Samples, shape (n, channels), full scale 1, and their rate; ``None`` for any other or an odd file."""
     import numpy as np
 
+    from stages.resample.compiled import unpack24
+
     with path.open("rb") as file:
         found = _find_data(file)
         if found is None:
             return None
         channels, rate, size = found
-        count = size // 3
-        file.seek(-1, 1)  # each sample is read with the byte before it as the low byte of a 32-bit word
-        raw = file.read(size + 1)
-    if len(raw) != size + 1 or size % (3 * channels) or not count:
+        packed = np.empty(size, dtype=np.uint8)
+        complete = file.readinto(packed.data) == size
+    if not complete or size % (3 * channels) or not size:
         return None
-    words = np.ndarray((count,), dtype="<i4", buffer=raw, strides=(3,))
-    samples = (words & np.int32(-256)).astype(np.float32)
-    samples *= np.float32(2.0**-31)
+    samples = np.empty(size // 3, dtype=np.float32)
+    unpack24(packed, samples)
     return samples.reshape(-1, channels), rate
 
 

@@ -48,6 +48,15 @@ def test_within_a_thousandth_of_a_decibel_of_librosa(native_hz: int, level: floa
     assert np.abs(mfcc(ours, 32) - cepstra).max() < 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:Empty filters")
+@pytest.mark.parametrize("n_fft", [1023, 1024])
+def test_the_first_and_last_bin_have_neighbours(n_fft: int) -> None:
+    settings = SETTINGS | {"low_hz": 0.0, "high_hz": 8000.0, "n_fft": n_fft, "n_mels": 20}
+    audio = np.random.default_rng(0).standard_normal(8000).astype(np.float32) + 0.5
+    logmel, _ = reference(audio, settings, 13)
+    assert np.abs(LogMel(**settings)(audio) - logmel).max() < 1e-3
+
+
 @pytest.mark.filterwarnings("ignore:n_fft=1024 is too large")
 @pytest.mark.parametrize("samples", [1, 2, 319, 320, 321, 1023, 1024, 5000])
 def test_short_audio_has_the_frames_that_librosa_gives(samples: int) -> None:

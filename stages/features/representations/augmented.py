@@ -21,7 +21,7 @@ class AugmentedRepresentation(Representation):
     copy_modules = (
         "stages.features.augment",
         "stages.resample.filter",
-        "stages.resample.sections",
+        "stages.resample.compiled",
         "stages.resample.wav24",
     )
 

@@ -1,8 +1,5 @@
-"""Second-order sections run over a signal, compiled.
+"""The two loops over single samples, compiled: second-order sections, and 24-bit integers.
 
-scipy's loop keeps the states of the sections in memory; here four sections keep theirs in
-registers, so that one section works on a sample while the next works on the one before. The
-operations and their order are those of ``scipy.signal.sosfilt``, and so are the bits.
 The compiled code is kept beside this file; the first run on a machine takes a second longer.
 """
 
@@ -21,6 +18,10 @@ def forward_backward(
     sos: NDArray[np.float64], steady: NDArray[np.float64], samples: NDArray[np.float32], edge: int
 ) -> NDArray[np.float32]:
     """What ``scipy.signal.sosfiltfilt(sos, samples, padlen=edge)`` gives, rounded to float32.
+
+    scipy's loop keeps the states of the sections in memory; here four sections keep theirs in
+    registers, so that one section works on a sample while the next works on the one before.
+    Multiply and add may be fused, so the last bits of a double can differ from scipy's.
 
     Parameters
     ----------
@@ -45,32 +46,51 @@ def forward_backward(
         begin = signal[-1 if backward else 0]
         for group in range(0, len(sos), _AT_ONCE):
             chosen = slice(group, group + _AT_ONCE)
-            _four_sections(sos[chosen], steady[chosen] * begin, signal, backward)
-    return signal[edge : len(signal) - edge].astype(np.float32)
+            final = backward and group + _AT_ONCE == len(sos)
+            target = np.empty(len(signal), dtype=np.float32) if final else signal
+            _four_sections(sos[chosen], steady[chosen] * begin, signal, target, backward)
+    return target[edge : len(signal) - edge]
 
 
-@numba.njit("void(float64[:, ::1], float64[:, ::1], float64[::1], boolean)", nogil=True, cache=True)
-def _four_sections(sos: Any, state: Any, signal: Any, backward: Any) -> None:
-    """Run four sections over the signal in place, from its end if *backward*; transposed direct form II."""
+@numba.njit(
+    [
+        "void(float64[:, ::1], float64[:, ::1], float64[::1], float64[::1], boolean)",
+        "void(float64[:, ::1], float64[:, ::1], float64[::1], float32[::1], boolean)",
+    ],
+    nogil=True,
+    cache=True,
+    fastmath={"contract"},
+)
+def _four_sections(sos: Any, state: Any, signal: Any, target: Any, backward: Any) -> None:
+    """Run four sections over a signal, from its end if *backward*; transposed direct form II."""
     b00, b01, b02, a01, a02 = sos[0, 0], sos[0, 1], sos[0, 2], sos[0, 4], sos[0, 5]
     b10, b11, b12, a11, a12 = sos[1, 0], sos[1, 1], sos[1, 2], sos[1, 4], sos[1, 5]
     b20, b21, b22, a21, a22 = sos[2, 0], sos[2, 1], sos[2, 2], sos[2, 4], sos[2, 5]
     b30, b31, b32, a31, a32 = sos[3, 0], sos[3, 1], sos[3, 2], sos[3, 4], sos[3, 5]
     s00, s01, s10, s11 = state[0, 0], state[0, 1], state[1, 0], state[1, 1]
     s20, s21, s30, s31 = state[2, 0], state[2, 1], state[3, 0], state[3, 1]
-    for n in range(signal.size):
-        at = signal.size - 1 - n if backward else n
+    begin, end, step = (signal.size - 1, -1, -1) if backward else (0, signal.size, 1)
+    for at in range(begin, end, step):
         x0 = signal[at]
         x1 = b00 * x0 + s00
-        s00 = b01 * x0 - a01 * x1 + s01
+        s00 = (b01 * x0 + s01) - a01 * x1
         s01 = b02 * x0 - a02 * x1
         x2 = b10 * x1 + s10
-        s10 = b11 * x1 - a11 * x2 + s11
+        s10 = (b11 * x1 + s11) - a11 * x2
         s11 = b12 * x1 - a12 * x2
         x3 = b20 * x2 + s20
-        s20 = b21 * x2 - a21 * x3 + s21
+        s20 = (b21 * x2 + s21) - a21 * x3
         s21 = b22 * x2 - a22 * x3
         x4 = b30 * x3 + s30
-        s30 = b31 * x3 - a31 * x4 + s31
+        s30 = (b31 * x3 + s31) - a31 * x4
         s31 = b32 * x3 - a32 * x4
-        signal[at] = x4
+        target[at] = x4
+
+
+@numba.njit("void(uint8[::1], float32[::1])", nogil=True, cache=True)
+def unpack24(packed: Any, samples: Any) -> None:
+    """Little-endian 24-bit integers, three bytes each, to samples of full scale 1."""
+    for n in range(samples.size):
+        low, middle, high = np.uint32(packed[3 * n]), np.uint32(packed[3 * n + 1]), np.uint32(packed[3 * n + 2])
+        word = np.int32((low << np.uint32(8)) | (middle << np.uint32(16)) | (high << np.uint32(24)))
+        samples[n] = np.float32(word) * np.float32(2.0**-31)

@@ -52,7 +52,7 @@ class LogMel:
 
     @cached_property
     def _filters(self) -> tuple[slice, NDArray[np.float32]]:
-        """The Fourier bins that any filter uses, and the filters' weights there, shape (bins, n_mels)."""
+        """The Fourier bins that any filter uses, and a quarter of the filters' weights there, shape (bins, n_mels)."""
         import numpy as np
 
         edges = mel_edges(self.n_mels, self.low_hz, self.high_hz)
@@ -67,7 +67,7 @@ class LogMel:
         weights = mel_filters(edges, np.fft.rfftfreq(self.n_fft, 1 / self.sample_rate_hz))
         used = np.flatnonzero(weights.any(axis=1))
         band = slice(int(used[0]), int(used[-1]) + 1)
-        return band, np.ascontiguousarray(weights[band], dtype=np.float32)
+        return band, np.ascontiguousarray(weights[band] / 4, dtype=np.float32)
 
     def prepare(self) -> None:
         """Make the filters now, so that threads find them made and errors come first."""
@@ -92,13 +92,14 @@ class LogMel:
             np.fft.rfft(frames[first : first + n], out=inner[:n])
             transform[:n, 0] = inner[:n, 1].conj()
             transform[:n, -1] = inner[:n, -2 + self.n_fft % 2].conj()
-            # Hann's window, whose own transform has three values: 1/2, and -1/4 on either side; here twice that
+            # Hann's window, whose own transform has three values: 1/2, and -1/4 on either side. Here it is
+            # twice as high, and the filters a quarter.
             spectrum = below[:n] + above[:n]
             spectrum *= -0.5
             spectrum += inner[:n, band]
             np.square(spectrum.real, dtype=np.float32, casting="same_kind", out=squared)
             squared += np.square(spectrum.imag, dtype=np.float32, casting="same_kind")
-        bands = (weights.T * np.float32(0.25)) @ power.T
+        bands = weights.T @ power.T
         np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
         np.log10(bands, out=bands)
         bands *= np.float32(10.0)

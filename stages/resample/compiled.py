@@ -38,6 +38,7 @@ def forward_backward(
     before = 2 * first - samples[edge:0:-1]
     after = 2 * last - samples[-2 : -edge - 2 : -1]
     signal = np.concatenate([before, samples, after], dtype=np.float64)
+    filtered = np.empty(len(signal), dtype=np.float32)
     # Sections that do nothing fill the last group of four.
     lacking = -len(sos) % _AT_ONCE
     sos = np.vstack([sos, np.tile([1.0, 0.0, 0.0, 1.0, 0.0, 0.0], (lacking, 1))])
@@ -47,9 +48,9 @@ def forward_backward(
         for group in range(0, len(sos), _AT_ONCE):
             chosen = slice(group, group + _AT_ONCE)
             final = backward and group + _AT_ONCE == len(sos)
-            target = np.empty(len(signal), dtype=np.float32) if final else signal
+            target = filtered if final else signal
             _four_sections(sos[chosen], steady[chosen] * begin, signal, target, backward)
-    return target[edge : len(signal) - edge]
+    return filtered[edge : len(signal) - edge]
 
 
 @numba.njit(

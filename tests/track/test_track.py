@@ -232,3 +232,21 @@ def test_a_run_cut_short_is_made_again(root: Path) -> None:
         assert database.execute(active).fetchone() == (1,)
         versions = database.execute("select count(*) from model_versions where name = 'auscult-sample-parts'")
         assert versions.fetchone() == (1,)
+
+
+def test_an_experiment_that_somebody_deleted_comes_back(root: Path) -> None:
+    with sqlite3.connect(root / "mlflow.db") as database:
+        database.execute("update experiments set lifecycle_stage = 'deleted' where name = 'sample'")
+        database.execute("update runs set lifecycle_stage = 'deleted', deleted_time = 1")
+    _track(root)
+    with sqlite3.connect(root / "mlflow.db") as database:
+        found = database.execute("select lifecycle_stage from experiments where name = 'sample'").fetchall()
+        assert found == [("active",)]
+        active = dict(
+            database.execute(
+                "select r.name, count(*) from runs r join experiments e using (experiment_id) where e.name = 'sample'"
+                " and r.lifecycle_stage = 'active' and r.status = 'FINISHED' group by r.name"
+            )
+        )
+        assert {"whole", "parts"} <= set(active)
+    assert "nothing new" in _track(root)

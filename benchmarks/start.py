@@ -1,4 +1,8 @@
-"""How long each stage takes to start, before it does anything; and a ``dvc repro`` with nothing to do."""
+"""How long each stage takes to reach its main function; and a ``dvc repro`` with nothing to do.
+
+Large libraries (torch, scikit-learn, Great Expectations) are loaded after that, by what needs
+them: a stage that refuses its parameters does so at once.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,14 @@ def measure(scratch: Path) -> list[Measurement]:
         stage = main.parent.name
         seconds = _median(["-c", f"import stages.{stage}.__main__"], scratch)
         found.append(
-            Measurement(f"start.{stage}", f"python -m stages.{stage}: imports", seconds, "s", "under 1", seconds < 1)
+            Measurement(
+                f"start.{stage}",
+                f"python -m stages.{stage}: until its main function, which loads what it needs",
+                seconds,
+                "s",
+                "under 1",
+                seconds < 1,
+            )
         )
     return found + _graph()
 

@@ -19,9 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
-from flows import locks
+from flows import lock_copies, locks
 from stages import params as parameters
 from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
@@ -139,22 +137,33 @@ def check_names(params: Params) -> None:
 def _dvc(dataset: str, *arguments: str) -> None:
     """Run DVC with its output on the terminal; on failure or Ctrl-C restore the data set's last good outputs."""
     metrics = _metrics(dataset)
-    process = subprocess.Popen([*DVC, *arguments], env=_environment())
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
-        code = process.wait()
+        code = _run(*arguments)
+        if code != 0 and (mended := lock_copies.mend(dataset)):
+            print(f"\n{mended}\n", flush=True)
+            code = _run(*arguments)
     except KeyboardInterrupt:
-        process.wait()  # it was interrupted as well, and ends by itself
         _restore(dataset, metrics)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
     if code != 0:
         _restore(dataset, metrics)
         raise AuscultError(
             "the pipeline stopped; the message above says where and why",
             next_step="mend it and run the same command again; what was finished is kept",
         )
+    lock_copies.keep(dataset)
+
+
+def _run(*arguments: str) -> int:
+    process = subprocess.Popen([*DVC, *arguments], env=_environment())
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it was interrupted as well, and ends by itself
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _environment() -> dict[str, str]:
@@ -169,28 +178,23 @@ def _metrics(dataset: str) -> dict[Path, bytes]:
 
 
 def _restore(dataset: str, metrics: Mapping[Path, bytes]) -> None:
-    """Bring back the outputs that DVC removed before the stage that failed, as the lock records them."""
+    """Bring back the outputs that DVC removed before the stage that failed, as the locks record them."""
     for path, content in metrics.items():
         if not path.exists():
             with replacing_file(path) as scratch:
                 scratch.write_bytes(content)
-    lost = [out for out in _recorded_outs(Path("dvc.lock"), dataset) if not Path(out).exists()]
+    _checkout(lock_copies.recorded_outs(lock_copies.LOCK, dataset))
+    of_last_run = lock_copies.recorded_outs(lock_copies.copy_of(dataset), dataset)
+    if any(not Path(out).exists() for out in of_last_run):  # another data set ran since
+        with lock_copies.in_place_of(dataset):
+            _checkout(of_last_run)
+
+
+def _checkout(outs: list[str]) -> None:
+    lost = [out for out in outs if not Path(out).exists()]
     if lost:
         command = [*DVC, "checkout", "--quiet", "--allow-missing", *lost]
         subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-
-
-def _recorded_outs(lock: Path, dataset: str) -> list[str]:
-    """Paths of the outputs in ``dvc.lock`` that belong to a data set; none where the file is damaged.
-
-    DVC has said what is wrong with a damaged one (a merge conflict); this must not speak over it.
-    """
-    try:
-        stages = yaml.safe_load(lock.read_bytes())["stages"]
-        paths = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
-        return [path for path in paths if dataset in Path(path).parts]
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return []
 
 
 def _finish(params: Params) -> None:
@@ -202,6 +206,12 @@ def _finish(params: Params) -> None:
     if time.monotonic() - started > 1:
         print()
     print(results_table(paths, params))
+    if left := left_over(paths, params):
+        names = " ".join(str(path) for path in left)
+        print(
+            f"\nOf experiments that params.yaml no longer names; until they are gone, dvc.lock differs from that of a\n"
+            f"clean clone (the report depends on their folders): rm -r {names}"
+        )
     print(f"\nReport: {paths.reports / 'index.html'}")
     if not tracked:
         raise AuscultError(
@@ -209,6 +219,13 @@ def _finish(params: Params) -> None:
             where="mlflow.db",
             next_step="mend it, or move mlflow.db away (it is made again), then: python -m stages.track",
         )
+
+
+def left_over(paths: Paths, params: Params) -> list[Path]:
+    """Outputs of experiments that are not in ``params.yaml`` any more."""
+    places = (paths.model("x").parent, paths.evaluation("x").parent, paths.metrics("x").parent)
+    found = [path for place in places if place.is_dir() for path in sorted(place.iterdir())]
+    return [path for path in found if path.stem not in params.experiments and not path.name.startswith(".")]
 
 
 if __name__ == "__main__":

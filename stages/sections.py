@@ -10,8 +10,8 @@ from stages.errors import unknown_name
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; some refuse more
 
 
@@ -51,7 +51,7 @@ class SplitParams(Section):
 
 class ResampleParams(Section):
     sample_rate_hz: Annotated[int, Field(ge=2000, le=192000)]
-    low_hz: Positive
+    low_hz: Annotated[float, Field(ge=1.0, allow_inf_nan=False)]
     high_hz: Positive
     order: Annotated[int, Field(ge=1, le=12)]
 
@@ -66,14 +66,16 @@ class ResampleParams(Section):
 
 
 class AugmentedParams(Section):
-    noise_snr_db: Annotated[list[float], Field(min_length=2, max_length=2)]
+    noise_snr_db: Annotated[
+        list[Annotated[float, Field(ge=-60.0, le=120.0, allow_inf_nan=False)]], Field(min_length=2, max_length=2)
+    ]
     pitch_semitones: Annotated[float, Field(gt=0.0, le=12.0)]
     stretch: Annotated[float, Field(gt=1.0, le=2.0)]
     seed: Seed
 
 
 class FeaturesParams(Section):
-    n_fft: Annotated[int, Field(ge=64)]
+    n_fft: Annotated[int, Field(ge=64, le=65536)]
     hop_length: Annotated[int, Field(ge=16)]
     n_mels: Annotated[int, Field(ge=8, le=256)]
     n_mfcc: Annotated[int, Field(ge=4, le=256)]
@@ -97,7 +99,7 @@ class FeaturesParams(Section):
 class BalanceParams(Section):
     method: Literal["smote", "oversample", "none"]
     neighbours: Count
-    max_ratio: Annotated[float, Field(ge=1.0)]
+    max_ratio: Annotated[float, Field(ge=1.0, le=1000.0)]
     seed: Seed
 
 
@@ -106,7 +108,7 @@ class TrainParams(Section):
     generation: Annotated[int, Field(ge=1, le=64)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
     patience: Count
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, le=65536)]
     seeds: Annotated[int, Field(ge=1, le=50)]
     spec_augment: bool
     class_weights: bool
@@ -115,7 +117,7 @@ class TrainParams(Section):
 
 
 class EvaluateParams(Section):
-    bootstrap: Annotated[int, Field(ge=20)]
+    bootstrap: Annotated[int, Field(ge=20, le=100000)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
     seed: Seed
 

@@ -54,6 +54,11 @@ def test_data_sets_fill_the_same_parameters(raw: dict[str, Any]) -> None:
         ("balance", "method", None, "balance.method is null"),
         ("split", "seed", -1, "split.seed is -1"),
         ("train", "seed", 2**32, "train.seed is 4294967296"),
+        ("balance", "max_ratio", float("inf"), "balance.max_ratio is inf"),
+        ("features", "n_fft", 10**9, "features.n_fft is 1000000000"),
+        ("evaluate", "bootstrap", 10**9, "evaluate.bootstrap is 1000000000"),
+        ("resample", "low_hz", 1e-9, "resample.low_hz is 1e-09"),
+        ("resample", "high_hz", float("nan"), "resample.high_hz is nan"),
     ],
 )
 def test_a_wrong_parameter_is_named(raw: dict[str, Any], section: str, key: str, value: object, words: str) -> None:

@@ -98,7 +98,8 @@ def _named_as_given(dataset: Dataset, source: str | None, places: Mapping[str, s
 def _origin(dataset: Dataset, source: str | None, scratch: Path, places: dict[str, str]) -> Path:
     """A folder that holds the copy: the user's own, or *scratch* with everything unpacked into it."""
     if source is None:
-        for file in _published(dataset):
+        # Tables first: what cannot be had is known before two gigabytes are fetched.
+        for file in sorted(_published(dataset), key=lambda file: file.archive):
             _add(fetch(file, DOWNLOADS), scratch, places)
         return scratch
     if is_address(source):

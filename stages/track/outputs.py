@@ -52,11 +52,11 @@ class Outputs:
         }
 
 
-def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
+def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
     """Digest of the data that a model was trained on, as ``dvc.lock`` (its stages: *recorded*) names them.
 
-    Without an entry there (a stage run by hand) the digest of the tables that the
-    features were made from.
+    ``None`` where the entry there is another data set's: this one's model was tracked when it was made.
+    Without an entry (a stage run by hand) the digest of the tables that the features were made from.
     """
     paths = Paths(dataset)
     prefix = paths.data.as_posix() + "/"
@@ -64,6 +64,8 @@ def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> st
     locked = {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
     if locked:
         return digest(locked)
+    if dependencies:
+        return None
     tables = [
         paths.manifest / "recordings.parquet",
         paths.split / "assignment.parquet",
@@ -105,6 +107,8 @@ def find() -> Iterator[Outputs]:
         model_digest = digest([file_sha256(file) for file in files if file.exists()])
         metrics = _metrics_of(dataset, experiment)
         data = _data_hash(dataset, experiment, recorded)
+        if data is None:
+            continue
         everything = digest(model_digest, file_sha256(metrics) if metrics else None, data)
         yield Outputs(dataset, experiment, model_digest, data, everything)
 

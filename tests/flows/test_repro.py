@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import locks, repro
+from flows import lock_copies, locks, repro
 from stages.errors import AuscultError
-from stages.paths import CACHE_DIR
+from stages.paths import CACHE_DIR, Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = Path("params.yaml")
@@ -68,8 +68,13 @@ def fake_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "models/sample").mkdir(parents=True)
     (folder / "reports/sample/metrics").mkdir(parents=True)
     (folder / "reports/sample/metrics/one.json").write_text("{}")
-    outs = [{"path": "models/sample"}, {"path": "models/icbhi"}]
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"stages": {"train": {"cmd": "train", "outs": outs}}}))
+    (folder / "dvc.lock").write_text(lock_with("models/sample", "models/icbhi"))
+
+
+def lock_with(*outs: str) -> str:
+    """The text of a lock with one stage that has these outputs."""
+    entries = [{"path": out, "hash": "md5", "md5": "0" * 32 + ".dir"} for out in outs]
+    return yaml.safe_dump({"schema": "2.0", "stages": {"train": {"cmd": "train", "outs": entries}}})
 
 
 @pytest.fixture
@@ -128,6 +133,16 @@ def test_results_are_shown_though_tracking_fails(
         repro._finish(repro.parameters.load())
     printed = capsys.readouterr().out
     assert "the table" in printed and "reports/sample/index.html" in printed
+
+
+def test_what_a_removed_experiment_left_is_named(folder: Path) -> None:
+    old = ["models/sample/old", "reports/sample/experiments/old"]
+    for name in (*old, "models/sample/sounds_logmel_cnn2d", "models/icbhi/old"):
+        Path(name).mkdir(parents=True)
+    Path("reports/sample/metrics").mkdir()
+    Path("reports/sample/metrics/old.json").touch()
+    left = repro.left_over(Paths("sample"), repro.parameters.load())
+    assert [str(path) for path in left] == [*old, "reports/sample/metrics/old.json"]
 
 
 def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], other_run: int) -> None:
@@ -189,6 +204,16 @@ def test_an_interrupted_run_gets_its_outputs_back(fake_dvc: None) -> None:
     with pytest.raises(KeyboardInterrupt):
         repro._dvc("sample", "repro", "interrupted")
     assert Path("models/sample").is_dir()
+
+
+def test_a_failed_run_after_another_data_set_gets_its_outputs_back_too(fake_dvc: None) -> None:
+    lock_copies.keep("sample")
+    other = lock_with("models/icbhi")
+    Path("dvc.lock").write_text(other)
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")
+    assert Path("models/sample").is_dir()
+    assert Path("dvc.lock").read_text() == other
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.workspace import clone, repro
+from tests.pipeline.workspace import clone, repro, without_network
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which ``make repro`` has run once. Tests only read it, or take a copy."""
+    """A clone in which ``make repro`` has run once, without a network. Tests only read it, or take a copy."""
     folder = clone(tmp_path_factory.mktemp("finished") / "clone")
-    repro(folder)
+    repro(folder, env=without_network(folder.parent / "network"))
     return folder
 
 

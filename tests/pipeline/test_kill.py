@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipeline.workspace import clone, environment, lock, repro
+from tests.pipeline.workspace import clone, environment, lock, repro, run
 
 PATIENCE_S = 120.0
 
@@ -105,3 +105,30 @@ def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: 
     touched.write_text(text)
     repro(copy)
     assert lock(copy) == before == lock(finished)
+
+
+@pytest.mark.parametrize(
+    "left", ["", "schema: '2.0'\nstages:\n  download:\n    cmd: python -m stages.download\n    de"]
+)
+@pytest.mark.parametrize("with_copy", [True, False], ids=["copy", "commit"])
+def test_a_lock_cut_in_the_middle_of_a_write_is_mended(copy: Path, left: str, with_copy: bool) -> None:
+    """DVC writes its lock in place, so a kill can leave a part of it, or nothing."""
+    before = lock(copy)
+    if not with_copy:
+        run(copy, "git", "add", "dvc.lock")
+        run(copy, "git", "commit", "-q", "-m", "results")
+        (copy / ".cache/locks/sample.lock").unlink()
+    (copy / "dvc.lock").write_text(left)
+    done = repro(copy)
+    assert "dvc.lock is damaged" in done.stdout
+    assert "Running stage" not in done.stdout
+    assert lock(copy) == before
+    assert (copy / ".cache/locks/damaged.lock").read_text() == left
+
+
+def test_a_merge_conflict_in_the_lock_is_left_to_the_user(copy: Path) -> None:
+    text = "<<<<<<< HEAD\n" + (copy / "dvc.lock").read_text() + "=======\n>>>>>>> other\n"
+    (copy / "dvc.lock").write_text(text)
+    done = repro(copy, check=False)
+    assert done.returncode == 2
+    assert (copy / "dvc.lock").read_text() == text

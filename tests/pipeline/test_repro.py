@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.pipeline.workspace import repro, run
+from tests.pipeline.workspace import repro, run, without_network
 
 
 def test_ends_with_a_table_and_a_report(finished: Path) -> None:
@@ -14,6 +16,21 @@ def test_ends_with_a_table_and_a_report(finished: Path) -> None:
     assert "abnormal_logmel_cnn2d" in done.stdout
     assert "reports/sample/index.html" in done.stdout
     assert (finished / "reports/sample/index.html").stat().st_size > 10_000
+
+
+def test_nobody_asked_for_another_machine(finished: Path, tmp_path: Path) -> None:
+    env = without_network(tmp_path / "network")
+    ask = [sys.executable, "-c", "import urllib.request; urllib.request.urlopen('http://example.org')"]
+    assert subprocess.run(ask, env=env, capture_output=True, check=False).returncode == 1
+    assert (tmp_path / "network/notes").exists(), "the trap works"
+    assert not (finished.parent / "network/notes").exists()
+
+
+def test_great_expectations_own_pages_on_request(copy: Path) -> None:
+    run(copy, sys.executable, "-m", "stages.validate.data_docs")
+    page = (copy / "reports/data-docs/index.html").read_text()
+    assert "recordings" in page
+    assert run(copy, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 
 def test_second_run_has_nothing_to_do(finished: Path) -> None:

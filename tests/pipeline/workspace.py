@@ -89,10 +89,32 @@ def checked(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> s
     return done
 
 
-def repro(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+#: Python runs it at its start: whoever asks for another machine is refused, and leaves a note.
+NO_NETWORK = """
+import os, socket
+def refuse(*address, **_):
+    with open(os.environ["AUSCULT_NETWORK_NOTES"], "a") as notes:
+        notes.write(repr(address) + "\\n")
+    raise OSError("no network in this test")
+connect = socket.socket.connect
+socket.getaddrinfo = refuse
+socket.socket.connect = lambda self, to: connect(self, to) if self.family == socket.AF_UNIX else refuse(to)
+"""
+
+
+def without_network(folder: Path) -> dict[str, str]:
+    """An environment in which Python reaches no other machine; who tried stands in ``<folder>/notes``."""
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(NO_NETWORK)
+    return os.environ | {"PYTHONPATH": str(folder), "AUSCULT_NETWORK_NOTES": str(folder / "notes")}
+
+
+def repro(
+    folder: Path, *arguments: str, check: bool = True, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """What ``make repro`` calls, in an environment that nobody activated."""
     command = [sys.executable, "-m", "flows.repro", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     return checked(command, done) if check else done
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from stages.sections import Params
 from stages.store import replacing_file
 
 DVC = (sys.executable, "-m", "dvc")
+#: A disk with less than this left counts as full.
+_FULL_BYTES = 32 << 20
 NAME_ONE = "name one of these in params.yaml, and run the same command again"
 
 
@@ -147,11 +150,19 @@ def _dvc(dataset: str, *arguments: str) -> None:
         raise
     if code != 0:
         _restore(dataset, metrics)
+        full = _full_disk()
         raise AuscultError(
-            "the pipeline stopped; the message above says where and why",
-            next_step="mend it and run the same command again; what was finished is kept",
+            "the pipeline stopped; the message above says where and why" + (f"; {full} is full" if full else ""),
+            next_step=("free some space (`dvc gc --workspace` drops older outputs)" if full else "mend it")
+            + " and run the same command again; what was finished is kept",
         )
     lock_copies.keep(dataset)
+
+
+def _full_disk() -> str | None:
+    """The folder whose disk is as good as full: DVC says so once per file, in the midst of other lines."""
+    places = [place for place in (".dvc/cache", ".") if Path(place).is_dir()]
+    return next((place for place in places if shutil.disk_usage(place).free < _FULL_BYTES), None)
 
 
 def _run(*arguments: str) -> int:

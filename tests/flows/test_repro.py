@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -198,6 +199,13 @@ def test_a_failed_run_gets_the_outputs_of_its_data_set_back(fake_dvc: None) -> N
     assert Path("models/sample").is_dir()
     assert Path("reports/sample/metrics/one.json").read_text() == "{}", "git's, which DVC does not bring back"
     assert not Path("models/icbhi").exists()
+
+
+def test_a_full_disk_is_named_at_the_end(fake_dvc: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
+    with pytest.raises(AuscultError, match=r"\. is full") as caught:
+        repro._dvc("sample", "repro")
+    assert "free some space" in str(caught.value)
 
 
 def test_an_interrupted_run_gets_its_outputs_back(fake_dvc: None) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_CODE = ("stages.features.spectrogram",)
-_LIBRARIES = ("numpy",)
+_CODE = ("stages.features.compiled", "stages.features.spectrogram")
+_LIBRARIES = ("numba", "numpy")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class LogMels:
         if representation.copies:
             making = [settings, spec.model_dump(), params.augmented.model_dump()]
             modules = (*_CODE, *representation.copy_modules)
-            self._copies = ArrayCache("copies", namespace(making, modules, (*_LIBRARIES, "numba", "scipy", "soxr")))
+            self._copies = ArrayCache("copies", namespace(making, modules, (*_LIBRARIES, "scipy", "soxr")))
         self._lock = threading.Lock()
         self.new = 0
 

@@ -70,12 +70,16 @@ class LogMel:
         return band, np.ascontiguousarray(weights[band] / 4, dtype=np.float32)
 
     def prepare(self) -> None:
-        """Make the filters now, so that threads find them made and errors come first."""
+        """Make the filters and load the compiled code now, so that threads find them and errors come first."""
+        import stages.features.compiled  # noqa: F401
+
         _ = self._filters
 
     def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Decibels relative to 1, shape (n_mels, frame_count(n))."""
         import numpy as np
+
+        from stages.features.compiled import hann_power
 
         band, weights = self._filters
         half = self.n_fft // 2
@@ -83,22 +87,13 @@ class LogMel:
         padded[half : half + len(audio)] = audio
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         transform = np.empty((_TILE_FRAMES, half + 3), dtype=np.complex128)  # a neighbour more on either side
-        inner = transform[:, 1:-1]
-        below, above = transform[:, band], transform[:, band.start + 2 : band.stop + 2]
         power = np.empty((len(frames), len(weights)), dtype=np.float32)
         for first in range(0, len(frames), _TILE_FRAMES):
-            squared = power[first : first + _TILE_FRAMES]
-            n = len(squared)
-            np.fft.rfft(frames[first : first + n], out=inner[:n])
-            transform[:n, 0] = inner[:n, 1].conj()
-            transform[:n, -1] = inner[:n, -2 + self.n_fft % 2].conj()
-            # Hann's window, whose own transform has three values: 1/2, and -1/4 on either side. Here it is
-            # twice as high, and the filters a quarter.
-            spectrum = below[:n] + above[:n]
-            spectrum *= -0.5
-            spectrum += inner[:n, band]
-            np.square(spectrum.real, dtype=np.float32, casting="same_kind", out=squared)
-            squared += np.square(spectrum.imag, dtype=np.float32, casting="same_kind")
+            n = min(_TILE_FRAMES, len(frames) - first)
+            inner = np.fft.rfft(frames[first : first + n], out=transform[:n, 1:-1])
+            transform[:n, 0] = inner[:, 1].conj()
+            transform[:n, -1] = inner[:, -2 + self.n_fft % 2].conj()
+            hann_power(transform, band.start, power[first : first + n])
         bands = weights.T @ power.T
         np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
         np.log10(bands, out=bands)

@@ -13,6 +13,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def patient_key(dataset: str, patient_id: str) -> str:
+    """What stands for a patient where only "the same one?" is asked, as in ``model.json``: no name, no number."""
+    return hashlib.sha256(f"{dataset}/{patient_id}".encode()).hexdigest()[:16]
+
+
 def digest(*parts: object) -> str:
     """A short stable key of plain data (JSON with sorted keys), for content-addressed names."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)

@@ -81,6 +81,8 @@ class TrainingData:
         Frames of each row that a model may look at, shape (n,).
     originals, synthetic
         Recipes of training examples.
+    patients
+        Patients of the training and validation rows, sorted.
     key
         Digest of all of it: the same key, the same training.
     """
@@ -93,6 +95,7 @@ class TrainingData:
     originals: Rows
     synthetic: Rows
     validation: Validation
+    patients: tuple[str, ...]
     key: str
 
     def training_rows(self, use_synthetic: bool) -> Rows:
@@ -146,6 +149,7 @@ def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
             units=units.astype(np.int64),
             target=held_out.drop_duplicates("unit_id")["class_index"].to_numpy(np.int64),
         ),
+        patients=tuple(sorted({*training["patient_id"], *held_out["patient_id"]})),
         key=key,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.digests import file_sha256
+from stages.digests import file_sha256, patient_key
 from stages.store import replacing_folder, write_json, write_text
 from stages.train.calibrate import decided_score, fit_offsets, fit_temperature, prior_biases
 from stages.train.loop import class_weights
@@ -44,6 +44,8 @@ def write_model(target: Path, dataset: str, search: Search, trials: list[dict[st
         "bins": int(data.features.shape[1]),
         "frames": int(data.features.shape[2]),
         "normaliser": data.normaliser.to_json(),
+        # Whoever compares this model with another on some patient must know whether it has met that one.
+        "learned_from": sorted(patient_key(dataset, patient) for patient in data.patients),
         **_decisions(search, records[0]["hyperparameters"], seeds),
     }
     with replacing_folder(target) as folder:

@@ -32,10 +32,13 @@ format: $(READY)  ## let ruff rewrite what it can
 bench: $(READY)  ## measure speed and memory against the plain way: writes benchmarks/result.json
 	$(PY) -m benchmarks
 
+flows: $(READY)  ## Prefect's server, a worker and the schedules: make flows [PORT=4200]
+	@$(PY) -m flows serve $(if $(PORT),--port "$(PORT)")
+
 data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in reports/data-docs/
 	$(PY) -m stages.validate.data_docs
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-.PHONY: env repro test lint format bench data-docs help
+.PHONY: env repro test lint format bench flows data-docs help

@@ -68,6 +68,7 @@ def _ours(features: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Callab
         originals=rows,
         synthetic=rows.take(positions[:0]),
         validation=Validation(positions[:0], positions[:0], positions[:0]),
+        patients=(),
         key="",
     )
     network = cnn2d.build(_BINS, _FRAMES, _CLASSES, cnn2d.DEFAULTS)

@@ -20,6 +20,7 @@ Score = Literal["score", "sprsound_score", "balanced_accuracy", "roc_auc", "f1_m
 
 class RetrainSettings(Section):
     experiments: Annotated[list[Name], Field(min_length=1)]
+    retry_delay_s: Annotated[float, Field(ge=0.0, le=3600.0)]
 
 
 class GateSettings(Section):

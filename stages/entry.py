@@ -29,12 +29,16 @@ _ENVIRONMENT = {
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+#: Names the process of a flow, for what it starts.
+OWNER = "AUSCULT_OWNER"
 #: glibc's malloc.h: no block is mapped by itself, none is given back, the heap grows in large steps.
 _MALLOC = {-4: 0, -1: 2**31 - 1, -2: 64 << 20}
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], *, at_once: bool = True) -> None:
     """Run a stage's main function as a process that a user can trust.
+
+    Where not *at_once*, the libraries get to tidy up at the end.
 
     Exit codes: 0 done, 2 an :class:`AuscultError` (printed, no traceback), 130
     interrupted, 1 a fault of the project (traceback).
@@ -47,7 +51,8 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(EXIT_USER_ERROR) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    _leave()
+    if at_once:
+        _leave()
 
 
 def _leave() -> None:
@@ -89,15 +94,15 @@ def die_with_parent(*, worker: bool = False) -> None:
 
     DVC starts a stage through a shell, and ``kill -9`` of DVC leaves both alive: a
     stage that went on alone would write outputs that nobody recorded. A thread
-    watches the parents that were there at the start. A stage that a person started
-    by hand is not bound to the shell.
+    watches the parents that were there at the start, and the flow, where one started
+    them. A stage that a person started by hand is not bound to the shell.
 
     Parameters
     ----------
     worker
         True in a worker process of a stage: it dies with the stage, whoever started that.
     """
-    ancestors = _ancestors(worker)
+    ancestors = _ancestors(worker) + _owner()
     if ancestors:
         threading.Thread(target=_watch, args=(ancestors,), name="die-with-parent", daemon=True).start()
 
@@ -115,6 +120,17 @@ def _ancestors(worker: bool) -> list[tuple[int, float]]:
     except psutil.Error:
         pass
     return chain[:1] if worker else []
+
+
+def _owner() -> list[tuple[int, float]]:
+    """(pid, start time) of the flow that this run belongs to, if any."""
+    import psutil
+
+    owner = os.environ.get(OWNER, "")
+    try:
+        return [(int(owner), psutil.Process(int(owner)).create_time())] if owner.isdigit() else []
+    except psutil.Error:
+        os._exit(1)  # it is gone already
 
 
 def _watch(ancestors: list[tuple[int, float]]) -> None:

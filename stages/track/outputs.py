@@ -19,6 +19,11 @@ ARTIFACTS = Path("mlartifacts")
 MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
 
 
+def registered_name(dataset: str, experiment: str) -> str:
+    """Name of an experiment's model in MLflow's registry."""
+    return f"auscult-{dataset}-{experiment}"
+
+
 @dataclass(frozen=True)
 class Outputs:
     """One experiment's outputs as they lie in the folder."""
@@ -35,7 +40,7 @@ class Outputs:
 
     @property
     def registered_name(self) -> str:
-        return f"auscult-{self.dataset}-{self.experiment}"
+        return registered_name(self.dataset, self.experiment)
 
     def metrics(self) -> dict[str, float]:
         """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
@@ -95,16 +100,18 @@ def _locked() -> dict[str, Any]:
     return stages
 
 
-def find() -> Iterator[Outputs]:
-    """Every model below ``models/``, by data set and experiment.
+def digest_of_model(folder: Path) -> str:
+    """Digest of a trained folder. ``model.json`` holds the checksums of the weights and stands for them."""
+    files = [folder / name for name in ("model.json", "trials.json", "history.csv")]
+    return digest([file_sha256(file) for file in files if file.exists()])
 
-    ``model.json`` holds the checksums of the weights: its digest stands for them.
-    """
+
+def find() -> Iterator[Outputs]:
+    """Every model below ``models/``, by data set and experiment."""
     recorded = _locked()
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
-        files = [description, *(description.with_name(name) for name in ("trials.json", "history.csv"))]
-        model_digest = digest([file_sha256(file) for file in files if file.exists()])
+        model_digest = digest_of_model(description.parent)
         metrics = _metrics_of(dataset, experiment)
         data = _data_hash(dataset, experiment, recorded)
         if data is None:

@@ -1,0 +1,88 @@
+"""``python -m flows <command>``: the flows from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.entry import run
+from stages.errors import AuscultError
+
+
+def main() -> None:
+    """Read the command line and run one command."""
+    arguments = _parser().parse_args()
+    if not Path("dvc.yaml").exists():
+        raise AuscultError("there is no dvc.yaml here", where=str(Path.cwd()), next_step="cd into the repository")
+    command: Callable[[argparse.Namespace], None] = arguments.command
+    command(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows", description="Retraining that never makes things worse.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="Prefect's server, a worker and the deployments (make flows)")
+    serve.add_argument("--port", type=int, default=4200)
+    serve.set_defaults(command=_serve)
+
+    retrain = commands.add_parser("retrain", help="train a challenger now; it serves only if it is shown to be better")
+    retrain.add_argument("--revision", default="HEAD", help="branch, tag or commit (default: HEAD)")
+    retrain.add_argument("--data", help="folder with new recordings, in a layout of the data set")
+    retrain.set_defaults(command=_retrain)
+
+    promote = commands.add_parser("promote", help="put a model version into service by hand")
+    promote.add_argument("experiment")
+    promote.add_argument("--version", help="its number in the registry (default: the challenger)")
+    promote.add_argument("--because", required=True, help="why; kept with the model")
+    promote.set_defaults(command=_promote)
+
+    rollback = commands.add_parser("rollback", help="put the champion before the present one into service again")
+    rollback.add_argument("experiment")
+    rollback.add_argument("--because", required=True, help="why; no retraining promotes that model again")
+    rollback.set_defaults(command=_rollback)
+
+    champions = commands.add_parser("champions", help="what is in service, since when and why")
+    champions.set_defaults(command=_champions)
+    return parser
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from flows.serving import serve
+
+    serve(arguments.port)
+
+
+def _retrain(arguments: argparse.Namespace) -> None:
+    from flows.serving import settle
+
+    settle()
+    from flows.retrain import retrain
+
+    state = retrain(arguments.revision, arguments.data, return_state=True)
+    if not state.is_completed():
+        state.result()  # raises what went wrong
+    print(f"\n{state.name}: {state.message}")
+
+
+def _promote(arguments: argparse.Namespace) -> None:
+    from flows.promotion import promote
+
+    print(promote(arguments.experiment, arguments.version, arguments.because))
+
+
+def _rollback(arguments: argparse.Namespace) -> None:
+    from flows.promotion import roll_back
+
+    print(roll_back(arguments.experiment, arguments.because))
+
+
+def _champions(arguments: argparse.Namespace) -> None:
+    from flows.promotion import overview
+
+    print(overview())
+
+
+if __name__ == "__main__":
+    run(main, at_once=False)  # Prefect may have started a server, which it ends

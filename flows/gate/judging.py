@@ -1,0 +1,156 @@
+"""From two registered models to a decision: the test units, both models' answers, the rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.gate.evidence import Contender
+from flows.gate.rule import Decision, decide
+from flows.gate.served import Question, Replies, ask
+from flows.registry import WITHDRAWN, Version
+from flows.settings import GateSettings
+from stages.errors import DataError
+from stages.evaluate.metrics import Answers
+from stages.paths import Paths
+from stages.store import read_json, read_table
+from stages.tasks import Task, find_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def judge(
+    place: Path,
+    dataset: str,
+    task_name: str,
+    challenger: Version,
+    champion: Version | None,
+    settings: GateSettings,
+    in_service: int = 1,
+) -> Decision:
+    """Ask both models about the test part that lies in *place*, and apply the rule.
+
+    What a publisher's split exempts is not asked. A challenger that is the champion is not asked anything.
+
+    Parameters
+    ----------
+    place
+        Root of the repository, or of the worktree, in which the challenger was made.
+    task_name
+        The experiment's task.
+    """
+    task = read_task(place, dataset, task_name)
+    if champion is not None and champion.digest == challenger.digest:
+        return decide(dataset, _unasked(challenger), _unasked(champion), settings, in_service)
+    units = read_units(place, dataset, task)
+    questions = questions_of(units, place, task)
+    versions = [challenger, *([champion] if champion is not None else [])]
+    replies = ask([version.package for version in versions], questions)
+    contenders = [_contender(v, r, units, task) for v, r in zip(versions, replies, strict=True)]
+    return decide(dataset, contenders[0], contenders[1] if champion is not None else None, settings, in_service)
+
+
+def read_task(place: Path, dataset: str, name: str) -> Task:
+    """The task as the data set's file defined it when ``validate`` ran there."""
+    tasks = [Task.from_json(entry) for entry in read_json(place / Paths(dataset).manifest / "tasks.json")]
+    return find_task(name, tasks, dataset=dataset, experiment=name)
+
+
+def read_units(place: Path, dataset: str, task: Task) -> pd.DataFrame:
+    """The test units that carry a class of the task, those of one recording together.
+
+    Returns
+    -------
+    DataFrame
+        ``recording_id``, ``patient_id``, ``path``, ``start_s``, ``end_s`` (NaN for a whole recording), ``class_index``.
+    """
+    paths = Paths(dataset)
+    split = read_table(place / paths.split / "assignment.parquet")
+    recordings = read_table(place / paths.manifest / "recordings.parquet")
+    recordings = recordings[recordings["recording_id"].isin(split.loc[split["part"] == "test", "recording_id"])]
+    if task.unit == "recording":
+        units = recordings.assign(start_s=np.nan, end_s=np.nan)
+    else:
+        segments = read_table(place / paths.manifest / "segments.parquet")
+        units = segments.merge(recordings[["recording_id", "path"]], on="recording_id", how="inner")
+    labels = [None if label != label else label for label in units["label"]]
+    units = units.assign(class_index=[task.class_index(label) for label in labels])
+    units = units[units["class_index"] >= 0]
+    if units.empty:
+        raise DataError(
+            f"the test part holds no {task.unit} with a class of task {task.name!r}",
+            where=str(place / paths.split / "assignment.parquet"),
+            next_step="raise split.test_share in params.yaml, or look at the rejects in validation.html",
+        )
+    columns = ["recording_id", "patient_id", "path", "start_s", "end_s", "class_index"]
+    return units.sort_values(["recording_id", "start_s"], kind="stable")[columns].reset_index(drop=True)
+
+
+def questions_of(units: pd.DataFrame, place: Path, task: Task) -> list[Question]:
+    """One question per recording, in the order of the units."""
+    questions = []
+    for _, rows in units.groupby("recording_id", sort=False):
+        whole = task.unit == "recording"
+        stretches = ((None, None),) if whole else tuple(zip(rows["start_s"], rows["end_s"], strict=True))
+        questions.append(Question(place / "data" / str(rows["path"].iloc[0]), stretches))
+    return questions
+
+
+def _contender(version: Version, replies: Replies, units: pd.DataFrame, task: Task) -> Contender:
+    fault = replies.fault or _other_classes(replies, task)
+    answers = None if fault else _answers(replies, units, task)
+    unasked = _unasked(version)
+    return Contender(
+        version=unasked.version,
+        digest=unasked.digest,
+        learned_from=unasked.learned_from,
+        answers=answers,
+        fault=fault,
+        latency_ms=replies.latency_ms,
+        size_mb=_size_mb(version.folder),
+        withdrawn=unasked.withdrawn,
+    )
+
+
+def _unasked(version: Version) -> Contender:
+    return Contender(
+        version=version.number,
+        digest=version.digest,
+        learned_from=learned_from(version.folder),
+        answers=None,
+        fault="it was not asked",
+        withdrawn=version.tags.get(WITHDRAWN, ""),
+    )
+
+
+def _other_classes(replies: Replies, task: Task) -> str:
+    known, said = list(replies.classes), set(replies.labels) - set(task.classes)
+    if known != list(task.classes):
+        return f"it knows the classes {', '.join(known)}; the task has {', '.join(task.classes)}"
+    return f"it answers {', '.join(sorted(said))}; the task has {', '.join(task.classes)}" if said else ""
+
+
+def _answers(replies: Replies, units: pd.DataFrame, task: Task) -> Answers:
+    return Answers(
+        task,
+        units["class_index"].to_numpy(dtype=np.int64),
+        np.array([task.classes.index(label) for label in replies.labels], dtype=np.int64),
+        np.array(replies.probabilities, dtype=np.float64).reshape(len(units), len(task.classes)),
+        units["patient_id"].to_numpy(dtype=object),
+    )
+
+
+def learned_from(folder: Path) -> frozenset[str] | None:
+    """Keys of the patients that a trained model has learned from; ``None`` where its description does not say."""
+    try:
+        keys = read_json(folder / "model.json").get("learned_from")
+    except (DataError, AttributeError):
+        return None
+    return frozenset(str(key) for key in keys) if isinstance(keys, list) else None
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in (folder / "weights").glob("*")) / 1e6

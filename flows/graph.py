@@ -1,0 +1,73 @@
+"""The stages of ``dvc.yaml`` in the order in which they run, as DVC itself sees them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from flows.commands import DVC, dvc, follow
+
+#: What DVC tells a person to do next; nobody is there.
+_HINTS = {
+    "To track the changes with git, run:",
+    "\tgit add dvc.lock",
+    "To enable auto staging, run:",
+    "\tdvc config core.autostage true",
+    "Use `dvc push` to send your updates to remote storage.",
+}
+Did = Literal["ran", "taken from cache", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One stage, as ``dvc repro`` names it, and those whose outputs it reads."""
+
+    name: str
+    needs: tuple[str, ...]
+
+
+def nodes(place: Path) -> list[Node]:
+    """Every stage of the pipeline in *place*, each after those it needs.
+
+    The order is the same in every run: ``dvc.yaml``'s own where the graph leaves a choice.
+    """
+    import networkx
+    from dvc.repo import Repo
+
+    with Repo(str(place)) as repo:
+        graph = repo.index.graph
+        position = {stage: number for number, stage in enumerate(repo.index.stages)}
+        ordered = list(networkx.lexicographical_topological_sort(graph.reverse(copy=True), key=position.__getitem__))
+        pipeline = [stage for stage in ordered if stage.cmd]
+        return [
+            Node(stage.name, tuple(sorted(need.name for need in graph.successors(stage) if need.cmd)))
+            for stage in pipeline
+        ]
+
+
+def stale(place: Path) -> set[str]:
+    """Stages whose code, data or parameters differ from what ``dvc.lock`` records."""
+    said: Mapping[str, object] = json.loads(dvc(place, "status", "--json") or "{}")
+    return set(said)
+
+
+def reproduce(place: Path, node: str, tell: Callable[[str], None]) -> tuple[Did, float]:
+    """Bring one stage up to date, and only that one; returns what was done and the seconds it took.
+
+    Raises
+    ------
+    flows.commands.CommandError
+        The stage failed.
+    """
+    begin = time.monotonic()
+    lines = follow(place, [*DVC, "repro", "--single-item", node], lambda line: None if line in _HINTS else tell(line))
+    did: Did = "unchanged"
+    if any(line.startswith("Running stage") for line in lines):
+        did = "ran"
+    elif any("is cached - skipping run" in line for line in lines):
+        did = "taken from cache"
+    return did, time.monotonic() - begin

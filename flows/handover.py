@@ -1,0 +1,102 @@
+"""Handing results over: data to DVC's remote, then a branch to git's, then a pull request. In that order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.commands import CommandError, dvc, git, succeeds
+from flows.worktree import has_remote
+from stages.errors import AuscultError
+
+_NOBODY = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
+
+
+def free_branch(root: Path, wanted: str) -> str:
+    """*wanted*, or with a number behind it where such a branch is here or on the remote already."""
+    taken = set(git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines())
+    remote = git_remote(root)
+    if remote is not None:
+        try:
+            listed = git(root, "ls-remote", "--heads", remote).splitlines()
+        except CommandError:
+            listed = []  # it cannot be reached; pushing will say so
+        taken |= {line.partition("refs/heads/")[2] for line in listed}
+    number, name = 1, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def git_remote(root: Path) -> str | None:
+    """``origin``, or the only remote there is; ``None`` without one."""
+    remotes = git(root, "remote").splitlines()
+    return "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else None
+
+
+def commit(place: Path, branch: str, message: str, paths: Sequence[str] = ()) -> str:
+    """Commit what is tracked and changed in a worktree, and new files below *paths*, on a new or the given branch.
+
+    Returns
+    -------
+    str
+        The commit. Where nothing changed it is the one that is there.
+    """
+    git(place, "switch", "--quiet", "--force-create", branch)
+    git(place, "add", "--update")
+    for path in paths:
+        if (place / path).exists():
+            git(place, "add", "--", path)
+    if not succeeds(place, "git", "diff", "--cached", "--quiet"):
+        known = succeeds(place, "git", "config", "user.email")
+        git(place, *(() if known else _NOBODY), "commit", "--quiet", "--message", message)
+    return git(place, "rev-parse", "HEAD")
+
+
+def push_data(place: Path, targets: Sequence[str] = ()) -> bool:
+    """Push what the lock and the ``.dvc`` files name; False where DVC has no remote.
+
+    Raises
+    ------
+    AuscultError
+        Something did not arrive.
+    """
+    if not has_remote(place):
+        return False
+    dvc(place, "push", "--quiet", *targets)
+    if not targets:
+        said = json.loads(dvc(place, "data", "status", "--json", "--not-in-remote") or "{}")
+        lost = [*said.get("not_in_remote", []), *said.get("not_in_cache", [])]
+        if lost:
+            raise AuscultError(
+                f"{len(lost)} outputs did not reach DVC's remote, such as {lost[0]}",
+                where=str(place),
+                next_step="dvc push says more; then run the same command again",
+            )
+    return True
+
+
+def push_branch(root: Path, remote: str, branch: str, commit: str) -> None:
+    """Push a commit as a branch. What the remote has and this commit does not build on is never overwritten."""
+    git(root, "push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
+
+
+def is_there(root: Path, remote: str, branch: str, commit: str) -> bool:
+    """Whether a commit has arrived as *branch* on *remote*, or here where that is empty.
+
+    Raises
+    ------
+    CommandError
+        The remote cannot be asked.
+    """
+    if not remote:
+        return succeeds(root, "git", "show-ref", "--verify", "--quiet", f"refs/heads/{branch}")
+    listed = git(root, "ls-remote", "--heads", remote, f"refs/heads/{branch}")
+    return listed.partition("\t")[0] == commit
+
+
+def drop_local(root: Path, branch: str) -> None:
+    """Forget a branch here, such as one that lies on the remote."""
+    succeeds(root, "git", "branch", "--quiet", "-D", branch)

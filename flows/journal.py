@@ -1,0 +1,162 @@
+"""What a retraining is doing, on disk: so that one at a time runs, and the next one tidies up after a kill.
+
+A kill may come at any moment. The journal is written before each step that leaves something behind, and
+:func:`recover` either takes back what was begun or, once the branch with the evidence is where it was to
+go, completes what was decided.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from flows import worktree
+from flows.handover import drop_local, is_there
+from flows.registry import Registry
+from stages.errors import AuscultError, DataError
+from stages.paths import CACHE_DIR
+from stages.store import read_json, write_json
+
+FOLDER = CACHE_DIR / "flows"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One retraining or ingestion in progress.
+
+    Attributes
+    ----------
+    name
+        Of the run.
+    flow
+        ``retrain`` or ``ingest``.
+    flow_run_id
+        As Prefect knows it, or empty.
+    state
+        ``working`` until everything is decided, then ``handing over``.
+    branch, commit
+        What is handed over.
+    remote
+        The git remote that it goes to; empty where the branch stays here.
+    promotions
+        ``experiment``, ``version`` and ``decision`` of each model that is to be put into service afterwards.
+    """
+
+    name: str
+    flow: str
+    flow_run_id: str = ""
+    state: Literal["working", "handing over"] = "working"
+    place: str = ""
+    branch: str = ""
+    commit: str = ""
+    remote: str = ""
+    dataset: str = ""
+    promotions: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Journal:
+    """The journal of one flow in one repository; the holder of its lock writes it."""
+
+    def __init__(self, root: Path, flow: str) -> None:
+        self.root = root.resolve()
+        self.flow = flow
+        self._file = self.root / FOLDER / f"{flow}.json"
+        self._lock = self.root / FOLDER / f"{flow}.lock"
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Hold the lock; the kernel lets go of it when the process dies.
+
+        Raises
+        ------
+        AuscultError
+            Another run holds it; the message names that one.
+        """
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise AuscultError(
+                    f"another {self.flow} is in progress: {file.read().strip() or 'unknown'}",
+                    where=str(self._lock),
+                    next_step="wait for it, then run the same command again",
+                ) from error
+            file.seek(0)
+            file.truncate()
+            file.write(f"{name}, process {os.getpid()}")
+            file.flush()
+            yield
+
+    def read(self) -> Entry | None:
+        """What is in progress, or was when it was cut off."""
+        if not self._file.exists():
+            return None
+        try:
+            return Entry(**read_json(self._file))
+        except (DataError, TypeError):
+            return None
+
+    def write(self, entry: Entry) -> Entry:
+        """Note what is in progress."""
+        write_json(self._file, asdict(entry))
+        return entry
+
+    def clear(self) -> None:
+        """Nothing is in progress."""
+        self._file.unlink(missing_ok=True)
+
+    def recover(self) -> str | None:
+        """Take back, or complete, what a run left that was cut off; the lock must be held.
+
+        Returns
+        -------
+        str or None
+            What was done, in words.
+        """
+        entry = self.read()
+        if entry is None:
+            self._sweep()
+            return None
+        if entry.state == "handing over" and is_there(self.root, entry.remote, entry.branch, entry.commit):
+            self.complete(entry)
+            return f"{entry.name} was cut off after its branch {entry.branch} was handed over: completed"
+        self.take_back(entry)
+        return f"{entry.name} was cut off before it had handed anything over: taken back"
+
+    def complete(self, entry: Entry) -> None:
+        """Put into service what was decided, and end."""
+        if entry.promotions:
+            registry = Registry(self.root)
+            for each in entry.promotions:
+                version = registry.version(entry.dataset, each["experiment"], each["version"])
+                registry.promote(entry.dataset, each["experiment"], version, each["decision"])
+        if entry.place:
+            worktree.remove(self.root, Path(entry.place))
+        if entry.remote:
+            drop_local(self.root, entry.branch)
+        self.clear()
+
+    def take_back(self, entry: Entry) -> None:
+        """Remove the worktree and a branch that went nowhere."""
+        if entry.place:
+            worktree.remove(self.root, Path(entry.place))
+        if entry.branch:
+            drop_local(self.root, entry.branch)
+        self.clear()
+
+    def _sweep(self) -> None:
+        """Worktrees that no journal names: the kill came between the two."""
+        for left in sorted((self.root / worktree.FOLDER).glob(f"{self.flow}-*")):
+            worktree.remove(self.root, left)
+
+
+def advanced(entry: Entry, **changes: Any) -> Entry:
+    """The entry with some of its fields changed."""
+    return replace(entry, **changes)

@@ -1,0 +1,53 @@
+"""Runs that a kill left behind: marked on Prefect's page, cleaned up on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flows.journal import Journal
+from stages.errors import AuscultError
+
+#: Flows that keep a journal.
+JOURNALS = ("retrain", "ingest")
+
+
+def reap(root: Path) -> Iterator[str]:
+    """Take back or complete what killed runs left, and mark them; says what was done, line by line.
+
+    To be called while no worker runs: whatever Prefect believes to be running then is dead, except for
+    a run that somebody started by hand, which holds its journal's lock.
+    """
+    alive: set[str] = set()
+    for flow in JOURNALS:
+        journal = Journal(root, flow)
+        entry = journal.read()
+        try:
+            with journal.held(f"clean-up of {flow}"):
+                if done := journal.recover():
+                    yield done
+        except AuscultError as error:
+            if entry is not None:
+                alive.add(entry.flow_run_id)
+            yield f"{flow}: {error.what}"
+    yield from _mark(alive)
+
+
+def _mark(alive: set[str]) -> Iterator[str]:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed, State
+
+    under_way = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": under_way}}})
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=wanted):
+            if str(run.id) in alive:
+                continue
+            state: State[Any] = Crashed(
+                message="Its process was gone when the flows were started again; nothing of it was kept."
+            )
+            client.set_flow_run_state(run.id, state, force=True)
+            yield f"{run.name} was cut off: marked as crashed, it can be run again"

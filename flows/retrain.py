@@ -1,0 +1,170 @@
+"""``retrain``: a challenger from new data or a new revision, and a champion that only a better one replaces.
+
+    python -m flows retrain [--revision REVISION] [--data FOLDER]
+
+Everything happens in a throw-away worktree. The steps are in :mod:`flows.retraining`; here are their order,
+their retries, and their names on Prefect's page.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from flows import graph, handover, retraining
+from flows.gate.page import markdown
+from flows.journal import Entry, Journal, advanced
+from flows.retraining import Decided
+from stages.errors import AuscultError
+from stages.paths import CACHE_DIR
+from stages.store import read_json
+
+
+@flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
+def retrain(revision: str = "HEAD", data: str | None = None) -> State[Any]:
+    """Retrain a revision, with new recordings where *data* names a folder of them, and decide which model serves.
+
+    Parameters
+    ----------
+    revision
+        Branch, tag or commit; ``origin/main`` for what others have merged.
+    data
+        Folder with new recordings in a layout of the data set.
+
+    Returns
+    -------
+    State
+        Completed, named ``Promoted`` or ``Kept``, with the reason as its message.
+    """
+    root = Path.cwd()
+    (root / CACHE_DIR).mkdir(exist_ok=True)
+    journal = Journal(root, "retrain")
+    name = str(flow_run.name or "retrain")
+    with journal.held(name):
+        if done := journal.recover():
+            get_run_logger().warning(done)
+        entry = Entry(name=name, flow="retrain", flow_run_id=str(flow_run.id or ""))
+        try:
+            return _retrain(root, journal, entry, revision, data)
+        except BaseException:
+            with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
+                journal.recover()
+            raise
+
+
+def _retrain(root: Path, journal: Journal, entry: Entry, revision: str, data: str | None) -> State[Any]:
+    delay = retraining.read_params(root, root)[1].retrain.retry_delay_s
+    again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
+    _fetch.with_options(**again)(root)
+    entry, place = _begin(root, journal, entry, revision)
+    params, settings = retraining.read_params(root, place)
+    if data is not None:
+        raise NotImplementedError
+    _run_stages(place, again)
+    _track(place)
+    decided = [_decide(root, place, params, settings, name) for name in settings.retrain.experiments]
+    records = [_keep(root, entry.name, params.dataset, each) for each in decided]
+    promoted = [each for each in decided if each.decision.outcome == "promote"]
+    reason = "; ".join(f"{each.experiment}: {each.decision.reason}" for each in decided)
+    if not promoted:
+        journal.take_back(entry)
+        return Completed(name="Kept", message=reason)
+    text = retraining.message(params.dataset, revision, decided)
+    entry = journal.write(advanced(entry, branch=handover.free_branch(root, _branch()), dataset=params.dataset))
+    pushed = _push_data.with_options(**again)(place)
+    entry = advanced(entry, remote=retraining.destination(root, data_pushed=pushed))
+    entry = _commit(journal, entry, place, text, promoted)
+    _push_branch.with_options(**again)(root, entry)
+    journal.complete(entry)
+    if entry.remote:
+        _propose(root, entry, text.partition("\n")[0], records)
+    return Completed(name="Promoted", message=reason)
+
+
+def _branch() -> str:
+    return f"retrain/{datetime.now(UTC):%Y-%m-%d}"
+
+
+def _run_stages(place: Path, again: dict[str, Any]) -> None:
+    """A task per stage of ``dvc.yaml``, in DVC's order; what nothing has changed for is passed over."""
+    nodes, stale, moved = graph.nodes(place), graph.stale(place), set[str]()
+    for node in nodes:
+        due = node.name in stale or not moved.isdisjoint(node.needs)
+        # Only the download depends on the world outside; another stage that failed would fail again.
+        options: dict[str, Any] = again if node.name == "download" else {}
+        did = _stage.with_options(name=node.name, task_run_name=node.name, **options)(place, node.name, due)
+        if did != "unchanged":
+            moved.add(node.name)
+
+
+@task(name="fetch", cache_policy=NO_CACHE)
+def _fetch(root: Path) -> None:
+    get_run_logger().info(retraining.fetch(root))
+
+
+@task(name="worktree", cache_policy=NO_CACHE)
+def _begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
+    return retraining.begin(root, journal, entry, revision)
+
+
+@task(cache_policy=NO_CACHE)
+def _stage(place: Path, node: str, due: bool) -> graph.Did:
+    if not due:
+        return "unchanged"
+    logger = get_run_logger()
+    did, seconds = graph.reproduce(place, node, logger.info)
+    logger.info("%s: %s, %.1f s", node, did, seconds)
+    return did
+
+
+@task(name="track", cache_policy=NO_CACHE)
+def _track(place: Path) -> None:
+    retraining.track(place, get_run_logger().info)
+
+
+@task(name="gate", task_run_name="gate {experiment}", cache_policy=NO_CACHE)
+def _decide(root: Path, place: Path, params: Any, settings: Any, experiment: str) -> Decided:
+    decided = retraining.decide_on(root, place, params, settings, experiment)
+    get_run_logger().info("%s: %s, %s", experiment, decided.decision.outcome, decided.decision.reason)
+    return decided
+
+
+@task(name="decision", cache_policy=NO_CACHE)
+def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, Any]:
+    folder = retraining.keep_decision(root, name, dataset, decided)
+    record: dict[str, Any] = read_json(folder / "decision.json")
+    key = f"decision-{dataset}-{decided.experiment}".replace("_", "-")
+    create_markdown_artifact(key=key, markdown=markdown(record), description=decided.decision.reason)
+    return record
+
+
+@task(name="push data", cache_policy=NO_CACHE)
+def _push_data(place: Path) -> bool:
+    pushed = handover.push_data(place)
+    get_run_logger().info("outputs pushed" if pushed else "DVC has no remote: the outputs stay in its cache")
+    return pushed
+
+
+@task(name="commit", cache_policy=NO_CACHE)
+def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
+    commit = handover.commit(place, entry.branch, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
+    promotions = [each.promotion() for each in promoted]
+    return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
+
+
+@task(name="push branch", cache_policy=NO_CACHE)
+def _push_branch(root: Path, entry: Entry) -> None:
+    get_run_logger().info(retraining.hand_over_branch(root, entry))
+
+
+@task(name="pull request", cache_policy=NO_CACHE)
+def _propose(root: Path, entry: Entry, title: str, records: list[dict[str, Any]]) -> None:
+    get_run_logger().info(retraining.propose(root, entry, title, records))

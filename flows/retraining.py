@@ -1,0 +1,166 @@
+"""The steps of a retraining, without Prefect: what :mod:`flows.retrain` orders and a test can call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flows import handover, worktree
+from flows.commands import CommandError, follow, git
+from flows.gate.judging import judge
+from flows.gate.page import markdown, write_page
+from flows.gate.rule import Decision
+from flows.journal import Entry, Journal, advanced
+from flows.pull_request import open_pull_request
+from flows.registry import Registry
+from flows.settings import Settings, check
+from stages import params as parameters
+from stages.errors import unknown_name
+from stages.paths import Paths
+from stages.sections import Params
+from stages.store import write_json
+from stages.track.outputs import digest_of_model
+
+#: Where decisions lie in the repository; git ignores it, MLflow keeps a copy with the model.
+DECISIONS = Path("reports/decisions")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision on one experiment.
+
+    Attributes
+    ----------
+    version
+        The challenger's number in the registry.
+    """
+
+    experiment: str
+    version: str
+    decision: Decision
+
+    def promotion(self) -> dict[str, Any]:
+        """What the journal keeps of a promotion."""
+        kept = {"rule": self.decision.rule, "reason": self.decision.reason}
+        return {"experiment": self.experiment, "version": self.version, "decision": kept}
+
+
+def run_name(flow: str, now: datetime, flow_run_id: str) -> str:
+    """Name of a run and its worktree, such as ``retrain-2026-11-21-0300-1a2b3c``."""
+    return f"{flow}-{now:%Y-%m-%d-%H%M}-{flow_run_id.replace('-', '')[-6:] or 'byhand'}"
+
+
+def fetch(root: Path) -> str:
+    """Bring what is new on git's remote, without touching a branch here; returns what was done."""
+    remote = handover.git_remote(root)
+    if remote is None:
+        return "no git remote to fetch from"
+    git(root, "fetch", "--quiet", remote)
+    return f"fetched {remote}"
+
+
+def begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
+    """Make the worktree, and fill it with what the revision's lock records."""
+    entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
+    place = worktree.create(root, entry.name, revision)
+    worktree.fill(place)
+    return entry, place
+
+
+def read_params(root: Path, place: Path) -> tuple[Params, Settings]:
+    """The revision's parameters, and how it is judged: as the repository's own ``params.yaml`` says.
+
+    Raises
+    ------
+    ParameterError
+        An experiment that is in service does not exist in the revision.
+    """
+    params = parameters.load(place / parameters.FILE)
+    settings = check(parameters.load(root / parameters.FILE))
+    for name in settings.retrain.experiments:
+        if name not in params.experiments:
+            where = "the revision's params.yaml: experiments"
+            raise unknown_name(
+                "experiment", name, params.experiments, where=where, next_step="retrain another revision"
+            )
+    return params, settings
+
+
+def track(place: Path, tell: Any) -> None:
+    """Record what was trained in MLflow."""
+    follow(place, [sys.executable, "-m", "stages.track"], tell)
+
+
+def decide_on(root: Path, place: Path, params: Params, settings: Settings, experiment: str) -> Decided:
+    """Put the retrained model of an experiment up against its champion."""
+    registry = Registry(root)
+    digest = digest_of_model(place / Paths(params.dataset).model(experiment))
+    challenger = registry.by_digest(params.dataset, experiment, digest)
+    champion = registry.champion(params.dataset, experiment)
+    if champion is None or champion.number != challenger.number:
+        registry.put_up(params.dataset, experiment, challenger)
+    decision = judge(
+        place,
+        params.dataset,
+        params.experiments[experiment].task,
+        challenger,
+        champion,
+        settings.gate,
+        len(settings.retrain.experiments),
+    )
+    return Decided(experiment, challenger.number, decision)
+
+
+def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> Path:
+    """Write the decision as JSON and as a page, and keep both with the model; returns the folder."""
+    folder = root / DECISIONS / dataset / decided.experiment / run
+    record = {"dataset": dataset, "experiment": decided.experiment, "run": run, **decided.decision.to_json()}
+    write_json(folder / "decision.json", record)
+    write_page(folder / "index.html", record)
+    if decided.decision.rule != "unchanged":
+        registry = Registry(root)
+        registry.keep_record(registry.version(dataset, decided.experiment, decided.version), folder)
+    return folder
+
+
+def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:
+    """The commit's message: what was promoted, and why."""
+    promoted = [each.experiment for each in decided if each.decision.outcome == "promote"]
+    lines = [f"retrain: {', '.join(promoted)} of {dataset} promoted", "", f"Retrained at {revision}."]
+    for each in decided:
+        lines += ["", f"{each.experiment}, version {each.version}: {each.decision.outcome}", each.decision.reason]
+    return "\n".join(lines) + "\n"
+
+
+def destination(root: Path, *, data_pushed: bool) -> str:
+    """The git remote that a branch goes to; empty for none: a commit whose data nobody else can get stays here."""
+    return (handover.git_remote(root) or "") if data_pushed else ""
+
+
+def hand_over_branch(root: Path, entry: Entry) -> str:
+    """Push the branch where it is to go; returns what was done."""
+    if not entry.remote:
+        return f"the branch {entry.branch} stays here: git or DVC has no remote (dvc remote add -d NAME URL)"
+    handover.push_branch(root, entry.remote, entry.branch, entry.commit)
+    return f"pushed {entry.branch} to {entry.remote}"
+
+
+def propose(root: Path, entry: Entry, title: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """Open a pull request into the default branch; returns its address, or why there is none."""
+    body = "\n\n".join(markdown(record) for record in records)
+    return open_pull_request(root, entry.branch, default_branch(root), title, body)
+
+
+def default_branch(root: Path) -> str:
+    """The remote's default branch, as far as this clone knows it; else ``main``."""
+    remote = handover.git_remote(root)
+    if remote is None:
+        return "main"
+    try:
+        return git(root, "rev-parse", "--abbrev-ref", f"{remote}/HEAD").partition("/")[2]
+    except CommandError:
+        return "main"

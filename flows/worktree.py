@@ -1,0 +1,124 @@
+"""A throw-away git worktree in which a pipeline runs beside the one that people work in.
+
+It shares DVC's cache, the project's own cache, and MLflow's store with the repository; it has files,
+``dvc.lock`` and outputs of its own. Nothing that happens in it changes the repository's files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from flows.commands import DVC, CommandError, dvc, git, succeeds
+from stages.errors import AuscultError
+from stages.paths import CACHE_DIR
+from stages.track.outputs import ARTIFACTS, DATABASE
+
+#: Below ``.dvc``, where neither git nor DVC looks for files of the project.
+FOLDER = Path(".dvc/tmp/worktrees")
+#: Shared with the repository by a link.
+_SHARED = (CACHE_DIR, DATABASE, ARTIFACTS)
+
+
+def create(root: Path, name: str, revision: str) -> Path:
+    """Make a worktree of *revision* and return its folder.
+
+    Raises
+    ------
+    AuscultError
+        There is no such revision.
+    """
+    root = root.resolve()
+    commit = resolve(root, revision)
+    place = root / FOLDER / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        git(root, "worktree", "add", "--quiet", "--detach", str(place), commit)
+        for shared in _SHARED:
+            (root / CACHE_DIR).mkdir(exist_ok=True)
+            (place / shared).symlink_to(root / shared)
+        _share_cache(root, place)
+    except BaseException:
+        remove(root, place)
+        raise
+    return place
+
+
+def resolve(root: Path, revision: str) -> str:
+    """The commit that a revision names.
+
+    Raises
+    ------
+    AuscultError
+        It names none.
+    """
+    try:
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except CommandError as error:
+        raise AuscultError(
+            f"there is no revision {revision!r} here",
+            where=str(root),
+            next_step="name a branch, tag or commit of this repository; git fetch brings new ones",
+        ) from error
+
+
+def remove(root: Path, place: Path) -> None:
+    """Remove a worktree, whatever state it is in; what lies in the shared caches stays."""
+    for shared in _SHARED:  # first of all: git must not follow them
+        if (place / shared).is_symlink():
+            (place / shared).unlink()
+    succeeds(root, "git", "worktree", "remove", "--force", "--force", str(place))
+    shutil.rmtree(place, ignore_errors=True)
+    succeeds(root, "git", "worktree", "prune")
+
+
+def fill(place: Path) -> None:
+    """Bring the outputs and additions that the revision records: from the cache, then from the remote if there is one.
+
+    What is in neither is made again by the stages. Additions cannot be made again.
+
+    Raises
+    ------
+    AuscultError
+        An addition's recordings are nowhere.
+    """
+    succeeds(place, *DVC, "checkout", "--quiet", "--allow-missing")
+    additions = sorted(str(file.relative_to(place)) for file in (place / "data").rglob("*.dvc"))
+    lost = [file for file in additions if not (place / file).with_suffix("").exists()]
+    if has_remote(place):
+        if lost:
+            dvc(place, "pull", "--quiet", *lost)
+        succeeds(place, *DVC, "pull", "--quiet", "--allow-missing")
+    elif lost:
+        raise AuscultError(
+            f"recordings that were added are neither in DVC's cache nor is there a remote: {', '.join(lost)}",
+            where=str(place),
+            next_step="dvc remote add -d NAME URL, then the same command again",
+        )
+
+
+def has_remote(place: Path) -> bool:
+    """Whether DVC has a default remote, or just one."""
+    try:
+        return bool(dvc(place, "config", "core.remote"))
+    except CommandError:
+        return len(dvc(place, "remote", "list").splitlines()) == 1
+
+
+def _share_cache(root: Path, place: Path) -> None:
+    """Give the worktree the repository's local settings, its cache, and its remotes by absolute paths.
+
+    DVC reads a relative path of a remote from where its settings lie, which is another place here.
+    """
+    from configobj import ConfigObj
+    from dvc.repo import Repo
+
+    local = root / ".dvc" / "config.local"
+    settings = ConfigObj(str(local)) if local.exists() else ConfigObj()
+    with Repo(str(root)) as repo:
+        settings.setdefault("cache", {})["dir"] = repo.cache.local_cache_dir
+        for name, remote in repo.config["remote"].items():
+            if "://" not in remote["url"]:
+                settings.setdefault(f'remote "{name}"', {})["url"] = str(Path(repo.dvc_dir, remote["url"]).resolve())
+    settings.filename = str(place / ".dvc" / "config.local")
+    settings.write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stages.entry import run
 from stages.errors import AuscultError
@@ -31,6 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     retrain.add_argument("--revision", default="HEAD", help="branch, tag or commit (default: HEAD)")
     retrain.add_argument("--data", help="folder with new recordings, in a layout of the data set")
     retrain.set_defaults(command=_retrain)
+
+    ingest = commands.add_parser("ingest", help="add the new recordings of a folder to the data set")
+    ingest.add_argument("--folder", help="in a layout of the data set (default: data/inbox/<dataset>)")
+    ingest.set_defaults(command=_ingest)
 
     promote = commands.add_parser("promote", help="put a model version into service by hand")
     promote.add_argument("experiment")
@@ -60,7 +65,19 @@ def _retrain(arguments: argparse.Namespace) -> None:
     settle()
     from flows.retrain import retrain
 
-    state = retrain(arguments.revision, arguments.data, return_state=True)
+    _tell(retrain(arguments.revision, arguments.data, return_state=True))
+
+
+def _ingest(arguments: argparse.Namespace) -> None:
+    from flows.serving import settle
+
+    settle()
+    from flows.ingest import ingest
+
+    _tell(ingest(arguments.folder, return_state=True))
+
+
+def _tell(state: Any) -> None:
     if not state.is_completed():
         state.result()  # raises what went wrong
     print(f"\n{state.name}: {state.message}")

@@ -36,16 +36,14 @@ def git_remote(root: Path) -> str | None:
     return "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else None
 
 
-def commit(place: Path, branch: str, message: str, paths: Sequence[str] = ()) -> str:
-    """Commit what is tracked and changed in a worktree, and new files below *paths*, on a new or the given branch.
+def commit(place: Path, message: str, paths: Sequence[str]) -> str:
+    """Commit what changed in or below *paths* of a worktree, on no branch: a branch is made when it is handed over.
 
     Returns
     -------
     str
         The commit. Where nothing changed it is the one that is there.
     """
-    git(place, "switch", "--quiet", "--force-create", branch)
-    git(place, "add", "--update")
     for path in paths:
         if (place / path).exists():
             git(place, "add", "--", path)
@@ -78,9 +76,15 @@ def push_data(place: Path, targets: Sequence[str] = ()) -> bool:
     return True
 
 
-def push_branch(root: Path, remote: str, branch: str, commit: str) -> None:
-    """Push a commit as a branch. What the remote has and this commit does not build on is never overwritten."""
-    git(root, "push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
+def hand_over(root: Path, remote: str, branch: str, commit: str) -> None:
+    """Push a commit as a branch, or make the branch here where *remote* is empty.
+
+    What a branch holds and the commit does not build on is never overwritten.
+    """
+    if remote:
+        git(root, "push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
+    else:
+        git(root, "fetch", "--quiet", ".", f"{commit}:refs/heads/{branch}")
 
 
 def is_there(root: Path, remote: str, branch: str, commit: str) -> bool:
@@ -92,11 +96,6 @@ def is_there(root: Path, remote: str, branch: str, commit: str) -> bool:
         The remote cannot be asked.
     """
     if not remote:
-        return succeeds(root, "git", "show-ref", "--verify", "--quiet", f"refs/heads/{branch}")
+        return git(root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") == commit
     listed = git(root, "ls-remote", "--heads", remote, f"refs/heads/{branch}")
     return listed.partition("\t")[0] == commit
-
-
-def drop_local(root: Path, branch: str) -> None:
-    """Forget a branch here, such as one that lies on the remote."""
-    succeeds(root, "git", "branch", "--quiet", "-D", branch)

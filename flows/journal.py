@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flows import worktree
-from flows.handover import drop_local, is_there
+from flows.handover import is_there
 from flows.registry import Registry
 from stages.errors import AuscultError, DataError
 from stages.paths import CACHE_DIR
@@ -139,16 +139,12 @@ class Journal:
                 registry.promote(entry.dataset, each["experiment"], version, each["decision"])
         if entry.place:
             worktree.remove(self.root, Path(entry.place))
-        if entry.remote:
-            drop_local(self.root, entry.branch)
         self.clear()
 
     def take_back(self, entry: Entry) -> None:
-        """Remove the worktree and a branch that went nowhere."""
+        """Remove the worktree, and what was committed in it."""
         if entry.place:
             worktree.remove(self.root, Path(entry.place))
-        if entry.branch:
-            drop_local(self.root, entry.branch)
         self.clear()
 
     def _sweep(self) -> None:

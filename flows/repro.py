@@ -63,6 +63,7 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
     chosen = text if dataset is None else with_dataset(text, dataset)
     params = parameters.parse(chosen)
     check_names(params)
+    _check_additions()
     if source is not None:
         from stages.download.source import remembered
 
@@ -72,6 +73,13 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
         _write(chosen)
     _dvc(params.dataset, "repro")
     _finish(params)
+
+
+def _check_additions() -> None:
+    """Say which addition is missing and how to get it: DVC would stop with "missing data 'source'"."""
+    from flows.additions import make_ready
+
+    make_ready()
 
 
 def _write(text: str) -> None:

@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from flows import graph, handover, retraining
+from flows import graph, handover, ingesting, retraining
 from flows.gate.page import markdown
 from flows.journal import Entry, Journal, advanced
 from flows.retraining import Decided
@@ -67,7 +67,7 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str, data: st
     entry, place = _begin(root, journal, entry, revision)
     params, settings = retraining.read_params(root, place)
     if data is not None:
-        raise NotImplementedError
+        _take_in(root, place, params.dataset, data, entry.name)
     _run_stages(place, again)
     _track(place)
     decided = [_decide(root, place, params, settings, name) for name in settings.retrain.experiments]
@@ -115,6 +115,12 @@ def _begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[E
     return retraining.begin(root, journal, entry, revision)
 
 
+@task(name="new recordings", cache_policy=NO_CACHE)
+def _take_in(root: Path, place: Path, dataset: str, data: str, name: str) -> None:
+    taken = ingesting.take_in(root, place, dataset, Path(data), name, get_run_logger().info)
+    get_run_logger().info(taken.words)
+
+
 @task(cache_policy=NO_CACHE)
 def _stage(place: Path, node: str, due: bool) -> graph.Did:
     if not due:
@@ -155,7 +161,7 @@ def _push_data(place: Path) -> bool:
 
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
-    commit = handover.commit(place, entry.branch, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
+    commit = handover.commit(place, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
     promotions = [each.promotion() for each in promoted]
     return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
 

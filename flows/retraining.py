@@ -143,9 +143,9 @@ def destination(root: Path, *, data_pushed: bool) -> str:
 
 def hand_over_branch(root: Path, entry: Entry) -> str:
     """Push the branch where it is to go; returns what was done."""
+    handover.hand_over(root, entry.remote, entry.branch, entry.commit)
     if not entry.remote:
         return f"the branch {entry.branch} stays here: git or DVC has no remote (dvc remote add -d NAME URL)"
-    handover.push_branch(root, entry.remote, entry.branch, entry.commit)
     return f"pushed {entry.branch} to {entry.remote}"
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -83,7 +84,8 @@ def serve(port: int, root: Path = Path()) -> None:
     settle(root)
     end_left_over(home)
     _refuse_taken(port)
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+    for stop in (signal.SIGTERM, signal.SIGINT):  # also where a shell started it in the background, deaf to Ctrl-C
+        signal.signal(stop, lambda *_: _interrupt())
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         children["server"] = _start(home, "server", ["server", "start", "--host", HOST, "--port", str(port)])
@@ -216,10 +218,17 @@ def end_left_over(home: Path) -> None:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
+    """End a child, first of all the flows that it runs: they take back what they have begun."""
     if child.poll() is None:
-        child.send_signal(signal.SIGINT)
+        with suppress(psutil.Error):
+            below = psutil.Process(child.pid).children(recursive=True)
+            runs = [each for each in below if "prefect.engine" in each.cmdline()]
+            for each in runs:
+                each.terminate()
+            psutil.wait_procs(runs, timeout=30)
+        child.send_signal(signal.SIGTERM)
         try:
-            child.wait(timeout=20)
+            child.wait(timeout=10)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

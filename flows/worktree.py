@@ -7,6 +7,7 @@ It shares DVC's cache, the project's own cache, and MLflow's store with the repo
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from flows.commands import DVC, CommandError, dvc, git, succeeds
@@ -45,21 +46,21 @@ def create(root: Path, name: str, revision: str) -> Path:
 
 
 def resolve(root: Path, revision: str) -> str:
-    """The commit that a revision names.
+    """The commit that a revision names: here, or as a branch of a remote.
 
     Raises
     ------
     AuscultError
         It names none.
     """
-    try:
-        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except CommandError as error:
-        raise AuscultError(
-            f"there is no revision {revision!r} here",
-            where=str(root),
-            next_step="name a branch, tag or commit of this repository; git fetch brings new ones",
-        ) from error
+    for name in (revision, *(f"{remote}/{revision}" for remote in git(root, "remote").splitlines())):
+        with suppress(CommandError):
+            return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    raise AuscultError(
+        f"there is no revision {revision!r} here",
+        where=str(root),
+        next_step="name a branch, tag or commit of this repository; git fetch brings new ones",
+    )
 
 
 def remove(root: Path, place: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 SCRIPT = Path(__file__).with_name("answer.py")
-#: A model that is silent for so long counts as broken.
-TIMEOUT_S = 300.0
+#: A model that does not load within this, or is silent for so long over a recording, counts as broken.
+START_S, TIMEOUT_S = 600.0, 300.0
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -93,7 +93,7 @@ def ask(packages: Sequence[Path], questions: Sequence[Question], timeout_s: floa
     replies = [Replies() for _ in served]
     try:
         for model, reply in zip(served, replies, strict=True):
-            reply.fault = model.next().get("fault", "")
+            reply.fault = model.next(START_S).get("fault", "")
         for question in questions:
             for model, reply in zip(served, replies, strict=True):
                 if not reply.fault:
@@ -141,17 +141,17 @@ class _Served:
             self._process.stdin.flush()
         except OSError:
             pass  # its end is found below, with its last words
-        return self.next()
+        return self.next(self._timeout_s)
 
-    def next(self) -> dict[str, Any]:
+    def next(self, timeout_s: float) -> dict[str, Any]:
         """The next reply, or the fault that prevents one."""
         assert self._process.stdout is not None
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + timeout_s
         while b"\n" not in self._pending:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
                 self._process.kill()
-                return {"fault": f"no answer within {self._timeout_s:.0f} s"}
+                return {"fault": f"no answer within {timeout_s:.0f} s"}
             block = os.read(self._process.stdout.fileno(), 1 << 16)
             if not block:
                 return {"fault": f"its process ended: {self._last_words()}"}

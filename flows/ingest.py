@@ -1,0 +1,117 @@
+"""``ingest``: new recordings from a watched folder, checked, onto the branch ``ingest``.
+
+    python -m flows ingest [--folder FOLDER]
+
+The same folder may be given again and again: what is there already is passed over. The steps are in
+:mod:`flows.ingesting`; here are their order, their retries, and their names on Prefect's page.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from flows import handover, ingesting, retraining, worktree
+from flows.journal import Entry, Journal, advanced
+from stages.errors import AuscultError
+
+#: Raised when recordings were added; ``prefect.yaml`` lets it start a retraining of the branch.
+EVENT = "auscult.added"
+
+
+@flow(name="ingest", flow_run_name=lambda: retraining.run_name("ingest", datetime.now(UTC), str(flow_run.id or "")))
+def ingest(folder: str | None = None) -> State[Any]:
+    """Add what is new in a folder to the data set that ``params.yaml`` names.
+
+    Parameters
+    ----------
+    folder
+        A delivery in a layout of the data set; by default ``data/inbox/<dataset>``.
+
+    Returns
+    -------
+    State
+        Completed, named ``Added`` or ``NothingNew``, with what became of the delivery as its message.
+    """
+    root = Path.cwd()
+    journal = Journal(root, "ingest")
+    name = str(flow_run.name or "ingest")
+    with journal.held(name):
+        if done := journal.recover():
+            get_run_logger().warning(done)
+        try:
+            return _ingest(root, journal, Entry(name, "ingest", str(flow_run.id or "")), folder)
+        except BaseException:
+            with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
+                journal.recover()
+            raise
+
+
+def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> State[Any]:
+    params, settings = retraining.read_params(root, root)
+    delivery = Path(folder) if folder is not None else root / ingesting.INBOX / params.dataset
+    if folder is None and not delivery.is_dir():
+        return Completed(name="NothingNew", message=f"there is no {ingesting.INBOX / params.dataset}")
+    delay = settings.retrain.retry_delay_s
+    again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
+    _fetch.with_options(**again)(root)
+    entry, place = _begin(root, journal, entry)
+    taken = _take_in(root, place, params.dataset, delivery, entry.name)
+    if taken.batch is None:
+        journal.take_back(entry)
+        return Completed(name="NothingNew", message=taken.words)
+    target = str((place / "data/added" / params.dataset / taken.batch).relative_to(place)) + ".dvc"
+    pushed = _push_data.with_options(**again)(place, target)
+    entry = _commit(root, journal, entry, place, taken.message, pushed)
+    _hand_over.with_options(**again)(root, entry)
+    journal.complete(entry)
+    resource = {"prefect.resource.id": f"auscult.{params.dataset}", "prefect.resource.name": params.dataset}
+    emit_event(EVENT, resource=resource, payload={"branch": entry.branch, "commit": entry.commit})
+    return Completed(name="Added", message=f"{taken.words}; branch {entry.branch}")
+
+
+@task(name="fetch", cache_policy=NO_CACHE)
+def _fetch(root: Path) -> None:
+    get_run_logger().info(retraining.fetch(root))
+
+
+@task(name="worktree", cache_policy=NO_CACHE)
+def _begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
+    entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
+    place = worktree.create(root, entry.name, ingesting.base(root))
+    ingesting.catch_up(root, place)
+    worktree.fill(place)
+    return entry, place
+
+
+@task(name="new recordings", cache_policy=NO_CACHE)
+def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -> ingesting.Taken:
+    logger = get_run_logger()
+    taken = ingesting.take_in(root, place, dataset, delivery, name, logger.info)
+    logger.info(taken.words)
+    return taken
+
+
+@task(name="push data", cache_policy=NO_CACHE)
+def _push_data(place: Path, target: str) -> bool:
+    return handover.push_data(place, [target])
+
+
+@task(name="commit", cache_policy=NO_CACHE)
+def _commit(root: Path, journal: Journal, entry: Entry, place: Path, text: str, pushed: bool) -> Entry:
+    commit = handover.commit(place, text, ["data/added"])
+    remote = retraining.destination(root, data_pushed=pushed)
+    return journal.write(advanced(entry, branch=ingesting.BRANCH, commit=commit, remote=remote, state="handing over"))
+
+
+@task(name="push branch", cache_policy=NO_CACHE)
+def _hand_over(root: Path, entry: Entry) -> None:
+    get_run_logger().info(retraining.hand_over_branch(root, entry))

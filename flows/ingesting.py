@@ -1,0 +1,124 @@
+"""The steps of an ingestion, without Prefect: what :mod:`flows.ingest` orders and a test can call."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows import graph, handover
+from flows.commands import CommandError, git, succeeds
+from stages.errors import AuscultError
+from stages.paths import Paths
+from stages.store import replacing_file
+
+if TYPE_CHECKING:
+    from flows.additions import Rejected
+
+#: Branch on which additions wait for somebody to merge them.
+BRANCH = "ingest"
+#: The watched folder, where none is named: a folder per data set.
+INBOX = Path("data/inbox")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a delivery.
+
+    Attributes
+    ----------
+    batch
+        Name of the addition; ``None`` where nothing could join.
+    message
+        For the commit: counts, nobody's name.
+    words
+        One line.
+    """
+
+    batch: str | None
+    message: str
+    words: str
+
+
+def base(root: Path, revision: str = "HEAD") -> str:
+    """Where the next addition goes on top of: the branch of those that wait, else *revision*."""
+    remote = handover.git_remote(root)
+    for waiting in ([f"{remote}/{BRANCH}"] if remote else []) + [BRANCH]:
+        if succeeds(root, "git", "rev-parse", "--verify", "--quiet", waiting):
+            merged = succeeds(root, "git", "merge-base", "--is-ancestor", waiting, revision)
+            return revision if merged else waiting
+    return revision
+
+
+def catch_up(root: Path, place: Path, revision: str = "HEAD") -> None:
+    """Merge what has happened on *revision* since into the worktree.
+
+    Raises
+    ------
+    AuscultError
+        The two contradict each other.
+    """
+    commit = git(root, "rev-parse", revision)
+    try:
+        git(place, "-c", "user.name=auscult", "-c", "user.email=auscult@localhost", "merge", "--no-edit", commit)
+    except CommandError as error:
+        raise AuscultError(
+            f"the branch {BRANCH!r} and {revision} contradict each other",
+            where=", ".join(error.lines[-3:]),
+            next_step=f"merge {BRANCH} by hand, and run the same command again",
+        ) from error
+
+
+def take_in(root: Path, place: Path, dataset: str, folder: Path, run: str, tell: Callable[[str], None]) -> Taken:
+    """Add what can join of a delivery to the worktree, and let the stages that check it accept it.
+
+    What stays out is listed, with reasons, in ``reports/<dataset>/ingest/<run>.csv`` of the repository.
+
+    Raises
+    ------
+    AuscultError
+        The delivery is something else, or the stages refuse what was added.
+    """
+    from flows.additions import add, examine, message
+
+    _check(place, tell)
+    delivery = examine(dataset, folder, place)
+    batch = add(delivery)
+    words = (
+        f"{len(delivery.accepted)} recordings added, {len(delivery.already_there)} there already,"
+        f" {len(delivery.rejected)} left out"
+    )
+    if delivery.rejected:
+        where = write_rejected(root, dataset, run, delivery.rejected)
+        reasons = Counter(each.reason for each in delivery.rejected)
+        words += f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))}; {where})"
+    if batch is not None:
+        _check(place, tell)
+    return Taken(batch, message(delivery), words)
+
+
+def _check(place: Path, tell: Callable[[str], None]) -> None:
+    """Bring the manifest and the split up to date: the stages that say whether recordings fit in."""
+    stale, wanted = graph.stale(place), {"split"}
+    nodes = graph.nodes(place)
+    for node in reversed(nodes):
+        if node.name in wanted:
+            wanted |= set(node.needs)
+    moved: set[str] = set()
+    for node in nodes:
+        if node.name in wanted and (node.name in stale or not moved.isdisjoint(node.needs)):
+            graph.reproduce(place, node.name, tell)
+            moved.add(node.name)
+
+
+def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:
+    """List what stayed out; the path, relative to the repository."""
+    path = Paths(dataset).reports / "ingest" / f"{run}.csv"
+    with replacing_file(root / path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["recording_id", "reason", "detail"])
+        writer.writerows((each.recording_id, each.reason, each.detail) for each in rejected)
+    return path

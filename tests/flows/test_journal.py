@@ -1,0 +1,134 @@
+"""After a kill: what was begun is taken back, what was decided and handed over is completed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import handover, worktree
+from flows.commands import CommandError
+from flows.journal import Entry, Journal, advanced
+from flows.registry import Registry
+from stages.errors import AuscultError
+from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
+from tests.flows.repositories import git, make
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from flows.journal import Journal
+with Journal(Path(sys.argv[1]), "retrain").held("retrain-the-first"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make(tmp_path / "repository")
+
+
+def cut_off(root: Path, **changes: Any) -> Entry:
+    """A retraining that was killed with a worktree and a commit of its own."""
+    place = worktree.create(root, "retrain-1", "HEAD")
+    (place / "dvc.lock").write_text("schema: '2.0'\n")
+    commit = handover.commit(place, "retrain", ["dvc.lock"])
+    entry = Entry("retrain-1", "retrain", place=str(place), branch="retrain/2026-01-01", commit=commit, remote="origin")
+    return Journal(root, "retrain").write(advanced(entry, **changes))
+
+
+def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
+    )
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(AuscultError, match=rf"retrain-the-first, process {holder.pid}"),
+            Journal(root, "retrain").held("second"),
+        ):
+            raise AssertionError("both held it")
+        with Journal(root, "ingest").held("another flow"):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    for _ in range(50):
+        try:
+            with Journal(root, "retrain").held("second"):
+                return
+        except AuscultError:
+            time.sleep(0.1)
+    raise AssertionError("the lock of a dead process is still held")
+
+
+def test_a_run_cut_off_at_work_leaves_nothing(root: Path) -> None:
+    entry = cut_off(root)
+    journal = Journal(root, "retrain")
+    assert "taken back" in str(journal.recover())
+    assert not Path(entry.place).exists()
+    assert git(root, "ls-remote", "--heads", "origin").count("\n") == 0
+    assert git(root, "status", "--porcelain") == ""
+    assert journal.recover() is None
+
+
+def test_a_run_cut_off_before_its_branch_arrived_promotes_nothing(root: Path) -> None:
+    registry = fill(root)
+    promotion = {"experiment": EXPERIMENT, "version": "2", "decision": {"rule": "better", "reason": "why"}}
+    cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    assert "taken back" in str(Journal(root, "retrain").recover())
+    assert in_service(registry) is None
+
+
+def test_a_run_cut_off_after_its_branch_arrived_is_completed_once(root: Path) -> None:
+    fill(root)
+    promotion = {"experiment": EXPERIMENT, "version": "2", "decision": {"rule": "better", "reason": "why"}}
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    journal = Journal(root, "retrain")
+    assert "completed" in str(journal.recover())
+    assert in_service(Registry(root)) == "2"
+    assert not Path(entry.place).exists()
+    assert journal.recover() is None
+
+
+def test_without_a_remote_the_branch_here_counts(root: Path) -> None:
+    fill(root)
+    promotion = {"experiment": EXPERIMENT, "version": "1", "decision": {"rule": "first", "reason": "why"}}
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion], remote="")
+    handover.hand_over(root, "", entry.branch, entry.commit)
+    Journal(root, "retrain").recover()
+    assert in_service(Registry(root)) == "1"
+
+
+def test_a_remote_that_cannot_be_asked_leaves_everything_for_the_next_start(root: Path) -> None:
+    entry = cut_off(root, state="handing over")
+    bare = Path(git(root, "remote", "get-url", "origin"))
+    bare.rename(bare.with_name("away"))
+    journal = Journal(root, "retrain")
+    with pytest.raises(CommandError):
+        journal.recover()
+    assert journal.read() == entry
+    bare.with_name("away").rename(bare)
+    assert "taken back" in str(journal.recover())
+
+
+def test_a_kill_between_the_worktree_and_the_journal_is_swept(root: Path) -> None:
+    place = worktree.create(root, "retrain-lost", "HEAD")
+    other = worktree.create(root, "ingest-at-work", "HEAD")
+    Journal(root, "retrain").recover()
+    assert not place.exists()
+    assert other.exists()
+
+
+def test_a_journal_cut_in_the_middle_counts_as_nothing_handed_over(root: Path) -> None:
+    entry = cut_off(root)
+    file = root / ".cache/flows/retrain.json"
+    file.write_text(file.read_text()[:40])
+    Journal(root, "retrain").recover()
+    assert not Path(entry.place).exists()

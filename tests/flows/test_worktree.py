@@ -1,0 +1,96 @@
+"""The throw-away worktree shares caches, and leaves the repository as it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from configobj import ConfigObj
+
+from flows import worktree
+from stages.errors import AuscultError
+from tests.flows.repositories import git, make
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make(tmp_path / "repository")
+
+
+def test_holds_the_revision_and_not_what_somebody_is_editing(root: Path) -> None:
+    (root / "params.yaml").write_text("seed: 2\n")
+    git(root, "commit", "-q", "-am", "two")
+    (root / "params.yaml").write_text("seed: being edited\n")
+    assert (worktree.create(root, "retrain-1", "HEAD~1") / "params.yaml").read_text() == "seed: 1\n"
+    assert (worktree.create(root, "retrain-2", "HEAD") / "params.yaml").read_text() == "seed: 2\n"
+    assert (root / "params.yaml").read_text() == "seed: being edited\n"
+
+
+def test_a_branch_that_only_the_remote_has_is_found(root: Path) -> None:
+    git(root, "push", "-q", "origin", "HEAD:refs/heads/ingest")
+    git(root, "fetch", "-q")
+    assert worktree.resolve(root, "ingest") == git(root, "rev-parse", "HEAD")
+
+
+def test_a_revision_that_is_not_there_is_refused_and_leaves_nothing(root: Path) -> None:
+    with pytest.raises(AuscultError, match="no revision 'nonsense'"):
+        worktree.create(root, "retrain-1", "nonsense")
+    assert git(root, "worktree", "list").count("\n") == 0
+
+
+def test_dvcs_cache_and_a_remote_given_by_a_relative_path_are_the_repositorys(root: Path) -> None:
+    with (root / ".dvc/config").open("a") as file:
+        file.write("['remote \"store\"']\n    url = ../../store\n['remote \"cloud\"']\n    url = s3://bucket\n")
+    (root / ".dvc/config.local").write_text("['remote \"cloud\"']\n    access_key_id = secret\n")
+    git(root, "commit", "-q", "-am", "remotes")
+    place = worktree.create(root, "retrain-1", "HEAD")
+    local = ConfigObj(str(place / ".dvc/config.local"))
+    assert local['remote "store"']["url"] == str(root.parent / "store")
+    assert local['remote "cloud"'] == {"access_key_id": "secret"}
+    asked = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], cwd=place, capture_output=True, text=True)
+    assert asked.stdout.strip() == str(root / ".dvc/cache")
+
+
+def test_what_is_written_to_the_shared_cache_outlives_the_worktree(root: Path) -> None:
+    place = worktree.create(root, "retrain-1", "HEAD")
+    (place / ".cache/audio").mkdir()
+    (place / ".cache/audio/one").write_text("kept")
+    (place / "mlflow.db").write_text("kept")
+    worktree.remove(root, place)
+    assert not place.exists()
+    assert (root / ".cache/audio/one").read_text() == "kept"
+    assert (root / "mlflow.db").read_text() == "kept"
+    assert git(root, "worktree", "list").count("\n") == 0
+
+
+def test_git_and_dvc_see_nothing_of_it(root: Path) -> None:
+    worktree.create(root, "retrain-1", "HEAD")
+    assert git(root, "status", "--porcelain", "--untracked-files=all") == ""
+
+
+@pytest.mark.parametrize("damage", ["git", "folder"])
+def test_a_half_made_worktree_is_removed(root: Path, damage: str) -> None:
+    place = worktree.create(root, "retrain-1", "HEAD")
+    (root / ".cache/kept").write_text("kept")
+    if damage == "git":
+        (place / ".git").unlink()
+    else:
+        (root / ".git/worktrees/retrain-1/HEAD").unlink()
+    worktree.remove(root, place)
+    assert not place.exists()
+    assert (root / ".cache/kept").read_text() == "kept"
+    worktree.create(root, "retrain-1", "HEAD")
+
+
+def test_an_addition_that_is_nowhere_is_named(root: Path) -> None:
+    (root / "data/added/sample").mkdir(parents=True)
+    (root / "data/added/sample/0123456789ab.dvc").write_text(
+        "outs:\n- md5: 00000000000000000000000000000000.dir\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: 0123456789ab\n"
+    )
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "an addition whose recordings nobody pushed")
+    place = worktree.create(root, "retrain-1", "HEAD")
+    with pytest.raises(AuscultError, match=r"data/added/sample/0123456789ab\.dvc"):
+        worktree.fill(place)

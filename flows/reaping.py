@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from flows.journal import Journal
 from stages.errors import AuscultError
@@ -17,9 +20,9 @@ def reap(root: Path) -> Iterator[str]:
     """Take back or complete what killed runs left, and mark them; says what was done, line by line.
 
     To be called while no worker runs: whatever Prefect believes to be running then is dead, except for
-    a run that somebody started by hand, which holds its journal's lock.
+    a run whose process outlived its worker, and one that somebody started by hand, which holds its journal's lock.
     """
-    alive: set[str] = set()
+    alive = _with_a_process()
     for flow in JOURNALS:
         journal = Journal(root, flow)
         entry = journal.read()
@@ -32,6 +35,16 @@ def reap(root: Path) -> Iterator[str]:
                 alive.add(entry.flow_run_id)
             yield f"{flow}: {error.what}"
     yield from _mark(alive)
+
+
+def _with_a_process() -> set[str]:
+    """Ids of the flow runs whose process, started by some worker, is there."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "prefect.engine" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.environ().get("PREFECT__FLOW_RUN_ID", ""))
+    return found
 
 
 def _mark(alive: set[str]) -> Iterator[str]:

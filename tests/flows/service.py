@@ -1,0 +1,204 @@
+"""A repository with a trained model, remotes in folders, and ``make flows`` running in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from flows.registry import Registry
+from tests.flows.repositories import git
+from tests.pipeline.workspace import clone, run
+
+DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"
+CHANGES: dict[str, Any] = {
+    "download.sample.patients": 20,
+    "validate.max_reject_share": 0.3,
+    "split.folds": 3,
+    "train.trials": 1,
+    "train.generation": 1,
+    "train.epochs": 3,
+    "train.seeds": 1,
+    "evaluate.bootstrap": 20,
+    "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
+    "flows.retrain.experiments": [EXPERIMENT],
+    "flows.retrain.retry_delay_s": 0.5,
+    "flows.gate.min_patients": 4,
+    "flows.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
+    "flows.gate.min_recall": 0.0,
+    "flows.gate.max_calibration_error": 1.0,
+}
+
+
+def repository(folder: Path) -> Path:
+    """A clone with one experiment, run once, committed and pushed: git and DVC remotes lie beside it."""
+    root = clone(folder / "clinic", CHANGES)
+    graph = yaml.safe_load((root / "dvc.yaml").read_text())
+    stages = graph["stages"]
+    stages["features"]["foreach"] = {"logmel": stages["features"]["foreach"]["logmel"]}
+    del stages["report"]
+    (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
+    run(root, "dvc", "remote", "add", "-q", "-d", "store", str(folder / "store"))
+    run(root, "dvc", "repro", "-q")
+    commit(root, "the first run")
+    git(root, "clone", "-q", "--bare", ".", str(folder / "clinic.git"))
+    git(root, "remote", "add", "origin", str(folder / "clinic.git"))
+    git(root, "fetch", "-q")
+    return root
+
+
+def commit(root: Path, message: str) -> None:
+    """Commit everything, and push it where there is a remote."""
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", message)
+    if git(root, "remote"):
+        git(root, "push", "-q", "origin", "HEAD")
+
+
+def only_drift_starts(root: Path) -> None:
+    """Leave the ingestion to the tests: neither by the clock nor through its event does it start anything."""
+    path = root / "prefect.yaml"
+    content = yaml.safe_load(path.read_text())
+    for each in content["deployments"]:
+        if each["name"] == "nightly":
+            each["triggers"] = [t for t in each["triggers"] if t["expect"] == ["auscult.drift"]]
+        else:
+            each.pop("schedules", None)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    commit(root, "fewer starts")
+
+
+class Service:
+    """``make flows`` on a port of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.log = root.parent / "flows.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it prints the address of its page."""
+        seen = len(self.said())
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows", "serve", "--port", str(self.port)],
+                cwd=self.root,
+                env=self.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_for(lambda: "Prefect's page" in self.said()[seen:] or self.process.poll() is not None, 120, self.said)
+        assert self.process.poll() is None, self.said()
+
+    def stop(self) -> None:
+        """End it as Ctrl-C would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=90)
+
+    def environment(self) -> dict[str, str]:
+        """Without what another Prefect in the caller's environment would say."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+
+    def said(self) -> str:
+        """What it has printed."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def nightly(self) -> dict[str, Any]:
+        """The deployment of ``retrain``."""
+        found: dict[str, Any] = requests.get(f"{self.api}/deployments/name/retrain/nightly", timeout=30).json()
+        return found
+
+    def due_in(self, seconds: float) -> None:
+        """Give it another schedule, with one run so soon."""
+        anchor = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        schedule = {"interval": 86400, "anchor_date": anchor, "timezone": "UTC"}
+        url = f"{self.api}/deployments/{self.nightly()['id']}/schedules"
+        requests.post(url, json=[{"schedule": schedule, "active": True}], timeout=30).raise_for_status()
+
+    def runs(self, flow: str = "retrain") -> list[dict[str, Any]]:
+        """Flow runs that have begun, the oldest first."""
+        asked = {
+            "sort": "EXPECTED_START_TIME_ASC",
+            "flows": {"name": {"any_": [flow]}},
+            "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
+        }
+        found: list[dict[str, Any]] = requests.post(f"{self.api}/flow_runs/filter", json=asked, timeout=30).json()
+        return found
+
+    def finished(self, number: int, timeout_s: float = 150) -> dict[str, Any]:
+        """The retraining of that number, counted from zero, once it has ended."""
+        ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+        def there() -> bool:
+            try:
+                runs = self.runs()
+            except requests.RequestException:  # the server is away
+                return False
+            return len(runs) > number and runs[number]["state_type"] in ended
+
+        wait_for(there, timeout_s, self.said)
+        return self.runs()[number]
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """``python -m flows …`` in the repository."""
+        done = subprocess.run(
+            [sys.executable, "-m", "flows", *arguments],
+            cwd=self.root,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """The same in the background."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows", *arguments],
+            cwd=self.root,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def champion(self) -> str | None:
+        """Version in service."""
+        if not (self.root / "mlflow.db").exists():
+            return None
+        found = Registry(self.root).champion(DATASET, EXPERIMENT)
+        return found.number if found is not None else None
+
+    def branches(self) -> list[str]:
+        """Branches of the remote but main."""
+        heads = git(self.root, "ls-remote", "--heads", "origin").splitlines()
+        names = (head.partition("refs/heads/")[2] for head in heads)
+        return sorted(name for name in names if name not in ("main", "master"))
+
+    def is_clean(self) -> bool:
+        """Whether git sees no change, and no worktree but the repository itself."""
+        return git(self.root, "status", "--porcelain") == "" and "\n" not in git(self.root, "worktree", "list")
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, said: Callable[[], str]) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing within {timeout_s:.0f} s\n{said()[-3000:]}"
+        time.sleep(0.3)

@@ -1,0 +1,211 @@
+"""The flows as their owner meets them: a real Prefect server, a bare git remote, a DVC remote in a folder.
+
+The tests of this file tell one story and run in order.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from flows.journal import Journal
+from flows.registry import CHAMPION
+from stages.track.outputs import registered_name
+from tests.flows.repositories import git
+from tests.flows.service import DATASET, EXPERIMENT, Service, commit, only_drift_starts, repository, wait_for
+from tests.pipeline.workspace import run, set_params
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    root = repository(tmp_path_factory.mktemp("flows"))
+    only_drift_starts(root)
+    made = Service(root)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_a_scheduled_retraining_fires_by_itself_promotes_and_hands_over(service: Service, tmp_path: Path) -> None:
+    service.due_in(12.0)
+    ended = service.finished(0)
+    assert (ended["state_name"], ended["auto_scheduled"]) == ("Promoted", True), ended["state"]["message"]
+    assert "against a constant answer" in ended["state"]["message"]
+    assert service.champion() == "1"
+    (branch,) = service.branches()
+    assert branch.startswith("retrain/20")
+    assert service.is_clean()
+    # Whoever takes the branch gets the model: its data was pushed before it.
+    git(tmp_path, "clone", "-q", "-b", branch, git(service.root, "remote", "get-url", "origin"), "elsewhere")
+    run(tmp_path / "elsewhere", "dvc", "pull", "-q", f"train@{EXPERIMENT}")
+    assert (tmp_path / "elsewhere/models" / DATASET / EXPERIMENT / "model.json").exists()
+
+
+def test_the_cron_schedule_of_the_file_has_runs_waiting(service: Service) -> None:
+    asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    waiting = requests.post(f"{service.api}/flow_runs/filter", json=asked, timeout=30).json()
+    assert any(run["expected_start_time"][11:16] == "02:00" for run in waiting)
+
+
+def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service: Service) -> None:
+    (first,) = service.runs()
+    wanted = {"flow_runs": {"id": {"any_": [first["id"]]}}}
+    tasks = requests.post(f"{service.api}/task_runs/filter", json=wanted, timeout=30).json()
+    names = {task["name"] for task in tasks}
+    stages = {"download", "validate", "split", "resample", "features@logmel"}
+    assert stages | {f"{stage}@{EXPERIMENT}" for stage in ("balance", "train", "evaluate")} <= names
+    artifacts = requests.post(f"{service.api}/artifacts/filter", json=wanted, timeout=30).json()
+    assert any("Promoted" in artifact["data"] for artifact in artifacts)
+
+
+def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(service: Service) -> None:
+    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
+    commit(service.root, "another seed, and a floor that nobody reaches")
+    before = service.branches()
+    event = {
+        "event": "auscult.drift",
+        "occurred": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "resource": {"prefect.resource.id": f"auscult.{DATASET}.{EXPERIMENT}"},
+        "id": "00000000-0000-4000-8000-000000000001",
+    }
+    requests.post(f"{service.api}/events", json=[event], timeout=30).raise_for_status()
+    wait_for(lambda: len(service.runs()) > 1, 60, service.said)
+    wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
+    server = next(p for p in psutil.process_iter() if _is_server(p, service.port))
+    server.kill()
+    ended = service.finished(1)
+    assert (ended["state_name"], ended["auto_scheduled"]) == ("Kept", False), ended["state"]["message"]
+    assert "the floor is 100%" in ended["state"]["message"]
+    assert "server had ended and was started again" in service.said()
+    assert (service.champion(), service.branches()) == ("1", before)
+    assert service.is_clean()
+
+
+def _is_server(process: psutil.Process, port: int) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    return "server" in words and "start" in words and str(port) in words
+
+
+def test_promotion_and_rollback_are_one_command_each(service: Service) -> None:
+    assert "version 2" in service.command("promote", EXPERIMENT, "--because", "a test").stdout
+    assert service.champion() == "2"
+    assert "version 2 since" in service.command("champions").stdout
+    assert "version 1 of" in service.command("rollback", EXPERIMENT, "--because", "only a test").stdout
+    assert service.champion() == "1"
+    refused = service.command("rollback", EXPERIMENT, "--because", "again", check=False)
+    assert refused.returncode == 2
+    assert "nothing was before it" in refused.stderr
+
+
+def test_a_model_that_was_rolled_back_is_not_promoted_again(service: Service) -> None:
+    set_params(service.root, {"flows.gate.min_recall": 0.0})
+    commit(service.root, "no floor")
+    said = service.command("retrain").stdout
+    assert "Kept: " in said
+    assert "taken out of service by hand" in said
+    assert service.champion() == "1"
+
+
+def test_kills_at_random_moments_never_leave_anything_half_done(service: Service) -> None:
+    """What is in service and what was pushed belong together after each kill, and the next run tidies up."""
+    moments = random.Random(7)
+    for _ in range(3):
+        _retire(service)
+        before = service.branches()
+        began = service.begin("retrain")
+        wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
+        time.sleep(moments.uniform(0.0, 22.0))
+        began.send_signal(signal.SIGKILL)
+        began.wait()
+        if service.champion() is not None:  # decided and handed over, or not at all
+            assert len(service.branches()) == len(before) + 1
+        with Journal(service.root, "retrain").held("a test"):
+            Journal(service.root, "retrain").recover()
+        assert (service.champion() is not None) == (len(service.branches()) == len(before) + 1)
+        assert service.is_clean()
+    _retire(service)
+    assert "Promoted: " in service.command("retrain").stdout
+    assert service.champion() is not None
+
+
+def _retire(service: Service) -> None:
+    """Take the champion out of service, so that the next retraining has something to promote."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    set_params(service.root, {"train.seed": 31})
+    if git(service.root, "status", "--porcelain"):
+        commit(service.root, "the first seed again")
+    uri = f"sqlite:///{service.root / 'mlflow.db'}"
+    with suppress(MlflowException):
+        MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
+
+
+def test_after_a_kill_of_everything_the_run_is_marked_and_the_schedules_are_kept(service: Service) -> None:
+    deployment = service.nightly()
+    schedule = deployment["schedules"][0]["id"]
+    requests.patch(
+        f"{service.api}/deployments/{deployment['id']}/schedules/{schedule}", json={"active": False}, timeout=30
+    ).raise_for_status()
+    url = f"{service.api}/deployments/{deployment['id']}/create_flow_run"
+    ordered = requests.post(url, json={}, timeout=30).json()["id"]
+    wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
+    assert service.process is not None
+    everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
+    for pid in everything:
+        os.kill(pid, signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    assert "marked as crashed, it can be run again" in service.said()
+    state = requests.get(f"{service.api}/flow_runs/{ordered}", timeout=30).json()
+    assert state["state_type"] == "CRASHED"
+    kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
+    assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
+    assert service.is_clean()
+
+
+def test_two_at_once_the_second_is_refused_with_the_firsts_name(service: Service) -> None:
+    with Journal(service.root, "retrain").held("retrain-the-first"):
+        refused = service.command("retrain", check=False)
+    assert refused.returncode == 2
+    assert "another retrain is in progress: retrain-the-first" in refused.stderr
+
+
+def test_new_recordings_wait_on_their_branch_and_broken_ones_stay_out(service: Service, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    code = (
+        "import sys; from pathlib import Path; from stages import params; from stages.download.datasets import load\n"
+        "p = params.load(); s = p.download.sample.model_copy(update={'patients': 8, 'seed': 5})\n"
+        "d = p.download.model_copy(update={'sample': s})\n"
+        "load('sample').make(Path(sys.argv[1]), p.model_copy(update={'download': d}))\n"
+    )
+    made.mkdir()
+    subprocess.run([sys.executable, "-c", code, str(made)], cwd=service.root, check=True)
+    inbox = service.root / "data/inbox" / DATASET
+    shutil.copytree(made, inbox)
+    head = git(service.root, "rev-parse", "HEAD")
+    said = service.command("ingest").stdout
+    assert "Added: " in said and "left out" in said
+    assert "ingest" in service.branches()
+    assert git(service.root, "rev-parse", "HEAD") == head
+    assert service.is_clean()
+    git(service.root, "fetch", "-q")
+    changed = git(service.root, "diff", "--name-only", "HEAD", "origin/ingest").splitlines()
+    assert changed and all(path.startswith(f"data/added/{DATASET}/") for path in changed)
+    again = service.command("ingest").stdout
+    assert "NothingNew: 0 recordings added" in again

@@ -46,7 +46,8 @@ def _recording(raw: Path, number: int, breath: np.ndarray, generator: np.random.
     name = f"rec{number:05d}"
     soundfile.write(raw / f"{name}.wav", breath[first : first + round(seconds * rate)], rate, subtype=subtype)
     checksum = file_sha256(raw / f"{name}.wav")
-    about = {"recording_id": name, "patient_id": f"p{number // 7:04d}", "path": f"{name}.wav", "sha256": checksum}
+    path = f"{PATHS.dataset}/raw/{name}.wav"
+    about = {"recording_id": name, "patient_id": f"p{number // 7:04d}", "path": path, "sha256": checksum}
     audio = {"audio_sha256": checksum, "sample_rate_hz": rate, "channels": 1, "subtype": subtype}
     return (
         dict.fromkeys(RECORDING_COLUMNS)

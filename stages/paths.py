@@ -7,6 +7,10 @@ from pathlib import Path
 
 #: Content-addressed cache and search journals: outside DVC's outs, ignored by git.
 CACHE_DIR = Path(".cache")
+#: What ``path`` in the manifest is relative to.
+DATA_DIR = Path("data")
+#: Additions to all data sets; the name is therefore none for a data set.
+ADDED_DIR = DATA_DIR / "added"
 
 
 @dataclass(frozen=True)
@@ -17,11 +21,16 @@ class Paths:
 
     @property
     def data(self) -> Path:
-        return Path("data") / self.dataset
+        return DATA_DIR / self.dataset
 
     @property
     def raw(self) -> Path:
         return self.data / "raw"
+
+    @property
+    def added(self) -> Path:
+        """Holds the additions, a folder and a ``.dvc`` file each; none of it is a stage's output."""
+        return ADDED_DIR / self.dataset
 
     @property
     def manifest(self) -> Path:

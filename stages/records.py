@@ -16,7 +16,7 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test", "exempt")
 RECORDING_COLUMNS: dict[str, tuple[str, str]] = {
     "recording_id": ("string", "file name without its ending; unique"),
     "patient_id": ("string", "who was recorded; the unit of every split"),
-    "path": ("string", "audio file, relative to the raw folder, with forward slashes"),
+    "path": ("string", "audio file, relative to the folder data/, with forward slashes"),
     "sha256": ("string", "checksum of the audio file's bytes"),
     "audio_sha256": ("string", "checksum of the decoded samples, equal for a re-wrapped copy"),
     "sample_rate_hz": ("int64", "as stored"),
@@ -30,6 +30,7 @@ RECORDING_COLUMNS: dict[str, tuple[str, str]] = {
     "label": ("string", "the recording's or patient's raw label: a diagnosis or a record annotation"),
     "published_part": ("string", "part of the publisher's split: train, test, or NA"),
     "exempt_reason": ("string", "why a recording is kept out of the pooled test part, or NA"),
+    "batch": ("string", "addition that it came with, or NA for the data set as downloaded"),
 }
 
 #: manifest/segments.parquet, one row per annotated event or cycle, sorted by segment_id
@@ -92,7 +93,7 @@ BALANCED_COLUMNS: dict[str, tuple[str, str]] = {
 class Recording:
     """A recording as its publisher describes it, before its audio was opened.
 
-    ``path`` is relative to the raw folder, with forward slashes; it is empty when
+    ``path`` is relative to the folder that the data set reads, with forward slashes; it is empty when
     labels name a recording that has no audio file. ``missing`` lists what the
     publisher's tables should say of it and do not.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.errors import DataError
-from stages.paths import Paths
+from stages.paths import DATA_DIR, Paths
 from stages.records import AUDIO_COLUMNS
 from stages.resample import cache
 from stages.resample.filter import condition, resampled_length
@@ -56,7 +56,7 @@ def write_audio(paths: Paths, params: ResampleParams, workers: int) -> str:
             where=str(paths.manifest / "rejects.parquet"),
             next_step=f"read {paths.manifest / 'validation.html'} for the reasons",
         )
-    sources = _sources(paths, manifest, params)
+    sources = _sources(manifest, params)
     store = cache.ArrayCache("audio", cache.namespace(params.model_dump(), _CODE, _LIBRARIES))
     keys: list[str] = []
     new = 0
@@ -77,10 +77,10 @@ def write_audio(paths: Paths, params: ResampleParams, workers: int) -> str:
     return f"resample: {len(sources)} recordings, {new} of them new, {minutes:.0f} min of audio"
 
 
-def _sources(paths: Paths, manifest: pd.DataFrame, params: ResampleParams) -> list[_Source]:
+def _sources(manifest: pd.DataFrame, params: ResampleParams) -> list[_Source]:
     return [
         _Source(
-            path=paths.raw / row.path,
+            path=DATA_DIR / row.path,
             sha256=row.sha256,
             length=resampled_length(
                 round(row.duration_s * row.sample_rate_hz), row.sample_rate_hz, params.sample_rate_hz

@@ -30,6 +30,12 @@ def main() -> None:
     for name, about in summary["parts"].items():
         if about["recordings"]:
             print(f"split: {name}: {about['patients']} patients, {about['recordings']} recordings", flush=True)
+    if (added := summary["additions"])["recordings"]:
+        print(
+            f"split: additions: {added['recordings']} recordings; {added['known_patients']} patients keep their side,"
+            f" {added['new_patients']} new ones are placed by seed and id",
+            flush=True,
+        )
     for note in (*summary["twins_in_one_part"], *summary["notes"]):
         print(f"split: note: {note}", flush=True)
     with replacing_folder(paths.split) as folder:

@@ -94,9 +94,10 @@ def gate(checks: Sequence[Check]) -> None:
     raise LeakError(
         f"the split leaks: {len(leaks)} stand on two sides\n" + "\n".join(lines),
         where="params.yaml: split",
-        next_step="withdraw one of each pair from the copy, or give both the same patient; where the publisher's"
-        " split itself is at fault, name the recordings as exempt in the data set's file; where patients are drawn,"
-        " another split.seed may keep a pair on one side",
+        next_step="withdraw one of each pair from the copy, or the addition that brought it (dvc remove"
+        " data/added/<dataset>/<batch>.dvc), or give both the same patient; where the publisher's split itself is at"
+        " fault, name the recordings as exempt in the data set's file; where patients are drawn, another split.seed"
+        " may keep a pair on one side",
     )
 
 

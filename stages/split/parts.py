@@ -1,4 +1,4 @@
-"""Parts of the split: the publisher's where there is one, drawn patients elsewhere."""
+"""Parts of the split: the publisher's where there is one, drawn patients elsewhere, and where additions go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stages.errors import DataError
 from stages.sections import SplitParams
+from stages.split.additions import TEST, place
 from stages.split.assign import composition, draw
 from stages.tasks import Task
 
@@ -47,11 +48,38 @@ def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task
     test patients drawn. Patients that the publisher's split does not know are drawn
     into the folds: its test part stays comparable.
 
+    All this is about the data set as downloaded. Recordings that came with additions
+    (those with a ``batch``) move nobody: known patients keep their part and fold, new
+    ones are placed one by one, by seed and id alone (:mod:`stages.split.additions`).
+
     Raises
     ------
     DataError
         Fewer patients than the parts need.
     """
+    with_batch = recordings["batch"].notna()
+    result = _split_downloaded(recordings[~with_batch], segments, tasks, params)
+    return _with_additions(result, recordings[with_batch], params) if with_batch.any() else result
+
+
+def _with_additions(result: Split, added: pd.DataFrame, params: SplitParams) -> Split:
+    import pandas as pd
+
+    fold = place(added, result.assignment, params, with_test=result.test_from == "drawn")
+    part = _part_of(fold, params)
+    part[fold == TEST] = "test"
+    rows = added[["recording_id", "patient_id"]].assign(part=part, fold=fold, published_part=None, exempt_reason=None)
+    both = pd.concat([result.assignment, rows.astype({"published_part": object, "exempt_reason": object})])
+    return Split(both.sort_values("recording_id", ignore_index=True), result.test_from)
+
+
+def _part_of(fold: pd.Series, params: SplitParams) -> pd.Series:
+    return fold.map(lambda number: "validation" if number == params.validation_fold else "train").astype(object)
+
+
+def _split_downloaded(
+    recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task], params: SplitParams
+) -> Split:
     table = recordings.sort_values("recording_id").reset_index(drop=True)
     published = table["published_part"].astype(object).where(table["published_part"].notna(), None)
     reason = table["exempt_reason"].astype(object).where(table["exempt_reason"].notna(), None)
@@ -70,7 +98,7 @@ def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task
     if official:  # a recording without a published part follows its patient
         is_test |= published.isna() & table["patient_id"].isin(test_patients - train_patients)
     fold = bins.where(~(is_test | exempt) & bins.notna(), f"{_FOLD}-1").str.removeprefix(_FOLD).astype("int64")
-    part = fold.map(lambda number: "validation" if number == params.validation_fold else "train").astype(object)
+    part = _part_of(fold, params)
     part[is_test] = "test"
     part[exempt] = "exempt"
     assignment = table[["recording_id", "patient_id"]].assign(

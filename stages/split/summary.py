@@ -35,6 +35,7 @@ def summarise(
         "official": params.official,
         "test_from": result.test_from,
         "validation_fold": params.validation_fold,
+        "additions": _additions(recordings),
         "parts": parts,
         "folds": [
             {"fold": int(fold), "patients": int(rows["patient_id"].nunique()), "recordings": len(rows)}
@@ -60,6 +61,18 @@ def summarise(
             if part[twin.first] == part[twin.second]
         ],
         "notes": _notes(parts, tasks),
+    }
+
+
+def _additions(recordings: pd.DataFrame) -> dict[str, int]:
+    """How many recordings came with additions, and of whom: patients known without them, who decide, and new ones."""
+    with_batch = recordings["batch"].notna()
+    patients = set(recordings.loc[with_batch, "patient_id"])
+    known = patients & set(recordings.loc[~with_batch, "patient_id"])
+    return {
+        "recordings": int(with_batch.sum()),
+        "known_patients": len(known),
+        "new_patients": len(patients - known),
     }
 
 

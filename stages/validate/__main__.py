@@ -1,4 +1,4 @@
-"""Stage validate: raw recordings → checked tables, and what was set aside with its reasons."""
+"""Stage validate: raw recordings and additions → checked tables, and what was set aside with its reasons."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from stages.store import replacing_folder, write_json, write_table, write_text
 from stages.validate.expectations import check_tables, tasks_json
 from stages.validate.fingerprint import FINGERPRINT_COLUMNS
 from stages.validate.gate import check_outcomes, check_rejects
+from stages.validate.merge import examine_merged
 from stages.validate.page import render
 from stages.validate.summary import summarise
-from stages.validate.tables import build, examine_all
+from stages.validate.tables import build
 
 
 def main() -> None:
@@ -24,9 +25,12 @@ def main() -> None:
     dataset = load(everything.dataset)
     if not paths.raw.is_dir():
         raise DataError(f"{paths.raw} does not exist", where=str(paths.raw), next_step="dvc repro download")
-    tables = build(examine_all(dataset, paths.raw, params, workers()))
+    tables = build(examine_merged(dataset, paths, params, workers()))
     set_aside = tables.rejects["recording_id"].nunique()
     print(f"validate: {len(tables.recordings)} recordings accepted, {set_aside} set aside", flush=True)
+    if tables.batches:
+        added = int(tables.recordings["batch"].notna().sum())
+        print(f"validate: {added} of them came with additions ({tables.batches})", flush=True)
     check_rejects(tables, dataset, paths, params)
     outcomes = check_tables(tables.recordings, tables.segments, dataset, params)
     check_outcomes(outcomes, paths)

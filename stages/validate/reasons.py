@@ -12,7 +12,9 @@ REASONS: dict[str, str] = {
     "clipped": "more samples at full scale than validate.max_clipped_share",
     "too_short": "shorter than validate.min_duration_s",
     "not_finite": "samples that are no numbers (NaN or infinite)",
-    "duplicate_audio": "the same audio under another name; of two patients: neither is kept, nobody knows whose it is",
+    "duplicate_id": "an addition's recording whose name is there already; the earlier one is kept",
+    "duplicate_audio": "the same audio under another name; of two patients: neither is kept, nobody knows whose it is;"
+    " of an addition: what was there before is kept",
     "annotation_outside": "a segment begins before the audio or ends behind it",
     "annotation_unsorted": "segments are not in order of time",
     "annotation_overlap": "segments overlap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stages.download.datasets import Counts, Dataset
@@ -35,7 +35,8 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> 
         "homepage": dataset.homepage,
         "synthetic": dataset.generated,
         "counts": counts,
-        "notes": _notes(dataset, tables, counts),
+        "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
+        "notes": _notes(dataset, tables),
         "rejects": _rejects(rejects),
         "labels": {"recordings": tally(recordings["label"]), "segments": tally(segments["label"])},
         "tasks": {task.name: class_counts(task, recordings, segments) for task in dataset.tasks},
@@ -80,22 +81,30 @@ def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def _notes(dataset: Dataset, tables: Tables, counts: Mapping[str, float]) -> list[str]:
+def _notes(dataset: Dataset, tables: Tables) -> list[str]:
     """What a reader should know that is no fault of a row."""
     notes = []
     absent = int((tables.rejects["reason"] == ABSENT).sum())
-    named = counts["recordings"] + counts["set_aside"]
-    expected = _expected(dataset, int(named))
+    named = tables.downloaded
+    found = _downloaded(tables)
+    expected = _expected(dataset, named)
     if expected is not None and named != expected.recordings:
         notes.append(f"this copy names {named} of {expected.recordings} recordings")
-    if expected is not None and not counts["set_aside"]:
+    if expected is not None and found.recordings == named == expected.recordings:
         for what in ("patients", "segments"):
-            if named == expected.recordings and counts[what] != getattr(expected, what):
-                notes.append(f"{counts[what]} {what} where the publisher counts {getattr(expected, what)}")
+            if getattr(found, what) != getattr(expected, what):
+                notes.append(f"{getattr(found, what)} {what} where the publisher counts {getattr(expected, what)}")
     if absent:
         notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")
     notes += [f"{what}: {count}" for what, count in sorted(tables.notes.items())]
     return notes
+
+
+def _downloaded(tables: Tables) -> Counts:
+    """What was accepted of the data set as downloaded: no publisher counts an addition."""
+    mine = tables.recordings[tables.recordings["batch"].isna()]
+    segments = int(tables.segments["recording_id"].isin(mine["recording_id"]).sum())
+    return Counts(len(mine), int(mine["patient_id"].nunique()), segments)
 
 
 def _expected(dataset: Dataset, named: int) -> Counts | None:

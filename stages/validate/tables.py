@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.download.datasets import AnnotationError, AnnotationMissingError, Dataset
+from stages.paths import DATA_DIR, Paths
 from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
 from stages.sections import ValidateParams
 from stages.validate.annotations import check_metadata, check_segments
@@ -23,36 +24,60 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examined:
-    """One recording with all that was found about it."""
+    """One recording with all that was found about it.
+
+    ``path`` is its audio file relative to the folder ``data/``; ``batch`` the addition that it came with.
+    """
 
     recording: Recording
     audio: Audio | None
     segments: tuple[Segment, ...]
     problems: tuple[Problem, ...]
     notes: Counter[str]
+    path: str = ""
+    batch: str | None = None
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The manifest, in the columns of ``stages.records``."""
+    """The manifest, in the columns of ``stages.records``.
+
+    ``downloaded`` counts the recordings that came with no addition, accepted or not; ``batches`` the additions.
+    """
 
     recordings: pd.DataFrame
     segments: pd.DataFrame
     rejects: pd.DataFrame
     fingerprints: pd.DataFrame
     notes: Counter[str]
+    downloaded: int
+    batches: int
 
 
-def examine_all(dataset: Dataset, raw: Path, params: ValidateParams, workers: int) -> list[Examined]:
-    """Every recording of a data set, examined, sorted by id.
+def examine_all(
+    dataset: Dataset, raw: Path, params: ValidateParams, workers: int, batch: str | None = None
+) -> list[Examined]:
+    """Every recording of a data set, or of one addition to it, examined by itself, sorted by id.
 
     Threads are enough: decoding, hashing, resampling and transforms all leave the
     interpreter's lock, and each thread holds one recording at a time.
+
+    Parameters
+    ----------
+    raw
+        The folder to read, in the data set's raw layout.
+    batch
+        Name of the addition, ``None`` for the data set as downloaded. No publisher's split knows an addition.
     """
     recordings = sorted(dataset.recordings(raw), key=lambda r: r.recording_id)
+    home = Paths(dataset.name).raw
+    if batch is not None:
+        recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]
+        home = Paths(dataset.name).added / batch
+    place = home.relative_to(DATA_DIR).as_posix()
     with ThreadPoolExecutor(workers) as pool:
         examined = list(pool.map(lambda recording: _examine(dataset, raw, recording, params), recordings))
-    return _mark_duplicates(examined)
+    return [replace(item, path=f"{place}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
 
 def _examine(dataset: Dataset, raw: Path, recording: Recording, params: ValidateParams) -> Examined:
@@ -108,7 +133,7 @@ def _mark_duplicates(examined: Sequence[Examined]) -> list[Examined]:
 
 
 def _with(item: Examined, problem: Problem) -> Examined:
-    return Examined(item.recording, item.audio, item.segments, (*item.problems, problem), item.notes)
+    return replace(item, problems=(*item.problems, problem))
 
 
 def build(examined: Sequence[Examined]) -> Tables:
@@ -136,6 +161,8 @@ def build(examined: Sequence[Examined]) -> Tables:
         rejects=_typed(pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)), REJECT_COLUMNS),
         fingerprints=_fingerprints(accepted),
         notes=notes,
+        downloaded=sum(item.batch is None for item in examined),
+        batches=len({item.batch for item in examined} - {None}),
     )
 
 
@@ -145,7 +172,7 @@ def _recording_row(item: Examined) -> dict[str, object]:
     return {
         "recording_id": recording.recording_id,
         "patient_id": recording.patient_id,
-        "path": recording.path,
+        "path": item.path,
         "sha256": audio.sha256,
         "audio_sha256": audio.audio_sha256,
         "sample_rate_hz": audio.sample_rate_hz,
@@ -159,6 +186,7 @@ def _recording_row(item: Examined) -> dict[str, object]:
         "label": recording.label,
         "published_part": recording.published_part,
         "exempt_reason": recording.exempt_reason,
+        "batch": item.batch,
     }
 
 

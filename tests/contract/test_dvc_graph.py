@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from stages.download import datasets
+from stages.paths import ADDED_DIR, DATA_DIR, Paths
 from stages.sections import Params
 from tests.contract.imports import ROOT, imported_files
 
@@ -136,6 +139,28 @@ def test_no_stage_imports_a_later_one() -> None:
         for file in needed_code(stage):
             owner = Path(file).parts[1]
             assert owner not in STAGES[index + 1 :], f"{stage} uses {file}"
+
+
+def test_what_opens_recordings_depends_on_the_download_and_on_all_additions() -> None:
+    opened = {Paths("${dataset}").raw.as_posix(), ADDED_DIR.as_posix()}
+    for stage in STAGES:
+        found = opened & set(definition(stage)["deps"])
+        assert found == (opened if stage in ("validate", "resample") else set()), stage
+
+
+def test_no_data_set_has_the_name_of_the_additions_folder() -> None:
+    assert ADDED_DIR.relative_to(DATA_DIR).as_posix() not in datasets.names()
+
+
+def test_git_ignores_every_output_and_every_batch_but_not_what_names_a_batch() -> None:
+    """Ignored by git before it is there; DVC skips .dvc files that git ignores."""
+    paths = Paths("sample")
+    batch = paths.added / "0123456789ab"
+    ignored = [paths.raw, paths.manifest, paths.split, paths.audio, paths.features("x"), paths.balanced("x"), batch]
+    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md"]
+    command = ["git", "check-ignore", "--no-index", *map(str, ignored + kept)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [str(path) for path in ignored]
 
 
 def test_each_stage_has_a_description() -> None:

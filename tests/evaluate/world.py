@@ -74,7 +74,7 @@ def _tables(rng: np.random.Generator, patients: int) -> tuple[pd.DataFrame, pd.D
                 {
                     "recording_id": name,
                     "patient_id": str(100 + patient),
-                    "path": f"{name}.wav",
+                    "path": f"sample/raw/{name}.wav",
                     "sha256": hashlib.sha256(name.encode()).hexdigest(),
                     "audio_sha256": hashlib.sha256((name + "a").encode()).hexdigest(),
                     "sample_rate_hz": 4000,
@@ -88,6 +88,7 @@ def _tables(rng: np.random.Generator, patients: int) -> tuple[pd.DataFrame, pd.D
                     "label": "COPD" if sick else "Healthy",
                     "published_part": None,
                     "exempt_reason": None,
+                    "batch": None,
                 }
             )
             for number in range(4):

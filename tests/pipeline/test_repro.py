@@ -79,6 +79,7 @@ def test_push_and_pull_through_a_remote(copy: Path, tmp_path: Path) -> None:
     run(copy, "dvc", "push")
     for part in ("data", "models", ".dvc/cache"):
         run(copy, "rm", "-rf", part)
+    run(copy, "git", "checkout", "data/added")
     run(copy, "dvc", "pull")
     assert "up to date" in run(copy, "dvc", "status").stdout
 

@@ -41,7 +41,8 @@ def clone(target: Path, changes: dict[str, Any] | None = None, *, empty_cache: b
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
-        if source.is_file() and not name.startswith(("data/", "models/", "reports/")) and name != "dvc.lock":
+        output = name.startswith(("data/", "models/", "reports/")) and name != "data/added/README.md"
+        if source.is_file() and not output and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     set_params(target, SMALL if changes is None else changes)

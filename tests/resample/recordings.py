@@ -51,7 +51,7 @@ def make_root(root: Path, count: int = 8, seconds: float = 3.0) -> Params:
             unknown
             | common
             | {
-                "path": f"{name}.wav",
+                "path": f"sample/raw/{name}.wav",
                 "sha256": checksum,
                 "audio_sha256": checksum,
                 "sample_rate_hz": rate,

@@ -69,6 +69,20 @@ def test_new_recordings_cost_only_themselves(params: Params) -> None:
     assert "8 recordings, 1 of them new" in write_audio(PATHS, params.resample, workers=2)
 
 
+def test_a_recording_of_an_addition_is_read_where_it_lies(params: Params) -> None:
+    write_audio(PATHS, params.resample, workers=2)
+    before = folder_bytes(PATHS.audio)
+    batch = PATHS.added / "0123456789ab"
+    batch.mkdir(parents=True)
+    (PATHS.raw / "rec03.wav").rename(batch / "rec03.wav")
+    table = read_table(PATHS.manifest / "recordings.parquet").set_index("recording_id")
+    forget(table.loc["rec03", "sha256"])
+    table.loc["rec03", ["path", "batch"]] = [f"added/sample/{batch.name}/rec03.wav", batch.name]
+    write_table(PATHS.manifest / "recordings.parquet", table.reset_index(), RECORDING_COLUMNS)
+    assert "8 recordings, 1 of them new" in write_audio(PATHS, params.resample, workers=2)
+    assert folder_bytes(PATHS.audio) == before
+
+
 def test_other_parameters_are_other_entries(params: Params) -> None:
     write_audio(PATHS, params.resample, workers=2)
     narrower = params.resample.model_copy(update={"high_hz": 1500.0})

@@ -46,6 +46,7 @@ def tables(
                 "label": label,
                 "duration_s": 10.0,
                 "audio_sha256": name,
+                "batch": None,
             }
             recordings.append(row | about)
             segments += [

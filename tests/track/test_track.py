@@ -156,8 +156,9 @@ def _write_recordings(paths: Paths) -> None:
         file = paths.raw / f"{name}.wav"
         file.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(file, rng.normal(0, 0.1, int(rate * seconds)), rate, subtype="PCM_16")
-        known = {"recording_id": name, "patient_id": name, "path": file.name, "sha256": file_sha256(file)}
+        known = {"recording_id": name, "patient_id": name, "path": f"sample/raw/{name}.wav"}
         known |= {
+            "sha256": file_sha256(file),
             "sample_rate_hz": rate,
             "channels": 1,
             "duration_s": int(rate * seconds) / rate,

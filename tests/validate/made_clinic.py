@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from stages.paths import Paths
+from stages.validate.additions import batch_name, checksums
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = Paths("sample")
@@ -41,11 +43,24 @@ def write_recording(
     rate_hz: int = RATE_HZ,
     subtype: str = "PCM_16",
 ) -> Path:
-    """Audio and an annotation of two cycles."""
-    path = root / PATHS.raw / AUDIO / f"{name}.wav"
+    """Audio and an annotation of two cycles, in the raw folder."""
+    return write_into(root / PATHS.raw, name, sound, rate_hz, subtype)
+
+
+def write_into(
+    folder: Path,
+    name: str,
+    sound: NDArray[np.float64] | NDArray[np.int32],
+    rate_hz: int = RATE_HZ,
+    subtype: str = "PCM_16",
+) -> Path:
+    """The same in any folder of that layout."""
+    path = folder / AUDIO / f"{name}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, sound, rate_hz, subtype=subtype)
     end = len(sound) / rate_hz
-    write_annotation(root, name, f"0.1\t{end / 2:.3f}\t0\t0\n{end / 2:.3f}\t{end:.3f}\t1\t0\n")
+    text = f"0.1\t{end / 2:.3f}\t0\t0\n{end / 2:.3f}\t{end:.3f}\t1\t0\n"
+    path.with_suffix(".txt").write_text(text, encoding="utf-8")
     return path
 
 
@@ -54,11 +69,32 @@ def write_annotation(root: Path, name: str, text: str) -> None:
 
 
 def write_patients(root: Path, patients: list[int]) -> None:
-    """The two tables that describe patients."""
+    """The two tables that describe patients, in the raw folder."""
+    describe(root / PATHS.raw, patients)
+
+
+def describe(folder: Path, patients: Iterable[int]) -> None:
+    """The same in any folder of that layout."""
     diagnoses = "".join(f"{p}\t{DIAGNOSES[p % 3]}\n" for p in patients)
-    (root / PATHS.raw / "ICBHI_Challenge_diagnosis.txt").write_text(diagnoses, encoding="utf-8")
+    (folder / "ICBHI_Challenge_diagnosis.txt").write_text(diagnoses, encoding="utf-8")
     people = "".join(f"{p}\t{20 + p % 60}\t{'F' if p % 2 else 'M'}\t22\tNA\tNA\n" for p in patients)
-    (root / PATHS.raw / "ICBHI_Challenge_demographic_information.txt").write_text(people, encoding="utf-8")
+    (folder / "ICBHI_Challenge_demographic_information.txt").write_text(people, encoding="utf-8")
+
+
+def make_delivery(folder: Path, recordings: Mapping[str, NDArray[np.float64]]) -> Path:
+    """New recordings (name → sound) in ICBHI's layout, with the tables of their patients."""
+    for name, sound in recordings.items():
+        write_into(folder, name, sound)
+    describe(folder, sorted({int(name[:3]) for name in recordings}))
+    return folder
+
+
+def put_batch(root: Path, delivery: Path) -> str:
+    """The delivery as an addition, as if DVC tracked it; returns the batch."""
+    batch = batch_name(checksums(delivery))
+    shutil.copytree(delivery, root / PATHS.added / batch)
+    (root / PATHS.added / f"{batch}.dvc").write_text("outs: []\n", encoding="utf-8")
+    return batch
 
 
 def make_clinic(root: Path, patients: int = 12) -> list[int]:

@@ -1,0 +1,141 @@
+"""A delivery that was examined, and what a commit says of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.validate import reasons
+from stages.validate.additions import batch_name
+from stages.validate.tables import Examined
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Why a recording of a delivery stays out: the reasons of the stage ``validate``, and those of the door.
+REASONS: dict[str, str] = reasons.REASONS | {
+    "corrected": "its name and audio are there with other labels; what is there is not edited",
+    "twin": "a near copy of another patient's recording: nobody knows whose it is",
+    "expectation": "beside what is present an expectation of the data set fails for it",
+    "unplaced": "an audio file whose name or folder tells no recording of the data set",
+}
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One reason why one recording stays out.
+
+    Attributes
+    ----------
+    recording_id
+        Its name; of an audio file that has no place in the data set, the path in the delivery.
+    reason
+        A key of :data:`REASONS`.
+    detail
+        What was found, for a person.
+    """
+
+    recording_id: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A delivery, examined.
+
+    Attributes
+    ----------
+    dataset, root
+        The data set that it is for, and the root of the repository.
+    accepted
+        What can join, sorted by id.
+    already_there
+        Names of recordings that the data set has with the same audio and labels: no error, left out.
+    rejected
+        What stays out; a recording has as many entries as reasons.
+    sides
+        Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` gives them.
+    known
+        Those of these patients whom the present data know: they keep their side.
+    files, checksums
+        Place in the batch → the delivery's file, and its SHA-256: of accepted recordings, and the tables.
+    """
+
+    dataset: str
+    root: Path
+    accepted: tuple[Examined, ...]
+    already_there: tuple[str, ...]
+    rejected: tuple[Rejected, ...]
+    sides: Mapping[str, str]
+    known: frozenset[str]
+    files: Mapping[str, Path]
+    checksums: Mapping[str, str]
+
+    @property
+    def batch(self) -> str:
+        """The name of what was accepted, as a batch: the same for the same files."""
+        return batch_name(self.checksums)
+
+    @property
+    def new(self) -> frozenset[str]:
+        """Patients of accepted recordings whom the present data do not know."""
+        return frozenset(self.sides) - self.known
+
+    @property
+    def hours(self) -> float:
+        """Length of the accepted recordings."""
+        return sum(item.audio.duration_s for item in self.accepted if item.audio is not None) / 3600.0
+
+    def left_out(self) -> dict[str, int]:
+        """Reason → recordings, in the order of :data:`REASONS`; one with two reasons counts in both."""
+        counts = Counter(reason for _, reason in {(entry.recording_id, entry.reason) for entry in self.rejected})
+        return {reason: counts[reason] for reason in REASONS if counts[reason]}
+
+    def rejects(self) -> pd.DataFrame:
+        """What stays out, with names, for a report that stays on this machine; columns of ``REJECT_COLUMNS``."""
+        import pandas as pd
+
+        rows = [(entry.recording_id, entry.reason, entry.detail) for entry in self.rejected]
+        return pd.DataFrame(rows, columns=["recording_id", "reason", "detail"], dtype="string")
+
+
+def message(delivery: Delivery) -> str:
+    """The text of a commit: counts only, as git is no place for patients' or recordings' names."""
+    recordings, patients = len(delivery.accepted), len(delivery.sides)
+    lines = [
+        f"data: {_count(recordings, 'recording')} of {_count(patients, 'patient')} added to {delivery.dataset}"
+        if recordings
+        else f"data: nothing added to {delivery.dataset}",
+        "",
+    ]
+    if recordings:
+        labels = (item.recording.label or "unknown" for item in delivery.accepted)
+        lines += [
+            f"Addition {delivery.batch}, {delivery.hours:.2f} hours",
+            f"Recordings: {_tally(labels)}",
+            f"Segments: {_tally(s.label for item in delivery.accepted for s in item.segments) or 'none'}",
+            f"Known patients, who keep their side: {_placed(delivery, delivery.known)}",
+            f"New patients: {_placed(delivery, delivery.new)}",
+        ]
+    left_out = [f"{len(delivery.already_there)} already there"] if delivery.already_there else []
+    left_out += [f"{count} {reason}" for reason, count in delivery.left_out().items()]
+    lines.append(f"Left out: {', '.join(left_out) or 'nothing'}")
+    return "\n".join(lines) + "\n"
+
+
+def _placed(delivery: Delivery, patients: frozenset[str]) -> str:
+    """Such as ``3 (test 1, train 2)``."""
+    parts = _tally(delivery.sides[patient] for patient in patients)
+    return f"{len(patients)} ({parts})" if patients else "0"
+
+
+def _tally(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(Counter(names).items()))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,226 @@
+"""Examining a delivery: alone first, by the very functions of the stage ``validate``, then beside what is present."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from flows.additions.batch import swept
+from flows.additions.delivery import Delivery, Rejected
+from flows.additions.present import PresentData, read_present
+from stages import params as parameters
+from stages.digests import file_sha256
+from stages.download.datasets import Dataset, load
+from stages.download.datasets._copies import files_below, is_audio
+from stages.entry import workers
+from stages.errors import DataError
+from stages.paths import Paths
+from stages.sections import Params, ValidateParams
+from stages.split.parts import split
+from stages.split.twins import find_twins
+from stages.validate.expectations import check_tables
+from stages.validate.tables import Examined, Tables, build, examine_all
+
+#: In place of a batch's name while there is none.
+_NEW = "delivery"
+
+
+def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Delivery:
+    """Look at every recording of a delivery, alone and beside what is present; nothing is added.
+
+    Parameters
+    ----------
+    dataset_name
+        The data set that it is for.
+    delivery
+        A folder in any layout that the data set's ``layout()`` accepts. It is read, never changed.
+    root
+        Root of the repository (or of a worktree of it); the current directory where it is ``None``.
+
+    Raises
+    ------
+    DataError
+        The delivery is something else, the manifest is not there, or an addition is missing.
+    ParameterError
+        There is no such data set, or ``params.yaml`` is wrong.
+    AuscultError
+        There is no DVC repository at *root*.
+    """
+    root = Path.cwd() if root is None else root
+    dataset, params = load(dataset_name), _params(dataset_name, root)
+    files = _layout(dataset, delivery)
+    with swept(root / Paths(dataset_name).added, root):
+        present = read_present(dataset, root, params.validate_)
+    found = _alone(dataset, files, params.validate_)
+    rejected = _unplaced(delivery, files)
+    there, sound = _against_present(found, present, rejected)
+    sound = _without_twins(sound, present, rejected)
+    sound = _as_expected(sound, present, dataset, params.validate_, rejected)
+    mine = _files_of(files, found, {item.recording.recording_id for item in sound})
+    sides = _sides(build(sound), present, dataset, params) if sound else {}
+    return Delivery(
+        dataset=dataset_name,
+        root=root,
+        accepted=tuple(sound),
+        already_there=tuple(there),
+        rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
+        sides=sides,
+        known=frozenset(sides) & frozenset(present.recordings["patient_id"]),
+        files=mine,
+        checksums={target: file_sha256(file) for target, file in mine.items()},
+    )
+
+
+def _params(dataset_name: str, root: Path) -> Params:
+    """The parameters as they are for this data set, whichever ``params.yaml`` names."""
+    import yaml
+
+    file = root / parameters.FILE
+    params = parameters.load(file)
+    if params.dataset == dataset_name:
+        return params
+    return parameters.resolve(yaml.safe_load(parameters.read(file)) | {"dataset": dataset_name}, where=str(file))
+
+
+def _layout(dataset: Dataset, delivery: Path) -> dict[str, Path]:
+    if not delivery.is_dir():
+        raise DataError(
+            f"the delivery {delivery} is {'a file' if delivery.exists() else 'not there'}",
+            where=str(delivery),
+            next_step="name the folder that holds it (unpacked, where it is an archive)",
+        )
+    try:
+        return dataset.layout(delivery)
+    except OSError as error:
+        what = f"{error.filename or delivery} cannot be read: {error.strerror}"
+        raise DataError(what, where=str(delivery), next_step="make it readable") from error
+
+
+def _alone(dataset: Dataset, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
+    """Every recording of the delivery, read in the raw layout from links to its files."""
+    with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as name, _named(files, Path(name)):
+        for target, file in files.items():
+            place = Path(name) / target
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(file.resolve())
+        return examine_all(dataset, Path(name), params, workers(), batch=_NEW)
+
+
+@contextmanager
+def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
+    """Let errors name the delivery's files, not the places where they were read."""
+    try:
+        yield
+    except DataError as error:
+        what, where = error.what, error.where
+        for target in sorted(files, key=len, reverse=True):
+            what, where = (text.replace(str(scratch / target), str(files[target])) for text in (what, where))
+        raise type(error)(what, where=where, next_step=error.next_step) from error
+
+
+def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
+    """Audio files that the data set's layout has no place for; second encodings of a recording apart."""
+    taken, stems = set(files.values()), {PurePosixPath(target).stem for target in files}
+    detail = "its name or folder tells no recording of this data set"
+    return [
+        Rejected(path.relative_to(delivery).as_posix(), "unplaced", detail)
+        for path in files_below(delivery)
+        if is_audio(path.name) and path not in taken and path.stem not in stems
+    ]
+
+
+def _against_present(
+    found: Sequence[Examined], present: PresentData, rejected: list[Rejected]
+) -> tuple[list[str], list[Examined]]:
+    """Names that are there already, and what is sound and new; the rest is added to *rejected*."""
+    there: list[str] = []
+    sound: list[Examined] = []
+    for item in found:
+        name = item.recording.recording_id
+        if present.has(item):
+            if difference := present.other_labels(item):
+                rejected.append(Rejected(name, "corrected", difference))
+            else:
+                there.append(name)
+            continue
+        judged = item if item.problems else present.index.judge(item)
+        rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
+        sound += [] if judged.problems else [judged]
+    return there, sound
+
+
+def _without_twins(sound: Sequence[Examined], present: PresentData, rejected: list[Rejected]) -> list[Examined]:
+    """Those that hold the same sound as no other patient's recording, present or delivered."""
+    import pandas as pd
+
+    new = build(sound)
+    both = pd.concat([present.recordings, new.recordings])
+    patients = dict(zip(both["recording_id"], both["patient_id"], strict=True))
+    mine = set(new.recordings["recording_id"])
+    twins: dict[str, str] = {}
+    for pair in find_twins(pd.concat([present.fingerprints, new.fingerprints]), patients) if mine else ():
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            if one in mine:
+                twins.setdefault(one, f"the same sound as {other} of another patient: {pair}")
+    rejected += [Rejected(name, "twin", detail) for name, detail in twins.items()]
+    return [item for item in sound if item.recording.recording_id not in twins]
+
+
+def _as_expected(
+    sound: Sequence[Examined],
+    present: PresentData,
+    dataset: Dataset,
+    params: ValidateParams,
+    rejected: list[Rejected],
+) -> list[Examined]:
+    """Those for which the expectations of ``validate`` hold, also beside what is present.
+
+    Raises
+    ------
+    DataError
+        An expectation fails, but for none of the delivery's rows.
+    """
+    import pandas as pd
+
+    if not sound:
+        return []
+    new = build(sound)
+    names = set(new.recordings["recording_id"])
+    both = pd.concat([present.recordings, new.recordings], ignore_index=True)
+    failing: dict[str, list[str]] = {}
+    for outcome in check_tables(both, new.segments, dataset, params):
+        if outcome.passed:
+            continue
+        words = f"{outcome.table}: {outcome.expectation}"
+        mine = {row if outcome.table == "recordings" else row.rpartition(":")[0] for row in outcome.failing} & names
+        if not mine:
+            where, next_step = str(present.folder), "dvc repro validate"
+            raise DataError(f"beside what is present an expectation fails: {words}", where=where, next_step=next_step)
+        for name in mine:
+            failing.setdefault(name, []).append(words)
+    rejected += [Rejected(name, "expectation", "; ".join(words)) for name, words in failing.items()]
+    return [item for item in sound if item.recording.recording_id not in failing]
+
+
+def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params) -> dict[str, str]:
+    """Patient → part, as the stage ``split`` will have it."""
+    import pandas as pd
+
+    recordings = pd.concat([present.recordings, new.recordings], ignore_index=True)
+    segments = pd.concat([present.segments, new.segments], ignore_index=True)
+    assignment = split(recordings, segments, dataset.tasks, params.split).assignment
+    mine = assignment[assignment["recording_id"].isin(new.recordings["recording_id"])]
+    return dict(sorted(zip(mine["patient_id"], mine["part"], strict=True)))
+
+
+def _files_of(files: Mapping[str, Path], found: Sequence[Examined], accepted: set[str]) -> dict[str, Path]:
+    """The files of accepted recordings, and those that belong to no recording: the tables."""
+    others = [item.recording for item in found if item.recording.recording_id not in accepted]
+    names, paths = {recording.recording_id for recording in others}, {recording.path for recording in others}
+    return {
+        target: file
+        for target, file in files.items()
+        if target not in paths and PurePosixPath(target).stem not in names
+    }

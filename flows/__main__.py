@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     ingest = commands.add_parser("ingest", help="add the new recordings of a folder to the data set")
     ingest.add_argument("--folder", help="in a layout of the data set (default: data/inbox/<dataset>)")
     ingest.set_defaults(command=_ingest)
+
+    monitor = commands.add_parser("monitor", help="compare recent recordings with those the model learned from")
+    monitor.add_argument("folder", nargs="?", help="WAV or FLAC, at any depth (default: data/recent/<dataset>)")
+    monitor.add_argument("--experiment", help="whose model (default: the first of flows.retrain.experiments)")
+    monitor.set_defaults(command=_monitor)
 
     promote = commands.add_parser("promote", help="put a model version into service by hand")
     promote.add_argument("experiment")
@@ -75,6 +81,22 @@ def _ingest(arguments: argparse.Namespace) -> None:
     from flows.ingest import ingest
 
     _tell(ingest(arguments.folder, return_state=True))
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    """A flow run where a server is there, whose event may start a retraining; else the same without Prefect."""
+    from flows.drift import steps
+    from flows.serving import settle
+
+    settle()
+    folder = Path(arguments.folder) if arguments.folder else steps.usual_folder()
+    steps.recordings(folder)  # no run for a mistyped name
+    if not os.environ.get("PREFECT_API_URL"):
+        steps.look(str(folder), arguments.experiment)
+        return
+    from flows.monitor import monitor
+
+    monitor(str(folder), arguments.experiment)
 
 
 def _tell(state: Any) -> None:

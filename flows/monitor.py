@@ -1,22 +1,15 @@
 """``monitor``: whether recent recordings are still like those that the model in service learned from.
 
-    python -m flows.monitor FOLDER [--experiment NAME]
+    python -m flows monitor [FOLDER] [--experiment NAME]
 
 The steps are in :mod:`flows.drift.steps`; here are their order and their names on Prefect's page.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
-
-from flows.serving import settle
-
-if __name__ == "__main__":
-    settle()  # Prefect reads its environment when it is imported
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -24,44 +17,21 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from flows.drift import steps
-from flows.drift.compare import Drift
 from flows.drift.page import markdown
 from flows.drift.reference import Reference
-from stages.entry import run
 
 DRIFT = "auscult.drift"
 
 
-def look(folder: str, experiment: str | None = None) -> Drift:
-    """Look at recent recordings and write the report, without Prefect.
-
-    Parameters
-    ----------
-    folder
-        Holds recent recordings as WAV or FLAC, at any depth.
-    experiment
-        Whose model is meant; by default the first of ``flows.retrain.experiments``.
-
-    Raises
-    ------
-    AuscultError
-        No such folder or experiment, no audio, no model, or no manifest of what it learned from.
-    """
-    place = Path(folder)
-    steps.recordings(place)  # a mistake in the command's one argument comes before anything slow
-    watched = steps.subject(experiment)
-    known = steps.learned(watched)
-    return steps.conclude(watched, place, steps.recent(watched, place), known).drift
-
-
 @flow(name="monitor", log_prints=True)
-def monitor(folder: str, experiment: str | None = None, root: str | None = None) -> dict[str, Any]:
+def monitor(folder: str | None = None, experiment: str | None = None, root: str | None = None) -> dict[str, Any]:
     """Look at recent recordings; where something drifts, raise the event ``auscult.drift``.
 
     Parameters
     ----------
     folder
-        Holds recent recordings as WAV or FLAC, at any depth; relative to *root*.
+        Holds recent recordings as WAV or FLAC, at any depth; relative to *root*. By default
+        ``data/recent/<dataset>``, where it is no mistake if there is no such folder: then there is no verdict.
     experiment
         Whose model is meant; by default the first of ``flows.retrain.experiments``.
     root
@@ -73,7 +43,9 @@ def monitor(folder: str, experiment: str | None = None, root: str | None = None)
         Of :meth:`flows.drift.compare.Drift.to_json`.
     """
     with chdir(root or "."):
-        place = Path(folder)
+        place = steps.usual_folder() if folder is None else Path(folder)
+        if folder is None and not place.is_dir():
+            return {"verdict": f"there is no {place}", "enough": False, "drifted": []}
         steps.recordings(place)
         watched = steps.subject(experiment)
         known = _learned(watched)
@@ -130,26 +102,3 @@ def payload(finding: steps.Finding) -> dict[str, Any]:
         "set_aside": said["set_aside"] if said["set_aside"]["drifts"] else None,
         "report": str(finding.report),
     }
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.monitor",
-        description="Compare recent recordings with those that the model in service learned from.",
-        epilog="Where a Prefect server is known (PREFECT_API_URL, or make flows is running) this is a flow run, and"
-        " drift raises the event auscult.drift there; otherwise the same is done without Prefect. The report is"
-        " reports/<dataset>/drift/index.html either way, and drift is no error: the exit code is 0.",
-    )
-    parser.add_argument("folder", help="recent recordings, WAV or FLAC, at any depth")
-    parser.add_argument("--experiment", help="whose model (default: the first of flows.retrain.experiments)")
-    arguments = parser.parse_args()
-    if os.environ.get("PREFECT_API_URL"):
-        steps.recordings(Path(arguments.folder))  # no run for a mistyped name
-        monitor(arguments.folder, arguments.experiment)
-        raise SystemExit(0)  # at a usual end Prefect sends what is still on its way: logs, and the event
-    look(arguments.folder, arguments.experiment)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -83,6 +83,8 @@ def fill(place: Path) -> None:
     AuscultError
         An addition's recordings are nowhere.
     """
+    if succeeds(place, *DVC, "checkout", "--quiet"):
+        return
     succeeds(place, *DVC, "checkout", "--quiet", "--allow-missing")
     additions = sorted(str(file.relative_to(place)) for file in (place / "data").rglob("*.dvc"))
     lost = [file for file in additions if not (place / file).with_suffix("").exists()]

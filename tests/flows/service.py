@@ -22,7 +22,7 @@ from tests.pipeline.workspace import clone, run
 
 DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"
 CHANGES: dict[str, Any] = {
-    "download.sample.patients": 20,
+    "download.sample.patients": 16,
     "validate.max_reject_share": 0.3,
     "split.folds": 3,
     "train.trials": 1,

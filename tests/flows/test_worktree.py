@@ -87,7 +87,7 @@ def test_a_half_made_worktree_is_removed(root: Path, damage: str) -> None:
 def test_an_addition_that_is_nowhere_is_named(root: Path) -> None:
     (root / "data/added/sample").mkdir(parents=True)
     (root / "data/added/sample/0123456789ab.dvc").write_text(
-        "outs:\n- md5: 00000000000000000000000000000000.dir\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: 0123456789ab\n"
+        f"outs:\n- md5: {'0' * 32}.dir\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: 0123456789ab\n"
     )
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "an addition whose recordings nobody pushed")

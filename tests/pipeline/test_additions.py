@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flows.additions import add, examine, message
 from stages.store import read_table
+from stages.validate.additions import batch_name, checksums
 from tests.pipeline.workspace import SMALL, clone, repro, run
 from tests.validate.made_clinic import PATHS, breath, make_delivery, name_of
 
@@ -66,5 +67,4 @@ def test_a_delivery_is_taken_in_pushed_and_the_same_in_another_clone(tmp_path: P
     assert failed.returncode != 0 and "damaged or was edited" in failed.stdout + failed.stderr
     run(theirs, "git", "checkout", f"data/added/sample/{batch}.dvc")
     run(theirs, "dvc", "checkout", "--force", f"data/added/sample/{batch}.dvc")
-    run(theirs, "dvc", "repro", "split")
-    assert tables(theirs) == tables(mine)
+    assert batch_name(checksums(theirs / PATHS.added / str(batch))) == batch

@@ -34,6 +34,8 @@ CHANGES: dict[str, Any] = {
     "flows.retrain.experiments": [EXPERIMENT],
     "flows.retrain.retry_delay_s": 0.5,
     "flows.gate.min_patients": 4,
+    "flows.monitor.min_recordings": 10,
+    "flows.monitor.max_p_value": 0.1,
     "flows.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
     "flows.gate.min_recall": 0.0,
     "flows.gate.max_calibration_error": 1.0,
@@ -119,19 +121,29 @@ class Service:
         """What it has printed."""
         return self.log.read_text() if self.log.exists() else ""
 
+    def ask(self, method: str, path: str, content: Any = None) -> Any:
+        """What the API answers; it is asked again where its database is busy, as Prefect's own client does."""
+        for attempt in range(20):
+            answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=30)
+            if answer.status_code != 503:
+                break
+            time.sleep(0.2 * (attempt + 1))
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
     def nightly(self) -> dict[str, Any]:
         """The deployment of ``retrain``."""
-        found: dict[str, Any] = requests.get(f"{self.api}/deployments/name/retrain/nightly", timeout=30).json()
+        found: dict[str, Any] = self.ask("GET", "deployments/name/retrain/nightly")
         return found
 
     def due_in(self, seconds: float) -> None:
         """Give it another schedule, with one run so soon."""
         anchor = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         schedule = {"interval": 86400, "anchor_date": anchor, "timezone": "UTC"}
-        url = f"{self.api}/deployments/{self.nightly()['id']}"
-        requests.post(f"{url}/schedules", json=[{"schedule": schedule, "active": True}], timeout=30).raise_for_status()
+        path = f"deployments/{self.nightly()['id']}"
+        self.ask("POST", f"{path}/schedules", [{"schedule": schedule, "active": True}])
         # The scheduler looks at what was changed within seconds, at everything else once a minute.
-        requests.patch(url, json={"description": "due soon"}, timeout=30).raise_for_status()
+        self.ask("PATCH", path, {"description": "due soon"})
 
     def runs(self, flow: str = "retrain") -> list[dict[str, Any]]:
         """Flow runs that have begun, the oldest first."""
@@ -140,7 +152,7 @@ class Service:
             "flows": {"name": {"any_": [flow]}},
             "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
         }
-        found: list[dict[str, Any]] = requests.post(f"{self.api}/flow_runs/filter", json=asked, timeout=30).json()
+        found: list[dict[str, Any]] = self.ask("POST", "flow_runs/filter", asked)
         return found
 
     def finished(self, number: int, timeout_s: float = 150) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import requests
 
 from flows.journal import Journal
 from flows.registry import CHAMPION
@@ -55,32 +54,29 @@ def test_a_scheduled_retraining_fires_by_itself_promotes_and_hands_over(service:
 
 def test_the_cron_schedule_of_the_file_has_runs_waiting(service: Service) -> None:
     asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    waiting = requests.post(f"{service.api}/flow_runs/filter", json=asked, timeout=30).json()
+    waiting = service.ask("POST", "flow_runs/filter", asked)
     assert any(run["expected_start_time"][11:16] == "02:00" for run in waiting)
 
 
 def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service: Service) -> None:
     (first,) = service.runs()
     wanted = {"flow_runs": {"id": {"any_": [first["id"]]}}}
-    tasks = requests.post(f"{service.api}/task_runs/filter", json=wanted, timeout=30).json()
+    tasks = service.ask("POST", "task_runs/filter", wanted)
     names = {task["name"] for task in tasks}
     stages = {"download", "validate", "split", "resample", "features@logmel"}
     assert stages | {f"{stage}@{EXPERIMENT}" for stage in ("balance", "train", "evaluate")} <= names
-    artifacts = requests.post(f"{service.api}/artifacts/filter", json=wanted, timeout=30).json()
+    artifacts = service.ask("POST", "artifacts/filter", wanted)
     assert any("Promoted" in artifact["data"] for artifact in artifacts)
 
 
-def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(service: Service) -> None:
+def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
+    service: Service, tmp_path: Path
+) -> None:
     set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
     commit(service.root, "another seed, and a floor that nobody reaches")
     before = service.branches()
-    event = {
-        "event": "auscult.drift",
-        "occurred": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "resource": {"prefect.resource.id": f"auscult.{DATASET}.{EXPERIMENT}"},
-        "id": "00000000-0000-4000-8000-000000000001",
-    }
-    requests.post(f"{service.api}/events", json=[event], timeout=30).raise_for_status()
+    said = service.command("monitor", str(another_device(service.root, tmp_path)))
+    assert "drift in: " in said.stdout + said.stderr
     wait_for(lambda: len(service.runs()) > 1, 60, service.said)
     wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
     server = next(p for p in psutil.process_iter() if _is_server(p, service.port))
@@ -91,6 +87,20 @@ def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server
     assert "server had ended and was started again" in service.said()
     assert (service.champion(), service.branches()) == ("1", before)
     assert service.is_clean()
+
+
+def another_device(root: Path, folder: Path) -> Path:
+    """The training recordings as a device would have them that turns everything up until it distorts."""
+    import numpy as np
+    import pandas as pd
+    import soundfile
+
+    split = pd.read_parquet(root / f"data/{DATASET}/split/assignment.parquet").set_index("recording_id")["part"]
+    recordings = pd.read_parquet(root / f"data/{DATASET}/manifest/recordings.parquet")
+    for row in recordings[recordings["recording_id"].map(split) == "train"].itertuples():
+        audio, rate = soundfile.read(root / "data" / row.path)
+        soundfile.write(folder / f"{row.recording_id}.wav", 0.6 * np.tanh(20.0 * audio / audio.std()), rate)
+    return folder
 
 
 def _is_server(process: psutil.Process, port: int) -> bool:
@@ -145,12 +155,9 @@ def _retire(service: Service) -> None:
 
 def test_after_a_kill_of_everything_the_run_is_marked_and_the_schedules_are_kept(service: Service) -> None:
     deployment = service.nightly()
-    schedule = deployment["schedules"][0]["id"]
-    requests.patch(
-        f"{service.api}/deployments/{deployment['id']}/schedules/{schedule}", json={"active": False}, timeout=30
-    ).raise_for_status()
-    url = f"{service.api}/deployments/{deployment['id']}/create_flow_run"
-    ordered = requests.post(url, json={}, timeout=30).json()["id"]
+    schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
+    service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
+    ordered = service.ask("POST", f"{path}/create_flow_run", {})["id"]
     wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
     assert service.process is not None
     everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
@@ -159,8 +166,7 @@ def test_after_a_kill_of_everything_the_run_is_marked_and_the_schedules_are_kept
     service.process.wait()
     service.start()
     assert "marked as crashed, it can be run again" in service.said()
-    state = requests.get(f"{service.api}/flow_runs/{ordered}", timeout=30).json()
-    assert state["state_type"] == "CRASHED"
+    assert service.ask("GET", f"flow_runs/{ordered}")["state_type"] == "CRASHED"
     kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
     assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
     assert service.is_clean()

@@ -62,7 +62,7 @@ def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> S
         return Completed(name="NothingNew", message=f"there is no {ingesting.INBOX / params.dataset}")
     delay = settings.retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
-    _fetch.with_options(**again)(root)
+    _fetch.with_options(**again)(root, return_state=True)
     entry, place = _begin(root, journal, entry)
     taken = _take_in(root, place, params.dataset, delivery, entry.name)
     if taken.batch is None:

@@ -25,7 +25,6 @@ from flows.journal import Entry, Journal, advanced
 from flows.retraining import Decided
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR
-from stages.store import read_json
 
 
 @flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
@@ -63,7 +62,7 @@ def retrain(revision: str = "HEAD", data: str | None = None) -> State[Any]:
 def _retrain(root: Path, journal: Journal, entry: Entry, revision: str, data: str | None) -> State[Any]:
     delay = retraining.read_params(root, root)[1].retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
-    _fetch.with_options(**again)(root)
+    _fetch.with_options(**again)(root, return_state=True)  # away, it can still be retrained what is here
     entry, place = _begin(root, journal, entry, revision)
     params, settings = retraining.read_params(root, place)
     if data is not None:
@@ -145,8 +144,7 @@ def _decide(root: Path, place: Path, params: Any, settings: Any, experiment: str
 
 @task(name="decision", cache_policy=NO_CACHE)
 def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, Any]:
-    folder = retraining.keep_decision(root, name, dataset, decided)
-    record: dict[str, Any] = read_json(folder / "decision.json")
+    record = retraining.keep_decision(root, name, dataset, decided)
     key = f"decision-{dataset}-{decided.experiment}".replace("_", "-")
     create_markdown_artifact(key=key, markdown=markdown(record), description=decided.decision.reason)
     return record

@@ -115,16 +115,19 @@ def decide_on(root: Path, place: Path, params: Params, settings: Settings, exper
     return Decided(experiment, challenger.number, decision)
 
 
-def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> Path:
-    """Write the decision as JSON and as a page, and keep both with the model; returns the folder."""
-    folder = root / DECISIONS / dataset / decided.experiment / run
+def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[str, Any]:
+    """Write the decision as JSON and as a page, and keep both with the model; returns the record.
+
+    Of a night in which nothing has changed nothing is kept.
+    """
     record = {"dataset": dataset, "experiment": decided.experiment, "run": run, **decided.decision.to_json()}
-    write_json(folder / "decision.json", record)
-    write_page(folder / "index.html", record)
     if decided.decision.rule != "unchanged":
+        folder = root / DECISIONS / dataset / decided.experiment / run
+        write_json(folder / "decision.json", record)
+        write_page(folder / "index.html", record)
         registry = Registry(root)
         registry.keep_record(registry.version(dataset, decided.experiment, decided.version), folder)
-    return folder
+    return record
 
 
 def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:

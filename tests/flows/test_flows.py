@@ -111,11 +111,27 @@ def _is_server(process: psutil.Process, port: int) -> bool:
     return "server" in words and "start" in words and str(port) in words
 
 
-def test_promotion_and_rollback_are_one_command_each(service: Service) -> None:
-    assert "version 2" in service.command("promote", EXPERIMENT, "--because", "a test").stdout
-    assert service.champion() == "2"
+def test_a_person_promotes_from_the_page_and_rolls_back_with_one_command(service: Service) -> None:
+    by_hand = service.ask("GET", "deployments/name/promote/by-hand")["id"]
+    parameters = {"experiment": EXPERIMENT, "because": "a test"}
+    service.ask("POST", f"deployments/{by_hand}/create_flow_run", {"parameters": parameters})
+    wait_for(lambda: service.champion() == "2", 60, service.said)
     assert "version 1 of" in service.command("rollback", EXPERIMENT, "--because", "only a test").stdout
     assert service.champion() == "1"
+
+
+def test_a_stage_that_fails_leaves_everything_as_it_was(service: Service) -> None:
+    before = service.branches()
+    set_params(service.root, {"validate.min_duration_s": 1000.0})
+    git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
+    git(service.root, "branch", "broken")
+    git(service.root, "reset", "-q", "--hard", "HEAD~1")
+    failed = service.command("retrain", "--revision", "broken", check=False)
+    assert failed.returncode == 2
+    assert "dvc repro --single-item validate ended with" in failed.stderr
+    assert "no recording left" in failed.stderr
+    assert (service.champion(), service.branches()) == ("1", before)
+    assert service.is_clean()
 
 
 def test_kills_at_random_moments_never_leave_anything_half_done(service: Service) -> None:

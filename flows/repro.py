@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows import lock_copies, locks
+from flows.commands import DVC
 from stages import params as parameters
 from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
@@ -28,7 +29,6 @@ from stages.paths import Paths
 from stages.sections import Params
 from stages.store import replacing_file
 
-DVC = (sys.executable, "-m", "dvc")
 #: A disk with less than this left counts as full.
 _FULL_BYTES = 32 << 20
 NAME_ONE = "name one of these in params.yaml, and run the same command again"

@@ -6,19 +6,18 @@ import fcntl
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flows.additions.delivery import Delivery
+from flows.commands import DVC
 from stages.download.datasets import load
 from stages.errors import AuscultError, DataError
 from stages.paths import ADDED_DIR, Paths
 from stages.store import replacing_folder
 from stages.validate.additions import batch_name, batches, checksums
 
-DVC = (sys.executable, "-m", "dvc")
 _BATCH = re.compile(r"[0-9a-f]{12}")
 
 

@@ -30,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(command=_serve)
 
     retrain = commands.add_parser("retrain", help="train a challenger now; it serves only if it is shown to be better")
-    retrain.add_argument("--revision", default="HEAD", help="branch, tag or commit (default: HEAD)")
+    retrain.add_argument(
+        "--revision", default="HEAD", help="branch, tag or commit (default: HEAD, what is checked out here)"
+    )
     retrain.add_argument("--data", help="folder with new recordings, in a layout of the data set")
     retrain.set_defaults(command=_retrain)
 

@@ -28,7 +28,6 @@ class CommandError(AuscultError):
     def __init__(self, command: Sequence[str], code: int, lines: Sequence[str], where: Path) -> None:
         shown = " ".join(_named(command))
         self.lines = list(lines)
-        self.code = code
         super().__init__(
             f"{shown} ended with {code}:\n" + "\n".join(f"    {line}" for line in self.lines[-_TAIL:]),
             where=str(where),
@@ -57,8 +56,8 @@ def dvc(place: Path, *arguments: str) -> str:
     return _quiet([*DVC, *arguments], place)
 
 
-def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> list[str]:
-    """Run a command and hand each line it prints to *tell*; returns the lines.
+def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Run a command and hand each line it prints to *tell*.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> 
         text=True,
         errors="replace",
     )
-    lines: deque[str] = deque(maxlen=2000)
+    lines: deque[str] = deque(maxlen=_TAIL)
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -88,16 +87,23 @@ def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> 
         raise
     if code != 0:
         raise CommandError(command, code, list(lines), place)
-    return list(lines)
+
+
+def python_first() -> dict[str, str]:
+    """The environment with this interpreter's commands first: ``python`` in ``dvc.yaml`` is this one."""
+    here = str(Path(sys.executable).parent)
+    return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
 
 def environment() -> dict[str, str]:
-    """What children see: this interpreter's commands first, no questions asked, and whom they belong to."""
-    here = str(Path(sys.executable).parent)
-    return os.environ | {
-        "PATH": os.pathsep.join([here, os.environ.get("PATH", "")]),
-        "PYTHONUNBUFFERED": "1",
+    """What a flow's children see besides: no questions asked, none of the user's hooks, and whom they belong to."""
+    settings = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    return python_first() | {
         "GIT_TERMINAL_PROMPT": "0",
+        # `dvc install` makes hooks that check out, ask and push in the middle of what a flow does in its order.
+        "GIT_CONFIG_COUNT": str(settings + 1),
+        f"GIT_CONFIG_KEY_{settings}": "core.hooksPath",
+        f"GIT_CONFIG_VALUE_{settings}": os.devnull,
         OWNER: str(os.getpid()),
     }
 

@@ -64,10 +64,16 @@ def reproduce(place: Path, node: str, tell: Callable[[str], None]) -> tuple[Did,
         The stage failed.
     """
     begin = time.monotonic()
-    lines = follow(place, [*DVC, "repro", "--single-item", node], lambda line: None if line in _HINTS else tell(line))
     did: Did = "unchanged"
-    if any(line.startswith("Running stage") for line in lines):
-        did = "ran"
-    elif any("is cached - skipping run" in line for line in lines):
-        did = "taken from cache"
+
+    def listen(line: str) -> None:
+        nonlocal did
+        if line.startswith("Running stage"):
+            did = "ran"
+        elif "is cached - skipping run" in line:
+            did = "taken from cache"
+        if line not in _HINTS:
+            tell(line)
+
+    follow(place, [*DVC, "repro", "--single-item", node], listen)
     return did, time.monotonic() - begin

@@ -14,7 +14,10 @@ _NOBODY = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
 
 
 def free_branch(root: Path, wanted: str) -> str:
-    """*wanted*, or with a number behind it where such a branch is here or on the remote already."""
+    """*wanted*, or with a number behind it where such a branch is here or on the remote already.
+
+    Where a branch is named as the part before the slash, git allows none below it: then it is a dash.
+    """
     taken = set(git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines())
     remote = git_remote(root)
     if remote is not None:
@@ -23,6 +26,8 @@ def free_branch(root: Path, wanted: str) -> str:
         except CommandError:
             listed = []  # it cannot be reached; pushing will say so
         taken |= {line.partition("refs/heads/")[2] for line in listed}
+    if wanted.partition("/")[0] in taken:
+        wanted = wanted.replace("/", "-")
     number, name = 1, wanted
     while name in taken:
         number += 1

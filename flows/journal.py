@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from flows import worktree
 from flows.handover import is_there
-from flows.registry import Registry
+from flows.registry import WITHDRAWN, Registry
 from stages.errors import AuscultError, DataError
 from stages.paths import CACHE_DIR
 from stages.store import read_json, write_json
@@ -44,7 +44,8 @@ class Entry:
     remote
         The git remote that it goes to; empty where the branch stays here.
     promotions
-        ``experiment``, ``version`` and ``decision`` of each model that is to be put into service afterwards.
+        ``experiment``, ``version`` and ``decision`` of each model that is to be put into service afterwards,
+        and the ``champion`` that it was compared with (``None``: there was none).
     """
 
     name: str
@@ -59,6 +60,24 @@ class Entry:
     promotions: list[dict[str, Any]] = field(default_factory=list)
 
 
+class InProgressError(AuscultError):
+    """Another run of the flow holds its journal.
+
+    Attributes
+    ----------
+    flow_run_id
+        That run's, as Prefect knows it, or empty.
+    """
+
+    def __init__(self, flow: str, holder: Sequence[str], lock: Path) -> None:
+        self.flow_run_id = holder[1] if len(holder) > 1 else ""
+        super().__init__(
+            f"another {flow} is in progress: {holder[0] if holder else 'unknown'}",
+            where=str(lock),
+            next_step="wait for it, then run the same command again",
+        )
+
+
 class Journal:
     """The journal of one flow in one repository; the holder of its lock writes it."""
 
@@ -69,12 +88,12 @@ class Journal:
         self._lock = self.root / FOLDER / f"{flow}.lock"
 
     @contextmanager
-    def held(self, name: str) -> Iterator[None]:
+    def held(self, name: str, flow_run_id: str = "") -> Iterator[None]:
         """Hold the lock; the kernel lets go of it when the process dies.
 
         Raises
         ------
-        AuscultError
+        InProgressError
             Another run holds it; the message names that one.
         """
         self._lock.parent.mkdir(parents=True, exist_ok=True)
@@ -83,14 +102,10 @@ class Journal:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise AuscultError(
-                    f"another {self.flow} is in progress: {file.read().strip() or 'unknown'}",
-                    where=str(self._lock),
-                    next_step="wait for it, then run the same command again",
-                ) from error
+                raise InProgressError(self.flow, file.read().splitlines(), self._lock) from error
             file.seek(0)
             file.truncate()
-            file.write(f"{name}, process {os.getpid()}")
+            file.write(f"{name}, process {os.getpid()}\n{flow_run_id}")
             file.flush()
             yield
 
@@ -124,22 +139,39 @@ class Journal:
         if entry is None:
             self._sweep()
             return None
-        if entry.state == "handing over" and is_there(self.root, entry.remote, entry.branch, entry.commit):
-            self.complete(entry)
-            return f"{entry.name} was cut off after its branch {entry.branch} was handed over: completed"
+        if entry.state == "handing over" and self._arrived(entry):
+            said = self.complete(entry)
+            return "; ".join(
+                [f"{entry.name} was cut off after its branch {entry.branch} was handed over: completed", *said]
+            )
         self.take_back(entry)
         return f"{entry.name} was cut off before it had handed anything over: taken back"
 
-    def complete(self, entry: Entry) -> None:
-        """Put into service what was decided, and end."""
+    def _arrived(self, entry: Entry) -> bool:
+        try:
+            return is_there(self.root, entry.remote, entry.branch, entry.commit)
+        except AuscultError as error:
+            raise AuscultError(
+                f"{entry.name} was cut off, and whether its branch {entry.branch} arrived cannot be asked: {error.what}",
+                where=str(self._file),
+                next_step="run the same command when the remote answers; without that file the run counts as taken back",
+            ) from error
+
+    def complete(self, entry: Entry) -> list[str]:
+        """Put into service what was decided, and end; returns in words what a person has overtaken meanwhile."""
+        overtaken = []
         if entry.promotions:
             registry = Registry(self.root)
             for each in entry.promotions:
+                if words := _overtaken(registry, entry.dataset, each):
+                    overtaken.append(words)
+                    continue
                 version = registry.version(entry.dataset, each["experiment"], each["version"])
                 registry.promote(entry.dataset, each["experiment"], version, each["decision"])
         if entry.place:
             worktree.remove(self.root, Path(entry.place))
         self.clear()
+        return overtaken
 
     def take_back(self, entry: Entry) -> None:
         """Remove the worktree, and what was committed in it."""
@@ -151,6 +183,22 @@ class Journal:
         """Worktrees that no journal names: the kill came between the two."""
         for left in sorted((self.root / worktree.FOLDER).glob(f"{self.flow}-*")):
             worktree.remove(self.root, left)
+
+
+def _overtaken(registry: Registry, dataset: str, promotion: Mapping[str, Any]) -> str:
+    """Why a promotion that was decided no longer holds, if so: it was decided against another champion."""
+    experiment, number = promotion["experiment"], promotion["version"]
+    current = registry.champion(dataset, experiment)
+    serves = current.number if current is not None else None
+    if WITHDRAWN in registry.version(dataset, experiment, number).tags:
+        return f"version {number} of {experiment} was withdrawn meanwhile and stays out of service"
+    if serves not in (promotion["champion"], number):
+        compared = promotion["champion"]
+        return (
+            f"version {number} of {experiment} was compared with {f'version {compared}' if compared else 'no champion'},"
+            f" but {f'version {serves}' if serves else 'none'} serves now: it stays the challenger"
+        )
+    return ""
 
 
 def advanced(entry: Entry, **changes: Any) -> Entry:

@@ -95,7 +95,7 @@ def _is_whole(content: bytes) -> bool:
 
 
 def _committed() -> bytes:
-    shown = subprocess.run(["git", "show", f"HEAD:{LOCK}"], capture_output=True, check=False)
+    shown = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], capture_output=True, check=False)
     return shown.stdout if shown.returncode == 0 else b""
 
 

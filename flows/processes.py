@@ -58,27 +58,27 @@ class Children:
         """Whether it runs."""
         return self._running[name].poll() is None
 
-    def revive(self) -> list[str]:
-        """Start again what has ended; returns the names.
+    def ended(self) -> list[str]:
+        """Names of those that have ended by themselves."""
+        return [name for name in self._running if not self.alive(name)]
+
+    def revive(self, name: str) -> None:
+        """Start again what has ended.
 
         Raises
         ------
         AuscultError
-            One ends again and again.
+            It ends again and again.
         """
-        revived = []
-        for name in [name for name in self._running if not self.alive(name)]:
-            lived = time.monotonic() - self._started[name]
-            self._short[name] = self._short.get(name, 0) + 1 if lived < _SHORT_S else 0
-            if self._short[name] >= _ATTEMPTS:
-                raise AuscultError(
-                    f"Prefect's {name} ends again and again",
-                    where=str(self._home / f"{name}.log"),
-                    next_step="read that file, then make flows again",
-                )
-            self.start(name, self._commands[name])
-            revived.append(name)
-        return revived
+        lived = time.monotonic() - self._started[name]
+        self._short[name] = self._short.get(name, 0) + 1 if lived < _SHORT_S else 0
+        if self._short[name] >= _ATTEMPTS:
+            raise AuscultError(
+                f"Prefect's {name} ends again and again",
+                where=str(self._home / f"{name}.log"),
+                next_step="read that file, then make flows again",
+            )
+        self.start(name, self._commands[name])
 
     def end(self) -> None:
         """End them, the last one first, and forget them."""
@@ -98,18 +98,26 @@ class Children:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a child, first of all the flows that it runs: they take back what they have begun."""
     if child.poll() is None:
+        below: list[psutil.Process] = []
         with suppress(psutil.Error):
             below = psutil.Process(child.pid).children(recursive=True)
-            runs = [each for each in below if "prefect.engine" in each.cmdline()]
-            for each in runs:
+        runs = [each for each in below if _is_a_run(each)]
+        for each in runs:
+            with suppress(psutil.Error):
                 each.terminate()
-            psutil.wait_procs(runs, timeout=30)
+        psutil.wait_procs(runs, timeout=30)
         child.send_signal(signal.SIGTERM)
         try:
             child.wait(timeout=10)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _is_a_run(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it may have ended just now
+        return "prefect.engine" in process.cmdline()
+    return False
 
 
 def end_left_over(home: Path) -> None:

@@ -22,7 +22,7 @@ def promote(experiment: str, number: str | None, because: str, root: Path = Path
     AuscultError
         There is no such experiment or version, or no challenger.
     """
-    dataset = _dataset(experiment)
+    dataset = _dataset(experiment, root)
     registry = Registry(root)
     version = registry.version(dataset, experiment, number) if number else registry.challenger(dataset, experiment)
     if version is None:
@@ -42,7 +42,7 @@ def promote(experiment: str, number: str | None, because: str, root: Path = Path
 
 def roll_back(experiment: str, because: str, root: Path = Path()) -> str:
     """Put the champion before the present one into service again; returns what was done, in words."""
-    dataset = _dataset(experiment)
+    dataset = _dataset(experiment, root)
     withdrawn, restored = Registry(root).roll_back(dataset, experiment, because)
     return (
         f"version {restored.number} of {experiment} ({dataset}) is in service again;"
@@ -52,7 +52,7 @@ def roll_back(experiment: str, because: str, root: Path = Path()) -> str:
 
 def overview(root: Path = Path()) -> str:
     """A line per experiment: its champion, since when, and why."""
-    params, _ = load()
+    params, _ = load(root)
     registry = Registry(root)
     lines = [f"Data set {params.dataset}"]
     for experiment in params.experiments:
@@ -67,8 +67,8 @@ def overview(root: Path = Path()) -> str:
     return "\n".join(lines)
 
 
-def _dataset(experiment: str) -> str:
-    params, _ = load()
+def _dataset(experiment: str, root: Path) -> str:
+    params, _ = load(root)
     if experiment not in params.experiments:
         next_step = "name one of these, of the data set that params.yaml names"
         raise unknown_name("experiment", experiment, params.experiments, where="params.yaml", next_step=next_step)

@@ -19,13 +19,13 @@ _ADDRESS = re.compile(
 _TIMEOUT_S = 30
 
 
-def repository(root: Path) -> tuple[str, str] | None:
-    """(owner, name) of the remote, where it is on GitHub."""
+def repository(root: Path) -> tuple[str, str, str] | None:
+    """(host, owner, name) of the remote, where it is on GitHub."""
     remote = git_remote(root)
     address = _ADDRESS.fullmatch(git(root, "remote", "get-url", remote)) if remote is not None else None
     if address is None or "github" not in address["host"]:
         return None
-    return address["owner"], address["name"]
+    return address["host"], address["owner"], address["name"]
 
 
 def open_pull_request(root: Path, branch: str, base: str, title: str, body: str) -> str:
@@ -41,10 +41,13 @@ def open_pull_request(root: Path, branch: str, base: str, title: str, body: str)
         return "no pull request: neither GITHUB_TOKEN nor GH_TOKEN is set"
     import requests
 
-    api = os.environ.get("GITHUB_API_URL", "https://api.github.com").rstrip("/")
+    host, owner, name = found
+    # A token goes to nobody but the host that it is for: an enterprise's server has its API below /api/v3.
+    usual = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    api = os.environ.get("GITHUB_API_URL", usual).rstrip("/")
     try:
         answer = requests.post(
-            f"{api}/repos/{found[0]}/{found[1]}/pulls",
+            f"{api}/repos/{owner}/{name}/pulls",
             headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
             json={"title": title, "head": branch, "base": base, "body": body},
             timeout=_TIMEOUT_S,

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from flows.journal import Journal
+from flows.journal import InProgressError, Journal
 from stages.errors import AuscultError
 
 #: Flows that keep a journal.
@@ -20,21 +20,21 @@ def reap(root: Path) -> Iterator[str]:
     """Take back or complete what killed runs left, and mark them; says what was done, line by line.
 
     To be called while no worker runs: whatever Prefect believes to be running then is dead, except for
-    a run whose process outlived its worker, and one that somebody started by hand, which holds its journal's lock.
+    a run whose process outlived its worker, and one that somebody started by hand.
     """
-    alive = _with_a_process()
+    alive = set()
     for flow in JOURNALS:
         journal = Journal(root, flow)
-        entry = journal.read()
         try:
             with journal.held(f"clean-up of {flow}"):
                 if done := journal.recover():
                     yield done
-        except AuscultError as error:
-            if entry is not None:
-                alive.add(entry.flow_run_id)
+        except InProgressError as error:
+            alive.add(error.flow_run_id)
             yield f"{flow}: {error.what}"
-    yield from _mark(alive)
+        except AuscultError as error:
+            yield f"{flow}: {error}"
+    yield from _mark(root, alive)
 
 
 def _with_a_process() -> set[str]:
@@ -47,7 +47,17 @@ def _with_a_process() -> set[str]:
     return found
 
 
-def _mark(alive: set[str]) -> Iterator[str]:
+def _by_hand(root: Path) -> bool:
+    """Whether somebody's ``python -m flows retrain`` (or ``ingest``, ``monitor`` …) runs in this repository."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if "flows" in words[1:4] and "serve" not in words[1:5] and Path(process.cwd()) == root.resolve():
+                return True
+    return False
+
+
+def _mark(root: Path, alive: set[str]) -> Iterator[str]:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.client.schemas.objects import StateType
@@ -56,8 +66,11 @@ def _mark(alive: set[str]) -> Iterator[str]:
     under_way = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": under_way}}})
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=wanted):
-            if str(run.id) in alive:
+        runs = client.read_flow_runs(flow_run_filter=wanted)
+        alive |= _with_a_process()  # after the question, so that none that has begun since is taken for dead
+        by_hand = _by_hand(root)
+        for run in runs:
+            if str(run.id) in alive or (by_hand and run.deployment_id is None):
                 continue
             state: State[Any] = Crashed(
                 message="Its process was gone when the flows were started again; nothing of it was kept."

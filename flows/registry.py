@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from stages.errors import AuscultError
 from stages.track.outputs import DATABASE, MODEL_TAG, registered_name
@@ -161,18 +162,28 @@ class Registry:
                 where="mlflow.db",
                 next_step=f"python -m flows promote {experiment} --because …",
             )
-        before = current.tags.get(BEFORE, _NONE)
-        if before == _NONE:
+        restored = self._before(dataset, experiment, current)
+        if restored is None:
             raise AuscultError(
-                f"version {current.number} is the first in service of {name}: nothing was before it",
+                f"version {current.number} of {name}: nothing was in service before it that is not withdrawn",
                 where="mlflow.db",
                 next_step=f"put another into service: python -m flows promote {experiment} --version N --because …",
             )
-        restored = self.version(dataset, experiment, before)
         # The mark first: after a kill in between, the same command again ends at the same version.
         self._client.set_model_version_tag(name, current.number, WITHDRAWN, f"{_now()}: {because}"[:4000])
         self._client.set_registered_model_alias(name, CHAMPION, restored.number)
         return current, restored
+
+    def _before(self, dataset: str, experiment: str, current: Version) -> Version | None:
+        """The last one in service before a version and not withdrawn since: one promoted twice leads in a circle."""
+        seen, before = {current.number}, current.tags.get(BEFORE, _NONE)
+        while before != _NONE and before not in seen:
+            found = self.version(dataset, experiment, before)
+            if WITHDRAWN not in found.tags:
+                return found
+            seen.add(before)
+            before = found.tags.get(BEFORE, _NONE)
+        return None
 
     def keep_record(self, version: Version, folder: Path) -> None:
         """Keep the files of a decision beside the version: artifacts of its run, under ``decision/<folder's name>``."""
@@ -205,13 +216,13 @@ class Registry:
         return self._version(found)
 
     def _version(self, found: ModelVersion) -> Version:
-        uri = self._client.get_model_version_download_uri(found.name, found.version)
+        uri = str(self._client.get_model_version_download_uri(found.name, found.version))
         return Version(
             number=str(found.version),
             run_id=str(found.run_id),
             digest=str(found.tags.get(MODEL_TAG, "")),
             tags=dict(found.tags),
-            package=Path(str(uri).removeprefix("file://")),
+            package=Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri),
         )
 
 

@@ -9,7 +9,6 @@ restores the outputs of a stage that failed, and ends with a table of the result
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import signal
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows import lock_copies, locks
-from flows.commands import DVC
+from flows.commands import DVC, python_first
 from stages import params as parameters
 from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
@@ -161,7 +160,9 @@ def _dvc(dataset: str, *arguments: str) -> None:
         full = _full_disk()
         raise AuscultError(
             "the pipeline stopped; the message above says where and why" + (f"; {full} is full" if full else ""),
-            next_step=("free some space (`dvc gc --workspace` drops older outputs)" if full else "mend it")
+            next_step=(
+                "free some space (`dvc gc --workspace --all-branches` drops older outputs)" if full else "mend it"
+            )
             + " and run the same command again; what was finished is kept",
         )
     lock_copies.keep(dataset)
@@ -174,7 +175,7 @@ def _full_disk() -> str | None:
 
 
 def _run(*arguments: str) -> int:
-    process = subprocess.Popen([*DVC, *arguments], env=_environment())
+    process = subprocess.Popen([*DVC, *arguments], env=python_first())
     previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
         return process.wait()
@@ -183,12 +184,6 @@ def _run(*arguments: str) -> int:
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _environment() -> dict[str, str]:
-    """What DVC's children see: `python` in dvc.yaml is this interpreter, though nobody activated its environment."""
-    here = str(Path(sys.executable).parent)
-    return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
 
 
 def _metrics(dataset: str) -> dict[Path, bytes]:

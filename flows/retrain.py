@@ -24,17 +24,17 @@ from flows.gate.page import markdown
 from flows.journal import Entry, Journal, advanced
 from flows.retraining import Decided
 from stages.errors import AuscultError
-from stages.paths import CACHE_DIR
 
 
 @flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
-def retrain(revision: str = "HEAD", data: str | None = None) -> State[Any]:
+def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
     """Retrain a revision, with new recordings where *data* names a folder of them, and decide which model serves.
 
     Parameters
     ----------
     revision
-        Branch, tag or commit; ``origin/main`` for what others have merged.
+        Branch, tag or commit; by default what others have merged: the default branch of git's remote, or, without
+        one, what is checked out here.
     data
         Folder with new recordings in a layout of the data set.
 
@@ -44,13 +44,16 @@ def retrain(revision: str = "HEAD", data: str | None = None) -> State[Any]:
         Completed, named ``Promoted`` or ``Kept``, with the reason as its message.
     """
     root = Path.cwd()
-    (root / CACHE_DIR).mkdir(exist_ok=True)
+    if data is not None and not Path(data).is_dir():
+        raise AuscultError(
+            "there is no such folder", where=data, next_step="name the folder that holds the new recordings"
+        )
     journal = Journal(root, "retrain")
-    name = str(flow_run.name or "retrain")
-    with journal.held(name):
+    name, flow_run_id = str(flow_run.name or "retrain"), str(flow_run.id or "")
+    with journal.held(name, flow_run_id):
         if done := journal.recover():
             get_run_logger().warning(done)
-        entry = Entry(name=name, flow="retrain", flow_run_id=str(flow_run.id or ""))
+        entry = Entry(name=name, flow="retrain", flow_run_id=flow_run_id)
         try:
             return _retrain(root, journal, entry, revision, data)
         except BaseException:
@@ -59,10 +62,11 @@ def retrain(revision: str = "HEAD", data: str | None = None) -> State[Any]:
             raise
 
 
-def _retrain(root: Path, journal: Journal, entry: Entry, revision: str, data: str | None) -> State[Any]:
+def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None) -> State[Any]:
     delay = retraining.read_params(root, root)[1].retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
     _fetch.with_options(**again)(root, return_state=True)  # away, it can still be retrained what is here
+    revision = revision or retraining.newest(root)
     entry, place = _begin(root, journal, entry, revision)
     params, settings = retraining.read_params(root, place)
     if data is not None:
@@ -82,10 +86,11 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str, data: st
     entry = advanced(entry, remote=retraining.destination(root, data_pushed=pushed))
     entry = _commit(journal, entry, place, text, promoted)
     _push_branch.with_options(**again)(root, entry)
-    journal.complete(entry)
+    overtaken = journal.complete(entry)
     if entry.remote:
         _propose(root, entry, text.partition("\n")[0], records)
-    return Completed(name="Promoted", message=reason)
+    name = "Kept" if len(overtaken) == len(promoted) else "Promoted"
+    return Completed(name=name, message="; ".join([reason, *overtaken]))
 
 
 def _branch() -> str:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from flows import handover, worktree
-from flows.commands import CommandError, follow, git
+from flows.commands import CommandError, follow, git, succeeds
 from flows.gate.judging import judge
 from flows.gate.page import markdown, write_page
 from flows.gate.rule import Decision
 from flows.journal import Entry, Journal, advanced
 from flows.pull_request import open_pull_request
 from flows.registry import Registry
-from flows.settings import Settings, check
+from flows.settings import Settings, load
 from stages import params as parameters
 from stages.errors import unknown_name
 from stages.paths import Paths
@@ -37,16 +38,24 @@ class Decided:
     ----------
     version
         The challenger's number in the registry.
+    champion
+        Number of the version that it was compared with, if any.
     """
 
     experiment: str
     version: str
     decision: Decision
+    champion: str | None = None
 
     def promotion(self) -> dict[str, Any]:
         """What the journal keeps of a promotion."""
         kept = {"rule": self.decision.rule, "reason": self.decision.reason}
-        return {"experiment": self.experiment, "version": self.version, "decision": kept}
+        return {
+            "experiment": self.experiment,
+            "version": self.version,
+            "champion": self.champion,
+            "decision": kept,
+        }
 
 
 def run_name(flow: str, now: datetime, flow_run_id: str) -> str:
@@ -61,6 +70,14 @@ def fetch(root: Path) -> str:
         return "no git remote to fetch from"
     git(root, "fetch", "--quiet", remote)
     return f"fetched {remote}"
+
+
+def newest(root: Path) -> str:
+    """What others have merged: the remote's default branch; without a remote what is checked out here."""
+    remote = handover.git_remote(root)
+    branch = f"{remote}/{default_branch(root)}"
+    known = remote is not None and succeeds(root, "git", "rev-parse", "--verify", "--quiet", branch)
+    return branch if known else "HEAD"
 
 
 def begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
@@ -79,8 +96,7 @@ def read_params(root: Path, place: Path) -> tuple[Params, Settings]:
     ParameterError
         An experiment that is in service does not exist in the revision.
     """
-    params = parameters.load(place / parameters.FILE)
-    settings = check(parameters.load(root / parameters.FILE))
+    params, (_, settings) = parameters.load(place / parameters.FILE), load(root)
     for name in settings.retrain.experiments:
         if name not in params.experiments:
             where = "the revision's params.yaml: experiments"
@@ -112,7 +128,7 @@ def decide_on(root: Path, place: Path, params: Params, settings: Settings, exper
         settings.gate,
         len(settings.retrain.experiments),
     )
-    return Decided(experiment, challenger.number, decision)
+    return Decided(experiment, challenger.number, decision, champion.number if champion is not None else None)
 
 
 def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[str, Any]:
@@ -159,11 +175,14 @@ def propose(root: Path, entry: Entry, title: str, records: Sequence[Mapping[str,
 
 
 def default_branch(root: Path) -> str:
-    """The remote's default branch, as far as this clone knows it; else ``main``."""
+    """The remote's default branch, as this clone knows it, else as the remote says; else ``main``."""
     remote = handover.git_remote(root)
     if remote is None:
         return "main"
-    try:
+    with suppress(CommandError):
         return git(root, "rev-parse", "--abbrev-ref", f"{remote}/HEAD").partition("/")[2]
-    except CommandError:
-        return "main"
+    with suppress(CommandError):
+        said = git(root, "ls-remote", "--symref", remote, "HEAD")
+        if said.startswith("ref: refs/heads/"):
+            return said.removeprefix("ref: refs/heads/").partition("\t")[0]
+    return "main"

@@ -55,10 +55,10 @@ def api_of_running(home: Path) -> str | None:
     return url if answers(url) else None
 
 
-def answers(url: str) -> bool:
-    """Whether a Prefect server answers there."""
+def answers(url: str, path: str = "health") -> bool:
+    """Whether a Prefect server answers there, and knows the path."""
     try:
-        with urlopen(f"{url}/health", timeout=2) as answer:
+        with urlopen(f"{url}/{path}", timeout=2) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError, ValueError):
         return False
@@ -90,10 +90,11 @@ def serve(port: int, root: Path = Path()) -> None:
         print(f"\nPrefect's page: http://{HOST}:{port}\nCtrl-C stops it; runs and schedules are kept.", flush=True)
         while True:
             time.sleep(0.5)
-            for name in children.revive():
-                print(f"flows: Prefect's {name} had ended and was started again", flush=True)
-                if name == "worker":
+            for name in children.ended():
+                if name == "worker":  # before there is another one, whose runs would be taken for its
                     _reap(root)
+                children.revive(name)
+                print(f"flows: Prefect's {name} had ended and was started again", flush=True)
     except KeyboardInterrupt:
         print("\nflows: stopping", flush=True)
     finally:
@@ -108,13 +109,14 @@ def _reap(root: Path) -> None:
 
 
 def deploy(root: Path, home: Path) -> None:
-    """Make the deployments of ``prefect.yaml``, where that has changed since they were made.
+    """Make the deployments of ``prefect.yaml``, where that has changed since they were made, or they are gone.
 
     Where it has not, what somebody changed on the page (a schedule paused, a parameter set) stays.
     """
     key = digest(file_sha256(root / "prefect.yaml"), str(root))
     marker = home / DEPLOYED
-    if marker.exists() and marker.read_text(encoding="utf-8").strip() == key:
+    there = answers(os.environ["PREFECT_API_URL"], "deployments/name/retrain/nightly")
+    if there and marker.exists() and marker.read_text(encoding="utf-8").strip() == key:
         return
     _prefect(root, "work-pool", "create", POOL, "--type", "process", "--overwrite")
     _prefect(root, "--no-prompt", "deploy", "--all")

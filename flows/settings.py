@@ -6,6 +6,7 @@ makes nothing stale.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -53,15 +54,15 @@ class Settings(Section):
     monitor: MonitorSettings
 
 
-def load() -> tuple[Params, Settings]:
-    """The whole of ``params.yaml`` and, checked as well, its section ``flows``.
+def load(root: Path = Path()) -> tuple[Params, Settings]:
+    """The whole of ``params.yaml`` below *root* and, checked as well, its section ``flows``.
 
     Raises
     ------
     ParameterError
         Naming the key, what is wrong with it, and what would be right.
     """
-    params = parameters.load()
+    params = parameters.load(root / parameters.FILE)
     return params, check(params)
 
 

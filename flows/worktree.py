@@ -27,16 +27,22 @@ def create(root: Path, name: str, revision: str) -> Path:
     Raises
     ------
     AuscultError
-        There is no such revision.
+        There is no such revision, or the project is not the top of its repository.
     """
     root = root.resolve()
+    if above := git(root, "rev-parse", "--show-prefix"):
+        raise AuscultError(
+            f"the project is the folder {above} of a git repository, and the flows need one of its own",
+            where=str(root),
+            next_step="move the project to the top of a repository, or use it with make repro alone",
+        )
     commit = resolve(root, revision)
     place = root / FOLDER / name
     place.parent.mkdir(parents=True, exist_ok=True)
+    (root / CACHE_DIR).mkdir(exist_ok=True)
     try:
         git(root, "worktree", "add", "--quiet", "--detach", str(place), commit)
         for shared in _SHARED:
-            (root / CACHE_DIR).mkdir(exist_ok=True)
             (place / shared).symlink_to(root / shared)
         _share_cache(root, place)
     except BaseException:
@@ -101,27 +107,25 @@ def fill(place: Path) -> None:
 
 
 def has_remote(place: Path) -> bool:
-    """Whether DVC has a default remote, or just one."""
-    try:
-        return bool(dvc(place, "config", "core.remote"))
-    except CommandError:
-        return len(dvc(place, "remote", "list").splitlines()) == 1
+    """Whether DVC has a default remote: without one it pushes nowhere, however many it knows."""
+    return bool(dvc(place, "config", "core.remote"))
 
 
 def _share_cache(root: Path, place: Path) -> None:
-    """Give the worktree the repository's local settings, its cache, and its remotes by absolute paths.
+    """Give the worktree the repository's local settings, its cache, and the paths of its remotes as absolute ones.
 
-    DVC reads a relative path of a remote from where its settings lie, which is another place here.
+    DVC reads a relative path from where its settings lie, which is another place here.
     """
     from configobj import ConfigObj
+    from dvc.config_schema import RelPath
     from dvc.repo import Repo
 
     local = root / ".dvc" / "config.local"
-    settings = ConfigObj(str(local)) if local.exists() else ConfigObj()
+    settings = ConfigObj(str(local) if local.exists() else None, encoding="utf-8")
     with Repo(str(root)) as repo:
         settings.setdefault("cache", {})["dir"] = repo.cache.local_cache_dir
         for name, remote in repo.config["remote"].items():
-            if "://" not in remote["url"]:
-                settings.setdefault(f'remote "{name}"', {})["url"] = str(Path(repo.dvc_dir, remote["url"]).resolve())
+            paths = {key: str(value) for key, value in remote.items() if isinstance(value, RelPath)}
+            settings.setdefault(f'remote "{name}"', {}).update(paths)
     settings.filename = str(place / ".dvc" / "config.local")
     settings.write()

@@ -11,6 +11,10 @@ from flows.gate.interval import Interval, compare, patients_by_side
 from flows.settings import GateSettings
 from stages.evaluate.metrics import Answers, measure, slug
 
+#: What decides where nothing is in service, whatever ``flows.gate.score`` is: the mean of sensitivity and specificity.
+#: By others a coin toss beats a constant answer (``sprsound_score``, ``f1_macro``), or none is defined (``mcc``).
+FIRST = "score"
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -67,13 +71,14 @@ def gather(
 
     *mine* and *theirs* answer the same units, of patients that neither model has learned from.
     """
+    score = settings.score if champion is not None else FIRST
     compared: dict[str, Interval] = {}
     if len(mine):
-        compared = compare(mine, theirs, settings.score, confidence, settings.resamples, settings.seed)
+        compared = compare(mine, theirs, score, confidence, settings.resamples, settings.seed)
     normal, abnormal = patients_by_side(mine)
     left_out = len(set(challenger.answers.patients)) - len(set(mine.patients)) if challenger.answers else 0
     return {
-        "score": settings.score,
+        "score": score,
         "confidence": round(confidence, 6),
         "units": len(mine),
         "patients": len(set(mine.patients)),
@@ -88,6 +93,15 @@ def gather(
     }
 
 
+def parties(challenger: Contender, champion: Contender | None) -> dict[str, Any]:
+    """Who the two are, as plain data: all that is recorded where they were not compared."""
+    return {"challenger": _named(challenger), "champion": _named(champion) if champion is not None else None}
+
+
+def _named(contender: Contender) -> dict[str, Any]:
+    return {"version": contender.version, "digest": contender.digest}
+
+
 def _about(contender: Contender, answers: Answers, score: Interval | None) -> dict[str, Any]:
     shown = {}
     if len(answers):
@@ -96,8 +110,7 @@ def _about(contender: Contender, answers: Answers, score: Interval | None) -> di
         wanted += [f"recall_{slug(name)}" for name in answers.task.classes]
         shown = {name: round(float(figures[name][0]), 6) for name in wanted if np.isfinite(figures[name][0])}
     return {
-        "version": contender.version,
-        "digest": contender.digest,
+        **_named(contender),
         "score": score.to_json() if score is not None else None,
         "figures": shown,
         "latency_ms": round(contender.latency_ms, 1) if np.isfinite(contender.latency_ms) else None,

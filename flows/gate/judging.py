@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +62,7 @@ def read_task(place: Path, dataset: str, name: str) -> Task:
 
 
 def read_units(place: Path, dataset: str, task: Task) -> pd.DataFrame:
-    """The test units that carry a class of the task, those of one recording together.
+    """The test units that carry a class of the task and are not exempt, those of one recording together.
 
     Returns
     -------
@@ -70,7 +72,9 @@ def read_units(place: Path, dataset: str, task: Task) -> pd.DataFrame:
     paths = Paths(dataset)
     split = read_table(place / paths.split / "assignment.parquet")
     recordings = read_table(place / paths.manifest / "recordings.parquet")
-    recordings = recordings[recordings["recording_id"].isin(split.loc[split["part"] == "test", "recording_id"])]
+    # With `split.official: published` the test part holds the exempt too, some of patients who are in training.
+    asked = (split["part"] == "test") & split["exempt_reason"].isna()
+    recordings = recordings[recordings["recording_id"].isin(split.loc[asked, "recording_id"])]
     if task.unit == "recording":
         units = recordings.assign(start_s=np.nan, end_s=np.nan)
     else:
@@ -100,18 +104,13 @@ def questions_of(units: pd.DataFrame, place: Path, task: Task) -> list[Question]
 
 
 def _contender(version: Version, replies: Replies, units: pd.DataFrame, task: Task) -> Contender:
-    fault = replies.fault or _other_classes(replies, task)
-    answers = None if fault else _answers(replies, units, task)
-    unasked = _unasked(version)
-    return Contender(
-        version=unasked.version,
-        digest=unasked.digest,
-        learned_from=unasked.learned_from,
-        answers=answers,
+    fault = replies.fault or _other_task(_description(version.folder), task) or _other_classes(replies, task)
+    return replace(
+        _unasked(version),
+        answers=None if fault else _answers(replies, units, task),
         fault=fault,
         latency_ms=replies.latency_ms,
         size_mb=_size_mb(version.folder),
-        withdrawn=unasked.withdrawn,
     )
 
 
@@ -119,10 +118,19 @@ def _unasked(version: Version) -> Contender:
     return Contender(
         version=version.number,
         digest=version.digest,
-        learned_from=learned_from(version.folder),
+        learned_from=_learned_from(_description(version.folder)),
         answers=None,
         fault="it was not asked",
         withdrawn=version.tags.get(WITHDRAWN, ""),
+    )
+
+
+def _other_task(about: Mapping[str, Any], task: Task) -> str:
+    known = about.get("task") or {}
+    if (known.get("name"), known.get("unit")) == (task.name, task.unit):
+        return ""
+    return (
+        f"it is a model for task {known.get('name')!r} per {known.get('unit')}; asked is {task.name!r} per {task.unit}"
     )
 
 
@@ -143,12 +151,18 @@ def _answers(replies: Replies, units: pd.DataFrame, task: Task) -> Answers:
     )
 
 
-def learned_from(folder: Path) -> frozenset[str] | None:
-    """Keys of the patients that a trained model has learned from; ``None`` where its description does not say."""
+def _description(folder: Path) -> dict[str, Any]:
+    """What ``model.json`` says; empty where it cannot be read."""
     try:
-        keys = read_json(folder / "model.json").get("learned_from")
-    except (DataError, AttributeError):
-        return None
+        about = read_json(folder / "model.json")
+    except DataError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _learned_from(about: Mapping[str, Any]) -> frozenset[str] | None:
+    """Keys of the patients that a trained model has learned from; ``None`` where its description does not say."""
+    keys = about.get("learned_from")
     return frozenset(str(key) for key in keys) if isinstance(keys, list) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stages.store import write_text
 
-_VERDICTS = {"promote": "Promoted", "refuse": "Refused", "undecided": "No decision"}
+_VERDICTS = {"promote": "Promote", "refuse": "Refuse", "undecided": "No decision"}
 _RULES = {
     "better": "the interval of the difference lies above zero",
     "first": "nothing was in service, and it is shown to be better than a constant answer",
@@ -29,7 +29,7 @@ _RULES = {
 
 
 def rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The table: what, challenger, champion (or the constant answer)."""
+    """The table: what, challenger, and the champion or the constant answer."""
     mine, theirs = record.get("challenger") or {}, record.get("champion") or {}
     name = str(record.get("score", "score"))
     other = theirs.get("score") if theirs else record.get("constant")
@@ -56,7 +56,7 @@ def _figure(interval: Mapping[str, Any] | None) -> str:
 
 
 def verdict(record: Mapping[str, Any]) -> str:
-    """``Promoted``, ``Refused`` or ``No decision``."""
+    """``Promote``, ``Refuse`` or ``No decision``: what was decided; what serves, the registry knows."""
     return _VERDICTS[record["outcome"]]
 
 
@@ -65,10 +65,16 @@ def rule(record: Mapping[str, Any]) -> str:
     return _RULES.get(record["rule"], record["rule"])
 
 
+def opponent(record: Mapping[str, Any]) -> str:
+    """What the challenger was put up against."""
+    return "champion" if record.get("champion") else "constant answer"
+
+
 def compared_on(record: Mapping[str, Any]) -> str:
     """On whom the two were compared."""
     if not record.get("patients"):
-        return "The models were not compared."
+        champion = f"version {record['champion']['version']}" if record["champion"] else "none"
+        return f"Challenger: version {record['challenger']['version']}; champion: {champion}; not compared."
     text = (
         f"Compared on {record['units']} test units of {record['patients']} patients"
         f" ({record['patients_with_normal']} with normal, {record['patients_with_abnormal']} with abnormal ones)"
@@ -86,10 +92,9 @@ def markdown(record: Mapping[str, Any]) -> str:
         f"{_sentence(record['reason'])} Rule: {rule(record)}.",
     ]
     if record.get("difference"):
-        lines += ["", f"Difference: **{_figure(record['difference'])}**", "", "| | challenger | champion |"]
+        lines += ["", f"Difference: **{_figure(record['difference'])}**", "", f"| | challenger | {opponent(record)} |"]
         lines += ["|---|---|---|", *(f"| {what} | {mine} | {theirs} |" for what, mine, theirs in rows(record))]
-        lines += ["", compared_on(record)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", compared_on(record)]) + "\n"
 
 
 def _sentence(text: str) -> str:
@@ -113,6 +118,7 @@ def write_page(path: Path, record: Mapping[str, Any]) -> None:
         rows=rows(record) if record.get("difference") else [],
         difference=_figure(record.get("difference")),
         bar=_bar(record),
+        opponent=opponent(record),
         compared_on=compared_on(record),
     )
     write_text(path, text)

@@ -7,12 +7,12 @@ model that has met the test patients is ever weighed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from flows.gate.evidence import Contender, constant, gather
+from flows.gate.evidence import Contender, constant, gather, parties
 from flows.gate.interval import patients_by_side
 from flows.settings import GateSettings
 from stages.digests import patient_key
@@ -57,12 +57,12 @@ def decide(
     """
     unfit = _unfit(dataset, challenger, champion)
     if unfit is not None:
-        return unfit
-    mine = challenger.answers
-    assert mine is not None
-    keep = _fresh(dataset, mine, champion)
+        return replace(unfit, evidence=parties(challenger, champion))
+    own = challenger.answers
+    assert own is not None
+    keep = _fresh(dataset, own, champion)
+    mine = own.where(keep)
     theirs = champion.answers.where(keep) if champion is not None and champion.answers is not None else constant(mine)
-    mine = mine.where(keep)
     confidence = 1.0 - (1.0 - settings.confidence) / in_service
     evidence = gather(challenger, champion, mine, theirs, settings, confidence)
     fewest = min(patients_by_side(mine))
@@ -73,9 +73,10 @@ def decide(
             f" abnormal {mine.task.unit}s, {settings.min_patients} of each are asked for"
         )
         return Decision("undecided", "too_few_patients", reason, evidence)
-    below = list(_below_floors(challenger, mine, settings))
+    below = list(_below_floors(challenger, own, settings))  # also of whom the champion knows: they are new to it
     if below:
-        return Decision("refuse", "floor", "; ".join(below), evidence)
+        reason = f"on all {len(set(own.patients))} test patients: {'; '.join(below)}"
+        return Decision("refuse", "floor", reason, evidence)
     return _weigh(challenger, champion, evidence["difference"], settings, evidence)
 
 
@@ -88,7 +89,7 @@ def _unfit(dataset: str, challenger: Contender, champion: Contender | None) -> D
         return Decision("refuse", "withdrawn", reason)
     if challenger.answers is None:
         return Decision("refuse", "broken", f"the challenger cannot answer: {challenger.fault}")
-    fault = _nonsense(challenger.answers)
+    fault = _nonsense(challenger.answers) or _all_the_same(challenger.answers)
     if fault:
         return Decision("refuse", "broken", f"the challenger's answers are no answers: {fault}")
     if challenger.learned_from is None:
@@ -96,11 +97,19 @@ def _unfit(dataset: str, challenger: Contender, champion: Contender | None) -> D
     met = {patient_key(dataset, str(patient)) for patient in challenger.answers.patients} & challenger.learned_from
     if met:
         return Decision("refuse", "leak", f"the challenger has learned from {len(met)} of the test patients")
-    if champion is not None and champion.learned_from is None:
+    return _incomparable(champion) if champion is not None else None
+
+
+def _incomparable(champion: Contender) -> Decision | None:
+    """Why nothing can be compared with the champion, if so; a person must put another into service."""
+    if champion.answers is None:
+        return Decision("undecided", "champion_broken", f"the champion cannot answer: {champion.fault}")
+    fault = _nonsense(champion.answers)
+    if fault:
+        return Decision("undecided", "champion_broken", f"the champion's answers are no answers: {fault}")
+    if champion.learned_from is None:
         reason = "the champion does not say which patients it has learned from, so no patient is known to be new to it"
         return Decision("undecided", "unknown_patients", reason)
-    if champion is not None and champion.answers is None:
-        return Decision("undecided", "champion_broken", f"the champion cannot answer: {champion.fault}")
     return None
 
 
@@ -109,10 +118,13 @@ def _nonsense(answers: Answers) -> str:
     if not np.isfinite(p).all():
         return f"{int((~np.isfinite(p)).any(axis=1).sum())} of {len(answers)} hold a probability that is no number"
     if (p < -1e-6).any() or (np.abs(p.sum(axis=1) - 1.0) > 1e-3).any():
-        return "probabilities that do not sum to one"
-    if len(answers) > 1 and np.ptp(p, axis=0).max() == 0.0:
-        return f"all {len(answers)} are the same"
+        return "probabilities that are negative or do not sum to one"
     return ""
+
+
+def _all_the_same(answers: Answers) -> str:
+    same = len(answers) > 1 and np.ptp(answers.probabilities, axis=0).max() == 0.0
+    return f"all {len(answers)} are the same" if same else ""
 
 
 def _fresh(dataset: str, answers: Answers, champion: Contender | None) -> Any:
@@ -148,13 +160,15 @@ def _weigh(
     value, low, high = difference["value"], difference["low"], difference["high"]
     against = f"version {champion.version}" if champion is not None else "a constant answer"
     if value is None or low is None or high is None:
-        reason = f"{settings.score} or its interval is undefined on these patients"
+        reason = f"{evidence['score']} or its interval is undefined on these patients"
         return Decision("undecided", "undefined", reason, evidence)
-    said = f"{settings.score} {value:+.3f} ({low:+.3f} to {high:+.3f}) against {against}"
+    said = f"{evidence['score']} {value:+.3f} ({low:+.3f} to {high:+.3f}) against {against}"
+    if champion is None:
+        said += "; nothing is in service, so the mean of sensitivity and specificity decides"
     if low > 0.0:
         return Decision("promote", "better" if champion is not None else "first", f"better: {said}", evidence)
     if champion is None:
-        return Decision("refuse", "first_not_shown", f"not shown to be better than a constant answer: {said}", evidence)
+        return Decision("refuse", "first_not_shown", f"not shown to be better: {said}", evidence)
     saved = cheaper(challenger, champion, settings.cheaper)
     if low > -settings.margin and saved:
         return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {said}", evidence)

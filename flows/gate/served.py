@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ class Replies:
 def ask(packages: Sequence[Path], questions: Sequence[Question], timeout_s: float = TIMEOUT_S) -> list[Replies]:
     """Ask every model every question.
 
-    The models take turns, so that an hour in which the machine is slow is slow for both.
+    The models take turns, so that an hour in which the machine is slow is slow for both; who is first alternates,
+    since the first reads a recording from the disk and the second from memory.
 
     Parameters
     ----------
@@ -89,18 +91,17 @@ def ask(packages: Sequence[Path], questions: Sequence[Question], timeout_s: floa
     list of Replies
         One per package; a model that fails has its ``fault`` set and is not asked again.
     """
-    served = [_Served(package, timeout_s) for package in packages]
-    replies = [Replies() for _ in served]
-    try:
-        for model, reply in zip(served, replies, strict=True):
+    replies = [Replies() for _ in packages]
+    with ExitStack() as started:
+        served = [started.enter_context(closing(_Served(package, timeout_s))) for package in packages]
+        turn = list(zip(served, replies, strict=True))
+        for model, reply in turn:
             reply.fault = model.next(START_S).get("fault", "")
         for question in questions:
-            for model, reply in zip(served, replies, strict=True):
+            for model, reply in turn:
                 if not reply.fault:
                     _take(model.ask(question), question, reply)
-    finally:
-        for model in served:
-            model.close()
+            turn.reverse()
     return replies
 
 
@@ -129,18 +130,16 @@ class _Served:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
-            cwd=package,  # not the repository: its `stages` are not the model's
+            cwd=tempfile.gettempdir(),  # not the repository: its `stages` are not the model's
         )
         self._pending = b""
 
     def ask(self, question: Question) -> dict[str, Any]:
         assert self._process.stdin is not None
         asked = {"path": str(question.path.resolve()), "stretches": question.stretches}
-        try:
+        with suppress(OSError):  # its end is found below, with its last words
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # its end is found below, with its last words
         return self.next(self._timeout_s)
 
     def next(self, timeout_s: float) -> dict[str, Any]:
@@ -161,20 +160,21 @@ class _Served:
         return said
 
     def _last_words(self) -> str:
-        self._process.wait(timeout=self._timeout_s)
+        with suppress(subprocess.TimeoutExpired):  # it may live on without an output; close() ends it
+            self._process.wait(timeout=5)
         self._log.seek(0)
         words = self._log.read().decode(errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(words) if line.strip()), f"{self._process.returncode}")
 
     def close(self) -> None:
         """Let it end, or end it."""
-        if self._process.stdin is not None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(OSError):  # a model that was killed has left its last question in the pipe
             self._process.stdin.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        self._process.stdout.close()
         self._log.close()

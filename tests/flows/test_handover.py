@@ -23,7 +23,7 @@ from tests.flows.repositories import git, make
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "repository")
+    return make(tmp_path / "my clinic ü")
 
 
 def dvc(place: Path, *arguments: str) -> None:
@@ -74,6 +74,40 @@ def test_a_second_run_of_a_day_gets_a_branch_of_its_own(root: Path) -> None:
     assert handover.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01-3"
 
 
+def test_where_a_branch_has_the_name_of_the_folder_the_new_one_has_a_dash(root: Path) -> None:
+    git(root, "branch", "retrain")
+    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain-2026-01-01"
+
+
+def test_a_remote_that_is_away_is_left_to_the_push_to_say(root: Path) -> None:
+    bare = Path(git(root, "remote", "get-url", "origin"))
+    bare.rename(bare.with_name("away"))
+    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01"
+
+
+def test_none_of_several_remotes_is_taken_by_guess(root: Path) -> None:
+    git(root, "remote", "rename", "origin", "mine")
+    assert handover.git_remote(root) == "mine"
+    git(root, "remote", "add", "theirs", str(root))
+    assert handover.git_remote(root) is None
+
+
+def test_who_commits_is_the_user_or_where_git_knows_none_the_project(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = worktree.create(root, "retrain-1", "HEAD")
+    head = git(place, "rev-parse", "HEAD")
+    assert handover.commit(place, "nothing", ["params.yaml"]) == head
+    (place / "params.yaml").write_text("seed: 2\n")
+    assert git(root, "log", "-1", "--format=%an", handover.commit(place, "two", ["params.yaml"])) == "Test"
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("user.name", "user.email"):
+        git(root, "config", "--unset", name)
+    (place / "params.yaml").write_text("seed: 3\n")
+    assert git(root, "log", "-1", "--format=%an", handover.commit(place, "three", ["params.yaml"])) == "auscult"
+
+
 def test_a_branch_goes_to_the_remote_only_with_its_data(root: Path) -> None:
     assert destination(root, data_pushed=True) == "origin"
     assert destination(root, data_pushed=False) == ""
@@ -87,7 +121,10 @@ def test_data_that_did_not_arrive_stops_the_hand_over(root: Path, tmp_path: Path
     assert handover.push_data(root) is True
     assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
     (root / "more.txt").write_text("more recordings")
-    dvc(root, "add", "more.txt")
+    (root / "other.txt").write_text("other recordings")
+    dvc(root, "add", "more.txt", "other.txt")
+    assert handover.push_data(root, ["other.txt.dvc"]) is True
+    assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 2
     for path in (root / ".dvc/cache").rglob("*"):
         if path.is_file():
             path.unlink()  # what should be pushed is gone: DVC warns, and ends with 0
@@ -151,14 +188,17 @@ def test_without_a_token_nobody_is_asked(root: Path, github: type[GitHub], monke
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("git@github.com:clinic/lungs.git", ("clinic", "lungs")),
-        ("https://github.com/clinic/lungs", ("clinic", "lungs")),
-        ("https://user:secret@github.com/clinic/lungs.git", ("clinic", "lungs")),
-        ("ssh://git@github.com/clinic/lungs.git", ("clinic", "lungs")),
+        ("git@github.com:clinic/lungs.git", ("github.com", "clinic", "lungs")),
+        ("https://github.com/clinic/lungs", ("github.com", "clinic", "lungs")),
+        ("https://user:secret@github.com/clinic/lungs.git", ("github.com", "clinic", "lungs")),
+        ("ssh://git@github.com/clinic/lungs.git", ("github.com", "clinic", "lungs")),
+        ("https://github.clinic.example/x/lungs.git", ("github.clinic.example", "x", "lungs")),
         ("https://gitlab.com/clinic/lungs.git", None),
         ("/srv/lungs.git", None),
     ],
 )
-def test_the_repository_is_read_from_the_remotes_address(root: Path, url: str, found: tuple[str, str] | None) -> None:
+def test_the_repository_is_read_from_the_remotes_address(
+    root: Path, url: str, found: tuple[str, str, str] | None
+) -> None:
     git(root, "remote", "set-url", "origin", url)
     assert repository(root) == found

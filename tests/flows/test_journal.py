@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -11,9 +13,8 @@ from typing import Any
 import pytest
 
 from flows import handover, worktree
-from flows.commands import CommandError
-from flows.journal import Entry, Journal, advanced
-from flows.registry import Registry
+from flows.journal import Entry, InProgressError, Journal, advanced
+from flows.registry import REASON, RULE, Registry
 from stages.errors import AuscultError
 from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
 from tests.flows.repositories import git, make
@@ -30,7 +31,7 @@ with Journal(Path(sys.argv[1]), "retrain").held("retrain-the-first"):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "repository")
+    return make(tmp_path / "my clinic ü")
 
 
 def cut_off(root: Path, **changes: Any) -> Entry:
@@ -53,8 +54,11 @@ def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:
             Journal(root, "retrain").held("second"),
         ):
             raise AssertionError("both held it")
-        with Journal(root, "ingest").held("another flow"):
+        with Journal(root, "ingest").held("another flow with a long name"):
             pass
+        with Journal(root, "ingest").held("second"), pytest.raises(InProgressError) as error:
+            Journal(root, "ingest").held("third").__enter__()
+        assert error.value.what == f"another ingest is in progress: second, process {os.getpid()}"
     finally:
         holder.kill()
         holder.wait()
@@ -79,7 +83,12 @@ def test_a_run_cut_off_at_work_leaves_nothing(root: Path) -> None:
 
 def test_a_run_cut_off_before_its_branch_arrived_promotes_nothing(root: Path) -> None:
     registry = fill(root)
-    promotion = {"experiment": EXPERIMENT, "version": "2", "decision": {"rule": "better", "reason": "why"}}
+    promotion = {
+        "experiment": EXPERIMENT,
+        "version": "2",
+        "champion": None,
+        "decision": {"rule": "better", "reason": "why"},
+    }
     cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
     assert "taken back" in str(Journal(root, "retrain").recover())
     assert in_service(registry) is None
@@ -87,23 +96,81 @@ def test_a_run_cut_off_before_its_branch_arrived_promotes_nothing(root: Path) ->
 
 def test_a_run_cut_off_after_its_branch_arrived_is_completed_once(root: Path) -> None:
     fill(root)
-    promotion = {"experiment": EXPERIMENT, "version": "2", "decision": {"rule": "better", "reason": "why"}}
+    promotion = {
+        "experiment": EXPERIMENT,
+        "version": "2",
+        "champion": None,
+        "decision": {"rule": "better", "reason": "why"},
+    }
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
     handover.hand_over(root, "origin", entry.branch, entry.commit)
     journal = Journal(root, "retrain")
     assert "completed" in str(journal.recover())
-    assert in_service(Registry(root)) == "2"
+    champion = Registry(root).champion(DATASET, EXPERIMENT)
+    assert champion is not None and champion.number == "2"
+    assert (champion.tags[RULE], champion.tags[REASON]) == ("better", "why")
     assert not Path(entry.place).exists()
     assert journal.recover() is None
 
 
 def test_without_a_remote_the_branch_here_counts(root: Path) -> None:
     fill(root)
-    promotion = {"experiment": EXPERIMENT, "version": "1", "decision": {"rule": "first", "reason": "why"}}
+    promotion = {
+        "experiment": EXPERIMENT,
+        "version": "1",
+        "champion": None,
+        "decision": {"rule": "first", "reason": "why"},
+    }
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion], remote="")
     handover.hand_over(root, "", entry.branch, entry.commit)
     Journal(root, "retrain").recover()
     assert in_service(Registry(root)) == "1"
+
+
+@pytest.mark.parametrize("meanwhile", ["rolled back after the promotion", "another was promoted"])
+def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
+    registry = fill(root)
+    registry.promote(
+        DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "1"), {"rule": "first", "reason": "why"}
+    )
+    decision = {"rule": "better", "reason": "why"}
+    promotion = {"experiment": EXPERIMENT, "version": "2", "champion": "1", "decision": decision}
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "2"), decision)
+    if meanwhile == "another was promoted":
+        registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
+    else:
+        registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
+    before = in_service(registry)
+    said = str(Journal(root, "retrain").recover())
+    assert ("was compared with version 1, but version 3 serves now" in said) or ("withdrawn meanwhile" in said)
+    assert in_service(registry) == before
+    assert Journal(root, "retrain").read() is None
+
+
+def test_what_cannot_be_completed_is_tried_again(root: Path) -> None:
+    promotion = {"experiment": EXPERIMENT, "version": "2", "champion": None, "decision": {"rule": "", "reason": ""}}
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    with pytest.raises(AuscultError, match="no model registry here yet"):
+        Journal(root, "retrain").recover()
+    assert Journal(root, "retrain").read() == entry
+
+
+def test_before_it_hands_over_no_remote_is_asked(root: Path) -> None:
+    cut_off(root)
+    bare = Path(git(root, "remote", "get-url", "origin"))
+    bare.rename(bare.with_name("away"))
+    assert "taken back" in str(Journal(root, "retrain").recover())
+
+
+def test_a_journal_of_another_version_counts_as_nothing_handed_over(root: Path) -> None:
+    entry = cut_off(root)
+    file = root / ".cache/flows/retrain.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"unheard_of": 1}))
+    Journal(root, "retrain").recover()
+    assert not Path(entry.place).exists()
 
 
 def test_a_remote_that_cannot_be_asked_leaves_everything_for_the_next_start(root: Path) -> None:
@@ -111,7 +178,7 @@ def test_a_remote_that_cannot_be_asked_leaves_everything_for_the_next_start(root
     bare = Path(git(root, "remote", "get-url", "origin"))
     bare.rename(bare.with_name("away"))
     journal = Journal(root, "retrain")
-    with pytest.raises(CommandError):
+    with pytest.raises(AuscultError, match="whether its branch retrain/2026-01-01 arrived cannot be asked"):
         journal.recover()
     assert journal.read() == entry
     bare.with_name("away").rename(bare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ BETTER = {"rule": "better", "reason": "score +0.1"}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("registry")
+    root = tmp_path_factory.mktemp("my clinic ü")
     fill(root)
     return root
 
@@ -78,9 +79,58 @@ def test_rollbacks_go_back_one_by_one_and_mark_what_they_withdraw(root: Path) ->
     assert "it misses stridor" in registry.version(DATASET, EXPERIMENT, "2").tags[WITHDRAWN]
     roll_back(EXPERIMENT, "so does this")
     assert in_service(registry) == "1"
-    with pytest.raises(AuscultError, match="version 1 is the first in service"):
+    with pytest.raises(AuscultError, match="nothing was in service before it"):
         roll_back(EXPERIMENT, "and this")
     assert in_service(registry) == "1"
+
+
+def test_rollbacks_never_restore_what_was_withdrawn(root: Path) -> None:
+    registry = Registry(root)
+    for number in ("1", "2", "1"):
+        put(registry, number)
+    roll_back(EXPERIMENT, "it misses stridor")
+    assert in_service(registry) == "2"
+    with pytest.raises(AuscultError, match="nothing was in service before it that is not withdrawn"):
+        roll_back(EXPERIMENT, "so does this")
+    assert in_service(registry) == "2"
+
+
+class Full(Exception):
+    """The disk is full."""
+
+
+def test_cut_off_in_between_the_reason_is_there_before_the_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(root)
+    put(registry, "1")
+    put(registry, "2")
+
+    def full(*_: object) -> None:
+        raise Full
+
+    with monkeypatch.context() as patched, pytest.raises(Full):
+        patched.setattr(registry._client, "set_model_version_tag", full)
+        put(registry, "3")
+    assert in_service(registry) == "2"
+    with monkeypatch.context() as patched, pytest.raises(Full):
+        patched.setattr(registry._client, "set_registered_model_alias", full)
+        registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
+    assert WITHDRAWN in registry.version(DATASET, EXPERIMENT, "2").tags
+    registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
+    assert in_service(registry) == "1"
+
+
+def test_a_version_is_found_by_its_files(root: Path) -> None:
+    registry = Registry(root)
+    assert registry.by_digest(DATASET, EXPERIMENT, "digest-2").number == "2"
+    with pytest.raises(AuscultError, match="not in the registry"):
+        registry.by_digest(DATASET, EXPERIMENT, "digest-9")
+
+
+def test_a_damaged_registry_is_not_taken_for_an_empty_one(root: Path) -> None:
+    with sqlite3.connect(root / "mlflow.db") as database:
+        database.execute("drop table registered_model_aliases")
+    with pytest.raises(Exception, match="registered_model_aliases"):
+        Registry(root).champion(DATASET, EXPERIMENT)
 
 
 def test_a_withdrawn_model_comes_back_by_hand_only_and_is_then_not_withdrawn(root: Path) -> None:
@@ -102,6 +152,7 @@ def test_by_hand_the_challenger_is_meant_where_no_version_is_named(root: Path) -
         promote(EXPERIMENT, None, "why not")
     assert "versions: 3, 2, 1" in str(error.value)
     registry.put_up(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"))
+    assert "challenger: version 3" in overview()
     promote(EXPERIMENT, None, "why not")
     assert in_service(registry) == "3"
     assert "in service already" in promote(EXPERIMENT, None, "again")

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipeline.workspace import clone, environment, lock, repro, run
+from tests.pipeline.workspace import SMALL, clone, environment, lock, repro, run
 
 PATIENCE_S = 120.0
 
@@ -68,8 +68,9 @@ def half_written(folder: Path) -> list[Path]:
 
 
 def test_another_clone_killed_twice_ends_with_the_same_lock(finished: Path, tmp_path: Path) -> None:
-    """Other path, empty caches; dvc killed alone, then the whole group in the middle of a search."""
-    folder = clone(tmp_path / "elsewhere" / "with a blank in its name")
+    """Other path, empty caches, one experiment of the two; dvc killed alone, then the whole group during a search."""
+    alone = {"experiments": {"abnormal_logmel_cnn2d": SMALL["experiments"]["abnormal_logmel_cnn2d"]}}
+    folder = clone(tmp_path / "elsewhere" / "with a blank in its name", SMALL | alone)
     with running(folder) as process:
         wait_for(lambda: stage_process(folder, "features") is not None, folder)
         dvc = next(
@@ -83,7 +84,9 @@ def test_another_clone_killed_twice_ends_with_the_same_lock(finished: Path, tmp_
         process.wait()
         wait_for(lambda: nobody_works_in(folder), folder)
     repro(folder)
-    assert lock(folder) == lock(finished)
+    ours, theirs = lock(folder), lock(finished)
+    assert ours.pop("report")["params"] != theirs.pop("report")["params"], "it names the experiments"
+    assert ours == {stage: entry for stage, entry in theirs.items() if "binary_augmented_cnn1d" not in stage}
     assert not half_written(folder)
 
 

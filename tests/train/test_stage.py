@@ -72,7 +72,7 @@ def test_without_a_normal_segment_in_validation_the_likelihood_chooses_and_no_sc
     segments = read_table(paths.manifest / "segments.parquet")
     segments.loc[segments["recording_id"].isin(held_out) & (segments["label"] == "n"), "label"] = "w"
     write_table(paths.manifest / "segments.parquet", segments, SEGMENT_COLUMNS)
-    printed = train(tmp_path, workers=2).stdout
+    printed = train(tmp_path).stdout
     assert "no score, likelihood" in printed
     files = outputs(tmp_path)
     assert json.loads(files["model.json"])["validation_score"] is None
@@ -112,7 +112,7 @@ def test_the_test_part_changes_nothing(finished: tuple[Path, Bytes], tmp_path: P
     assert rows.any()
     array[rows] = 1e6 * np.random.default_rng(9).normal(size=array[rows].shape)
     np.save(file, array)
-    train(tmp_path, workers=2)
+    train(tmp_path)
     assert outputs(tmp_path) == finished[1]
 
 

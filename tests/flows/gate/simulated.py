@@ -60,10 +60,16 @@ def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0
         own = rng.normal(0, 0.6, patients)[codes] + rng.normal(0, 1, len(y))
         heard = skill * (2 * y - 1) + shared * hard + np.sqrt(1 - shared**2) * own
         p = 1 / (1 + np.exp(-2 * heard))
-        made.append(
-            Answers(TASK, y, (p > 0.5).astype(np.int64), np.stack([1 - p, p], axis=1), np.array(names, dtype=object))
-        )
+        given = np.stack([1 - p, p], axis=1)
+        made.append(Answers(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
     return made
+
+
+def sides(given: Answers, normal: int, abnormal: int) -> Answers:
+    """Of the first *normal* patients the normal units, of the next *abnormal* ones the others."""
+    number = np.array([int(name[1:]) for name in given.patients])
+    healthy = (number < normal) & (given.y == 0)
+    return given.where(healthy | ((number >= normal) & (number < normal + abnormal) & (given.y == 1)))
 
 
 def contender(given: Answers | None, version: str, **changes: Any) -> Contender:

@@ -18,7 +18,7 @@ repro: $(READY)  ## run the pipeline: make repro [DATASET=sample|icbhi|sprsound]
 	@$(PY) -m flows.repro $(if $(DATASET),--dataset "$(DATASET)") $(if $(SOURCE),--source "$(SOURCE)")
 
 test: $(READY)  ## run the whole test suite
-	$(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: $(READY)  ## style and types
 	$(PY) -m ruff check .

@@ -2,8 +2,9 @@
 
     python -m flows ingest [--folder FOLDER]
 
-The same folder may be given again and again: what is there already is passed over. The steps are in
-:mod:`flows.ingesting`; here are their order, their retries, and their names on Prefect's page.
+The same folder may be given again and again: what is there already is passed over. It may hold a folder for each
+of several deliveries. The steps are in :mod:`flows.ingesting`; here are their order, their retries, and their names
+on Prefect's page.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from prefect.states import Completed, State
 from flows import handover, ingesting, retraining, worktree
 from flows.journal import Entry, Journal, advanced
 from stages.errors import AuscultError
+from stages.paths import Paths
 
 #: Raised when recordings were added; ``prefect.yaml`` lets it start a retraining of the branch.
 EVENT = "auscult.added"
@@ -34,7 +36,7 @@ def ingest(folder: str | None = None) -> State[Any]:
     Parameters
     ----------
     folder
-        A delivery in a layout of the data set; by default ``data/inbox/<dataset>``.
+        A delivery in a layout of the data set, or a folder of such folders; by default ``data/inbox/<dataset>``.
 
     Returns
     -------
@@ -43,12 +45,12 @@ def ingest(folder: str | None = None) -> State[Any]:
     """
     root = Path.cwd()
     journal = Journal(root, "ingest")
-    name = str(flow_run.name or "ingest")
-    with journal.held(name):
+    name, flow_run_id = str(flow_run.name or "ingest"), str(flow_run.id or "")
+    with journal.held(name, flow_run_id):
         if done := journal.recover():
             get_run_logger().warning(done)
         try:
-            return _ingest(root, journal, Entry(name, "ingest", str(flow_run.id or "")), folder)
+            return _ingest(root, journal, Entry(name, "ingest", flow_run_id), folder)
         except BaseException:
             with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
                 journal.recover()
@@ -58,23 +60,23 @@ def ingest(folder: str | None = None) -> State[Any]:
 def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> State[Any]:
     params, settings = retraining.read_params(root, root)
     delivery = Path(folder) if folder is not None else root / ingesting.INBOX / params.dataset
-    if folder is None and not delivery.is_dir():
-        return Completed(name="NothingNew", message=f"there is no {ingesting.INBOX / params.dataset}")
+    if folder is None and not any(path.is_file() for path in delivery.rglob("*")):
+        return Completed(name="NothingNew", message=f"nothing lies in {ingesting.INBOX / params.dataset}")
     delay = settings.retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
     _fetch.with_options(**again)(root, return_state=True)
     entry, place = _begin(root, journal, entry)
     taken = _take_in(root, place, params.dataset, delivery, entry.name)
-    if taken.batch is None:
+    if not taken.batches:
         journal.take_back(entry)
         return Completed(name="NothingNew", message=taken.words)
-    target = str((place / "data/added" / params.dataset / taken.batch).relative_to(place)) + ".dvc"
-    pushed = _push_data.with_options(**again)(place, target)
+    targets = [f"{Paths(params.dataset).added / batch}.dvc" for batch in taken.batches]
+    pushed = _push_data.with_options(**again)(place, targets)
     entry = _commit(root, journal, entry, place, taken.message, pushed)
     _hand_over.with_options(**again)(root, entry)
-    journal.complete(entry)
     resource = {"prefect.resource.id": f"auscult.{params.dataset}", "prefect.resource.name": params.dataset}
     emit_event(EVENT, resource=resource, payload={"branch": entry.branch, "commit": entry.commit})
+    journal.complete(entry)
     return Completed(name="Added", message=f"{taken.words}; branch {entry.branch}")
 
 
@@ -86,8 +88,9 @@ def _fetch(root: Path) -> None:
 @task(name="worktree", cache_policy=NO_CACHE)
 def _begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
     entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
-    place = worktree.create(root, entry.name, ingesting.base(root))
-    ingesting.catch_up(root, place)
+    newest = retraining.newest(root)  # not what is checked out: its commits may be nobody's business yet
+    place = worktree.create(root, entry.name, ingesting.base(root, newest))
+    ingesting.catch_up(root, place, newest)
     worktree.fill(place)
     return entry, place
 
@@ -101,8 +104,8 @@ def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -
 
 
 @task(name="push data", cache_policy=NO_CACHE)
-def _push_data(place: Path, target: str) -> bool:
-    return handover.push_data(place, [target])
+def _push_data(place: Path, targets: list[str]) -> bool:
+    return handover.push_data(place, targets)
 
 
 @task(name="commit", cache_policy=NO_CACHE)

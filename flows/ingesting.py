@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from flows import graph, handover
 from flows.commands import CommandError, git, succeeds
 from stages.errors import AuscultError
 from stages.paths import Paths
-from stages.store import replacing_file
+from stages.store import write_text
 
 if TYPE_CHECKING:
     from flows.additions import Rejected
@@ -30,20 +31,20 @@ class Taken:
 
     Attributes
     ----------
-    batch
-        Name of the addition; ``None`` where nothing could join.
+    batches
+        Names of the additions; none where nothing could join.
     message
         For the commit: counts, nobody's name.
     words
         One line.
     """
 
-    batch: str | None
+    batches: list[str]
     message: str
     words: str
 
 
-def base(root: Path, revision: str = "HEAD") -> str:
+def base(root: Path, revision: str) -> str:
     """Where the next addition goes on top of: the branch of those that wait, else *revision*."""
     remote = handover.git_remote(root)
     for waiting in ([f"{remote}/{BRANCH}"] if remote else []) + [BRANCH]:
@@ -53,7 +54,7 @@ def base(root: Path, revision: str = "HEAD") -> str:
     return revision
 
 
-def catch_up(root: Path, place: Path, revision: str = "HEAD") -> None:
+def catch_up(root: Path, place: Path, revision: str) -> None:
     """Merge what has happened on *revision* since into the worktree.
 
     Raises
@@ -73,7 +74,7 @@ def catch_up(root: Path, place: Path, revision: str = "HEAD") -> None:
 
 
 def take_in(root: Path, place: Path, dataset: str, folder: Path, run: str, tell: Callable[[str], None]) -> Taken:
-    """Add what can join of a delivery to the worktree, and let the stages that check it accept it.
+    """Add what can join of a folder's deliveries to the worktree, and let the stages that check it accept it.
 
     What stays out is listed, with reasons, in ``reports/<dataset>/ingest/<run>.csv`` of the repository.
 
@@ -82,22 +83,21 @@ def take_in(root: Path, place: Path, dataset: str, folder: Path, run: str, tell:
     AuscultError
         The delivery is something else, or the stages refuse what was added.
     """
-    from flows.additions import add, examine, message
+    from flows.additions import add_all, left_out, message
 
     _check(place, tell)
-    delivery = examine(dataset, folder, place)
-    batch = add(delivery)
-    words = (
-        f"{len(delivery.accepted)} recordings added, {len(delivery.already_there)} there already,"
-        f" {len(delivery.rejected)} left out"
-    )
-    if delivery.rejected:
-        where = write_rejected(root, dataset, run, delivery.rejected)
-        reasons = Counter(each.reason for each in delivery.rejected)
+    deliveries, rejected = add_all(dataset, folder, place)
+    added = sum(len(delivery.accepted) for delivery in deliveries)
+    there = sum(len(delivery.already_there) for delivery in deliveries)
+    reasons = left_out(rejected)
+    words = f"{added} recordings added, {there} there already, {reasons.total()} left out"
+    if rejected:
+        where = write_rejected(root, dataset, run, rejected)
         words += f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))}; {where})"
-    if batch is not None:
+    batches = [delivery.batch for delivery in deliveries if delivery.accepted]
+    if batches:
         _check(place, tell)
-    return Taken(batch, message(delivery), words)
+    return Taken(batches, message(*deliveries), words)
 
 
 def _check(place: Path, tell: Callable[[str], None]) -> None:
@@ -115,10 +115,18 @@ def _check(place: Path, tell: Callable[[str], None]) -> None:
 
 
 def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:
-    """List what stayed out; the path, relative to the repository."""
-    path = Paths(dataset).reports / "ingest" / f"{run}.csv"
-    with replacing_file(root / path) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["recording_id", "reason", "detail"])
-        writer.writerows((each.recording_id, each.reason, each.detail) for each in rejected)
-    return path
+    """List what stayed out, names that are no text with their bytes; the path, relative to the repository.
+
+    The list of the last run stands where nothing has changed: an inbox is looked into every hour.
+    """
+    folder, text = Paths(dataset).reports / "ingest", io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["recording_id", "reason", "detail"])
+    for each in rejected:
+        cells = (each.recording_id, each.reason, each.detail)
+        writer.writerow([os.fsencode(cell).decode("utf-8", "backslashreplace") for cell in cells])
+    for last in sorted((root / folder).glob("*.csv"))[-1:]:
+        if last.read_text(encoding="utf-8") == text.getvalue():
+            return folder / last.name
+    write_text(root / folder / f"{run}.csv", text.getvalue())
+    return folder / f"{run}.csv"

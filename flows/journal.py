@@ -152,9 +152,9 @@ class Journal:
             return is_there(self.root, entry.remote, entry.branch, entry.commit)
         except AuscultError as error:
             raise AuscultError(
-                f"{entry.name} was cut off, and whether its branch {entry.branch} arrived cannot be asked: {error.what}",
+                f"{entry.name} was cut off; whether its branch {entry.branch} arrived cannot be asked: {error.what}",
                 where=str(self._file),
-                next_step="run the same command when the remote answers; without that file the run counts as taken back",
+                next_step="run the same command when the remote answers; without that file the run is taken back",
             ) from error
 
     def complete(self, entry: Entry) -> list[str]:
@@ -193,11 +193,8 @@ def _overtaken(registry: Registry, dataset: str, promotion: Mapping[str, Any]) -
     if WITHDRAWN in registry.version(dataset, experiment, number).tags:
         return f"version {number} of {experiment} was withdrawn meanwhile and stays out of service"
     if serves not in (promotion["champion"], number):
-        compared = promotion["champion"]
-        return (
-            f"version {number} of {experiment} was compared with {f'version {compared}' if compared else 'no champion'},"
-            f" but {f'version {serves}' if serves else 'none'} serves now: it stays the challenger"
-        )
+        compared, now = (f"version {v}" if v else "no champion" for v in (promotion["champion"], serves))
+        return f"version {number} of {experiment} was compared with {compared}, now serves {now}: it is left"
     return ""
 
 

@@ -30,6 +30,7 @@ class DownloadParams(Section):
 
 class ValidateParams(Section):
     min_duration_s: Positive
+    max_duration_s: Positive
     max_clipped_share: Share
     silence_dbfs: Annotated[float, Field(ge=-200.0, le=0.0)]
     max_reject_share: Share

@@ -83,7 +83,7 @@ def _disk_error(error: OSError, target: Path) -> Exception:
         return AuscultError(
             f"no space left on the disk while writing {target}",
             where=str(target.parent),
-            next_step="free some space (`dvc gc --workspace` drops older outputs), then run the same command again",
+            next_step="free some space (`dvc gc --workspace --all-branches` drops older outputs), and run it again",
         )
     return error
 

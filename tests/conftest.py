@@ -1,4 +1,4 @@
-"""Which tests share a worker: those of one file, and all of the pipeline's, whose one run they share."""
+"""Which tests share a worker: those of one file, and those of a folder whose fixtures take long to make."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import pytest
 
 #: The longest groups, which start first.
 LONGEST = ("tests/pipeline/", "tests/flows/test_flows.py")
+#: Folders whose files share what their fixtures made.
+SHARED = ("tests/pipeline/", "tests/flows/additions/")
 
 
 def group(nodeid: str) -> str:
     """The tests that run one after another in one process, and so share what their fixtures made."""
     file = nodeid.partition("::")[0]
-    return LONGEST[0] if file.startswith(LONGEST[0]) else file
+    return next((folder for folder in SHARED if file.startswith(folder)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,11 +6,13 @@
     delivery = examine("icbhi", Path("delivery"))
     batch = add(delivery)          # "0123456789ab", or None where nothing can join
 
+``add_all`` does both for a folder that may hold a folder per delivery.
 Git then keeps ``data/added/<dataset>/<batch>.dvc``, and ``dvc repro`` takes the batch in.
 """
 
 from flows.additions.batch import add, make_ready
-from flows.additions.delivery import REASONS, Delivery, Rejected, message
+from flows.additions.delivery import REASONS, Delivery, Rejected, left_out, message
 from flows.additions.examination import examine
+from flows.additions.folders import add_all
 
-__all__ = ["REASONS", "Delivery", "Rejected", "add", "examine", "make_ready", "message"]
+__all__ = ["REASONS", "Delivery", "Rejected", "add", "add_all", "examine", "left_out", "make_ready", "message"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flows.additions.delivery import Delivery
-from flows.commands import DVC
+from flows.commands import dvc
 from stages.download.datasets import load
 from stages.errors import AuscultError, DataError
 from stages.paths import ADDED_DIR, Paths
@@ -24,7 +23,7 @@ _BATCH = re.compile(r"[0-9a-f]{12}")
 def add(delivery: Delivery) -> str | None:
     """Put in what was accepted; git's part, to commit ``data/added/<dataset>/<batch>.dvc``, is the caller's.
 
-    A kill at any moment leaves the whole batch, or something that the next call (or the next examination) removes.
+    A kill at any moment leaves the whole batch, or something that the next call removes.
 
     Returns
     -------
@@ -36,13 +35,14 @@ def add(delivery: Delivery) -> str | None:
     DataError
         A file of the delivery changed since it was examined.
     AuscultError
-        DVC cannot track the batch; it is not there then.
+        DVC cannot track the batch (it is not there then), or there is no DVC repository.
     """
     if not delivery.accepted:
         return None
     added = delivery.root / Paths(delivery.dataset).added
     target = added / delivery.batch
-    with swept(added, delivery.root):
+    with locked(delivery.root):
+        _sweep(added)
         if not _dvc_file(target).exists():
             with replacing_folder(target) as scratch:
                 _copy(delivery, scratch)
@@ -67,8 +67,8 @@ def make_ready(root: Path | None = None) -> None:
 
 
 @contextmanager
-def swept(added: Path, root: Path) -> Iterator[None]:
-    """Be the only one who adds to this repository, with what a killed call left in *added* removed.
+def locked(root: Path) -> Iterator[None]:
+    """Be the only one who adds to this repository, or looks at what is added.
 
     Another process is waited for; the kernel lets go of its lock when it dies.
 
@@ -82,7 +82,6 @@ def swept(added: Path, root: Path) -> Iterator[None]:
     (root / ".dvc/tmp").mkdir(exist_ok=True)
     with (root / ".dvc/tmp/additions.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        _sweep(added)
         yield
 
 
@@ -119,24 +118,12 @@ def _changed(what: str, where: Path) -> DataError:
 
 def _track(target: Path, root: Path) -> None:
     """``dvc add``; where that fails the batch is taken away again."""
-    place = target.relative_to(root).as_posix()
     try:
-        done = subprocess.run([*DVC, "add", "--quiet", place], cwd=root, capture_output=True, text=True, check=False)
+        dvc(root, "add", "--quiet", target.relative_to(root).as_posix())
     except BaseException:
-        _remove(target)
+        _dvc_file(target).unlink(missing_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
         raise
-    if done.returncode != 0 or not _dvc_file(target).exists():
-        _remove(target)
-        raise AuscultError(
-            f"DVC cannot track the addition: {' '.join(done.stderr.split()) or f'code {done.returncode}'}",
-            where=place,
-            next_step="mend it (or wait for the other run), and run the same command again; nothing was added",
-        )
-
-
-def _remove(target: Path) -> None:
-    _dvc_file(target).unlink(missing_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
 
 
 def _dvc_file(folder: Path) -> Path:

@@ -6,14 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stages.validate import reasons
 from stages.validate.additions import batch_name
 from stages.validate.tables import Examined
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Why a recording of a delivery stays out: the reasons of the stage ``validate``, and those of the door.
 REASONS: dict[str, str] = reasons.REASONS | {
@@ -21,6 +17,7 @@ REASONS: dict[str, str] = reasons.REASONS | {
     "twin": "a near copy of another patient's recording: nobody knows whose it is",
     "expectation": "beside what is present an expectation of the data set fails for it",
     "unplaced": "an audio file whose name or folder tells no recording of the data set",
+    "no_delivery": "a folder, of several, that holds no delivery, or one that cannot be used",
 }
 
 
@@ -31,7 +28,7 @@ class Rejected:
     Attributes
     ----------
     recording_id
-        Its name; of an audio file that has no place in the data set, the path in the delivery.
+        Its name; of a file that has no place in the data set, the path in the delivery.
     reason
         A key of :data:`REASONS`.
     detail
@@ -90,41 +87,46 @@ class Delivery:
         """Length of the accepted recordings."""
         return sum(item.audio.duration_s for item in self.accepted if item.audio is not None) / 3600.0
 
-    def left_out(self) -> dict[str, int]:
-        """Reason → recordings, in the order of :data:`REASONS`; one with two reasons counts in both."""
-        counts = Counter(reason for _, reason in {(entry.recording_id, entry.reason) for entry in self.rejected})
-        return {reason: counts[reason] for reason in REASONS if counts[reason]}
 
-    def rejects(self) -> pd.DataFrame:
-        """What stays out, with names, for a report that stays on this machine; columns of ``REJECT_COLUMNS``."""
-        import pandas as pd
-
-        rows = [(entry.recording_id, entry.reason, entry.detail) for entry in self.rejected]
-        return pd.DataFrame(rows, columns=["recording_id", "reason", "detail"], dtype="string")
+def left_out(rejected: Iterable[Rejected]) -> Counter[str]:
+    """Reason → recordings, each counted once, for the first of its reasons in the order of :data:`REASONS`."""
+    order, first = list(REASONS), dict[str, str]()
+    for entry in sorted(rejected, key=lambda entry: order.index(entry.reason)):
+        first.setdefault(entry.recording_id, entry.reason)
+    return Counter(first.values())
 
 
-def message(delivery: Delivery) -> str:
-    """The text of a commit: counts only, as git is no place for patients' or recordings' names."""
-    recordings, patients = len(delivery.accepted), len(delivery.sides)
-    lines = [
-        f"data: {_count(recordings, 'recording')} of {_count(patients, 'patient')} added to {delivery.dataset}"
-        if recordings
-        else f"data: nothing added to {delivery.dataset}",
-        "",
-    ]
-    if recordings:
-        labels = (item.recording.label or "unknown" for item in delivery.accepted)
-        lines += [
-            f"Addition {delivery.batch}, {delivery.hours:.2f} hours",
-            f"Recordings: {_tally(labels)}",
-            f"Segments: {_tally(s.label for item in delivery.accepted for s in item.segments) or 'none'}",
-            f"Known patients, who keep their side: {_placed(delivery, delivery.known)}",
-            f"New patients: {_placed(delivery, delivery.new)}",
-        ]
-    left_out = [f"{len(delivery.already_there)} already there"] if delivery.already_there else []
-    left_out += [f"{count} {reason}" for reason, count in delivery.left_out().items()]
-    lines.append(f"Left out: {', '.join(left_out) or 'nothing'}")
+def message(*deliveries: Delivery) -> str:
+    """The text of a commit: counts only, as git is no place for patients' or recordings' names.
+
+    Parameters
+    ----------
+    deliveries
+        To one data set; one at least.
+    """
+    recordings = sum(len(delivery.accepted) for delivery in deliveries)
+    patients = len({patient for delivery in deliveries for patient in delivery.sides})
+    added = f"{_count(recordings, 'recording')} of {_count(patients, 'patient')}" if recordings else "nothing"
+    lines = [f"data: {added} added to {deliveries[0].dataset}", ""]
+    for delivery in deliveries:
+        lines += _about(delivery) if delivery.accepted else []
+    there = sum(len(delivery.already_there) for delivery in deliveries)
+    counts = [f"{there} already there"] if there else []
+    total = sum((left_out(delivery.rejected) for delivery in deliveries), Counter[str]())
+    counts += [f"{count} {reason}" for reason, count in total.items()]
+    lines.append(f"Left out: {', '.join(counts) or 'nothing'}")
     return "\n".join(lines) + "\n"
+
+
+def _about(delivery: Delivery) -> list[str]:
+    labels = (item.recording.label or "unknown" for item in delivery.accepted)
+    return [
+        f"Addition {delivery.batch}, {delivery.hours:.2f} hours",
+        f"Recordings: {_tally(labels)}",
+        f"Segments: {_tally(s.label for item in delivery.accepted for s in item.segments) or 'none'}",
+        f"Known patients, who keep their side: {_placed(delivery, delivery.known)}",
+        f"New patients: {_placed(delivery, delivery.new)}",
+    ]
 
 
 def _placed(delivery: Delivery, patients: frozenset[str]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from flows.additions.batch import swept
+from flows.additions.batch import locked
 from flows.additions.delivery import Delivery, Rejected
+from flows.additions.layout import layout, not_read
 from flows.additions.present import PresentData, read_present
 from stages import params as parameters
 from stages.digests import file_sha256
@@ -16,7 +17,6 @@ from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import files_below, is_audio
 from stages.entry import workers
 from stages.errors import DataError
-from stages.paths import Paths
 from stages.sections import Params, ValidateParams
 from stages.split.parts import split
 from stages.split.twins import find_twins
@@ -28,7 +28,7 @@ _NEW = "delivery"
 
 
 def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Delivery:
-    """Look at every recording of a delivery, alone and beside what is present; nothing is added.
+    """Look at every recording of a delivery, alone and beside what is present; nothing is written.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     """
     root = Path.cwd() if root is None else root
     dataset, params = load(dataset_name), _params(dataset_name, root)
-    files = _layout(dataset, delivery)
-    with swept(root / Paths(dataset_name).added, root):
+    files = layout(dataset, delivery)
+    checksums = {target: _checksum(file) for target, file in files.items()}  # what changes from here on is not added
+    with locked(root):
         present = read_present(dataset, root, params.validate_)
     found = _alone(dataset, files, params.validate_)
     rejected = _unplaced(delivery, files)
@@ -69,7 +70,7 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         sides=sides,
         known=frozenset(sides) & frozenset(present.recordings["patient_id"]),
         files=mine,
-        checksums={target: file_sha256(file) for target, file in mine.items()},
+        checksums={target: checksums[target] for target in mine},
     )
 
 
@@ -84,18 +85,11 @@ def _params(dataset_name: str, root: Path) -> Params:
     return parameters.resolve(yaml.safe_load(parameters.read(file)) | {"dataset": dataset_name}, where=str(file))
 
 
-def _layout(dataset: Dataset, delivery: Path) -> dict[str, Path]:
-    if not delivery.is_dir():
-        raise DataError(
-            f"the delivery {delivery} is {'a file' if delivery.exists() else 'not there'}",
-            where=str(delivery),
-            next_step="name the folder that holds it (unpacked, where it is an archive)",
-        )
+def _checksum(file: Path) -> str:
     try:
-        return dataset.layout(delivery)
-    except OSError as error:
-        what = f"{error.filename or delivery} cannot be read: {error.strerror}"
-        raise DataError(what, where=str(delivery), next_step="make it readable") from error
+        return file_sha256(file)
+    except OSError:  # its recording is about to be set aside; a batch with it could not be added
+        return ""
 
 
 def _alone(dataset: Dataset, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
@@ -113,11 +107,12 @@ def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
     """Let errors name the delivery's files, not the places where they were read."""
     try:
         yield
-    except DataError as error:
+    except (DataError, OSError) as caught:
+        error = caught if isinstance(caught, DataError) else not_read(caught, scratch)
         what, where = error.what, error.where
         for target in sorted(files, key=len, reverse=True):
             what, where = (text.replace(str(scratch / target), str(files[target])) for text in (what, where))
-        raise type(error)(what, where=where, next_step=error.next_step) from error
+        raise type(error)(what, where=where, next_step=error.next_step) from caught
 
 
 def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:

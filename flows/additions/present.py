@@ -13,6 +13,7 @@ from stages.paths import Paths
 from stages.sections import ValidateParams
 from stages.store import read_table
 from stages.validate.additions import batches, check_unchanged
+from stages.validate.audio import inspect
 from stages.validate.merge import Present, came_with
 from stages.validate.tables import Examined, build, examine_all
 
@@ -31,7 +32,7 @@ class PresentData:
     recordings, segments, fingerprints
         As in the manifest, with those of additions that came since.
     index
-        Names and audio, for the rule that what was there before is kept.
+        Names and audio, for the rule that what is present is kept.
     """
 
     folder: Path
@@ -93,6 +94,10 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
     )
     for name in rejects["recording_id"]:
         index.ids.setdefault(name, "what was set aside")
+    copies = set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"])
+    for recording in dataset.recordings(root / paths.raw) if copies else ():  # nobody knows whose one more would be
+        if recording.recording_id in copies and (audio := inspect(root / paths.raw / recording.path, params)[0]):
+            index.audio.setdefault(audio.audio_sha256, recording.recording_id)
     since: list[Examined] = []
     for name in sorted(added.keys() - known):
         check_unchanged(added[name])

@@ -190,7 +190,7 @@ def _feature(
 
 
 def _spread(values: pd.Series) -> Spread:
-    low, median, high = values.quantile([0.05, 0.5, 0.95])
+    low, median, high = np.quantile(values.to_numpy(), [0.05, 0.5, 0.95])
     return Spread(float(low), float(median), float(high))
 
 

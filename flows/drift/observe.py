@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -109,7 +110,7 @@ def observe(
     import stages.features.compiled
     import stages.resample.compiled  # noqa: F401  the compiled code is loaded before threads ask for it
 
-    named = sorted(((path.relative_to(base).as_posix() if base else path.name), path) for path in files)
+    named = sorted((readable(path.relative_to(base).as_posix() if base else path.name), path) for path in files)
     looked = in_order(partial(_look, model, params), [path for _, path in named], workers)
     progress, rows, heard = Progress("monitor", len(named)), [], set()
     for (name, _), (audio_sha256, row) in zip(named, looked, strict=True):
@@ -124,6 +125,11 @@ def observe(
     return pd.DataFrame(rows, columns=list(about)).astype(types)
 
 
+def readable(name: str) -> str:
+    r"""A file's name as text: bytes of it that are no UTF-8 as ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _look(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str, dict[str, Any]]:
     """Key of the audio and the row of one file, but for its name."""
     try:
@@ -132,16 +138,16 @@ def _look(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str,
             return "", _set_aside(problems[0].reason, problems[0].detail)
         resample = ResampleParams.model_validate(model.spec["resample"])
         sound = condition(path, resample)
+        answer = answers(model, path)[0]
     except (DataError, OSError) as error:  # it changed, or went, while it was looked at
         return "", _set_aside("unreadable", f"{type(error).__name__} while it was read")
-    answer = answers(model, path)[0]
     known = {"rejected": "", "detail": "", "label": answer.label, "duration_s": audio.duration_s}
     known |= {"sample_rate_hz": float(audio.sample_rate_hz), **_measures(sound, resample)}
     return audio.audio_sha256, known | {PROBABILITY: 1.0 - float(answer.probabilities[model.task.normal_index])}
 
 
 def _set_aside(reason: str, detail: str) -> dict[str, Any]:
-    return {"rejected": reason, "detail": detail, "label": ""}
+    return {"rejected": reason, "detail": readable(detail), "label": ""}
 
 
 def _measures(sound: NDArray[np.float32], params: ResampleParams) -> dict[str, float]:

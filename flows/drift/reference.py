@@ -23,18 +23,39 @@ MOST_RECORDINGS = 400
 _SEED = 43
 #: What a file alone can be set aside for; a folder of recent recordings has no labels that could be wrong.
 _OF_AUDIO = frozenset(
-    {"unreadable", "truncated", "wrong_content", "silent", "clipped", "too_short", "not_finite", "duplicate_audio"}
+    {
+        "unreadable",
+        "truncated",
+        "wrong_content",
+        "silent",
+        "clipped",
+        "too_short",
+        "too_long",
+        "not_finite",
+        "duplicate_audio",
+    }
 )
+#: What decides a row, the representation's and the architecture's own modules apart.
 _CODE = (
     "flows.drift.observe",
     "stages.features.compiled",
+    "stages.features.examples",
     "stages.features.items",
+    "stages.features.representations",
     "stages.features.spectrogram",
     "stages.resample.compiled",
     "stages.resample.filter",
+    "stages.resample.parallel",
+    "stages.resample.wav24",
     "stages.track.from_audio",
+    "stages.train.batches",
+    "stages.train.models",
+    "stages.train.normaliser",
     "stages.train.trained",
     "stages.validate.audio",
+    "stages.validate.container",
+    "stages.validate.fingerprint",
+    "stages.validate.reasons",
 )
 _PATIENT = {"patient": ("string", "key of the patient, equal for recordings of one")}
 
@@ -70,9 +91,9 @@ def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers
     known = learned_from(paths, model)
     chosen = drawn(known)
     target = CACHE_DIR / "drift" / f"{_key(model, params, chosen)}.parquet"
-    if target.exists():
+    try:
         table = read_table(target)
-    else:
+    except DataError:  # not there, or damaged
         files = [audio_path(paths, path) for path in chosen["path"]]
         print(f"monitor: looking at {len(files)} recordings that the model learned from (once)", flush=True)
         table = observe(model, files, params, workers, base=DATA_DIR)

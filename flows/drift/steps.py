@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows import settings
 from flows.drift.compare import Drift, compare
-from flows.drift.observe import columns, observe
+from flows.drift.observe import columns, observe, readable
 from flows.drift.page import About, page, record
 from flows.drift.reference import Reference, reference
 from flows.registry import champion_folder
@@ -139,7 +139,7 @@ def conclude(watched: Subject, folder: Path, table: pd.DataFrame, known: Referen
     about = About(
         dataset=watched.paths.dataset,
         experiment=watched.experiment,
-        folder=folder.resolve().name,
+        folder=readable(folder.resolve().name),
         model=watched.model_digest,
         in_service=watched.in_service,
         recordings=known.learned_from[0],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK = 1 << 18  # frames decoded at a time
+_UNKNOWN = 2**63 - 1  # frames, where a header does not say
 #: Highest code of 8 bits and more, and float samples at or beyond one.
 _FULL_SCALE = 0.9999
 #: Outside of these a header is damaged, or means something else than a recording of a chest.
@@ -80,27 +81,37 @@ def inspect(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Prob
     Returns
     -------
     audio
-        ``None`` when the file could not be decoded to its end.
+        ``None`` when the file was not, or could not be, decoded to its end.
     problems
         Empty for a sound file.
     """
     import soundfile
 
-    if not path.is_file():
-        return None, [Problem("missing_audio", f"there is no file {path.name}")]
-    problem = check_container(path)
-    if problem is not None:
-        return None, [problem]
     try:
-        with soundfile.SoundFile(path) as file:
-            problem = _implausible(file.samplerate, file.channels)
-            if problem is not None:
-                return None, [problem]
-            digest = hashlib.sha256(f"{file.samplerate} {file.channels}\n".encode())
-            measured, failure = _decode(file, digest)
-            rate, channels, subtype = file.samplerate, file.channels, file.subtype
+        if not path.is_file():
+            return None, [Problem("missing_audio", f"there is no file {path.name}")]
+        problem = check_container(path)
+        return _decoded(path, params) if problem is None else (None, [problem])
     except (soundfile.LibsndfileError, OSError) as error:
         return None, [Problem("unreadable", f"{path.name}: {_first_words(error, path)}")]
+    except UnicodeEncodeError:  # soundfile's way to open a file
+        return None, [Problem("unreadable", "its name is not UTF-8: rename it")]
+
+
+def _decoded(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Problem]]:
+    """The same of a file whose first bytes are right; what the file system or the header's reader says is raised."""
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        rate, channels, subtype = file.samplerate, file.channels, file.subtype
+        most = int(params.max_duration_s * rate)
+        problem = _implausible(rate, channels) or _too_long(file.frames, most, rate)
+        if problem is not None:
+            return None, [problem]
+        digest = hashlib.sha256(f"{rate} {channels}\n".encode())
+        measured, failure = _decode(file, digest, most)
+    if measured.frames > most:
+        return None, [Problem("too_long", f"more than {params.max_duration_s:g} s")]
     promised = promised_flac_frames(path)
     if promised > measured.frames:
         return None, [Problem("truncated", f"the header promises {promised} samples, {measured.frames} can be decoded")]
@@ -128,13 +139,20 @@ def _implausible(rate: int, channels: int) -> Problem | None:
     return None
 
 
-def _decode(file: soundfile.SoundFile, digest: hashlib._Hash) -> tuple[_Measured, str]:
-    """Read block by block, never as much as a header claims; returns what the decoder complained of."""
+def _too_long(frames: int, most: int, rate: int) -> Problem | None:
+    """Asked before decoding too: hours of silence are a small file."""
+    if not most < frames < _UNKNOWN:
+        return None
+    return Problem("too_long", f"the header says {frames / rate:.4g} s, at most {most / rate:.4g} s are read")
+
+
+def _decode(file: soundfile.SoundFile, digest: hashlib._Hash, most: int) -> tuple[_Measured, str]:
+    """Read block by block, a block beyond *most* frames at most; returns what the decoder complained of."""
     import numpy as np
     import soundfile
 
     measured = _Measured()
-    while True:
+    while measured.frames <= most:
         try:
             block = file.read(_BLOCK, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, MemoryError) as error:
@@ -153,6 +171,7 @@ def _decode(file: soundfile.SoundFile, digest: hashlib._Hash) -> tuple[_Measured
             wide = mono.astype(np.float64)
             measured.total += float(wide.sum())
             measured.squares += float(np.square(wide).sum())
+    return measured, ""
 
 
 def _problems(measured: _Measured, rate: int, params: ValidateParams) -> list[Problem]:

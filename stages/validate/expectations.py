@@ -67,7 +67,7 @@ def suites(dataset: Dataset, params: ValidateParams) -> dict[str, list[tuple[str
     dataset
         Gives the labels.
     params
-        Gives the shortest duration.
+        Gives the shortest and the longest duration.
     """
     import great_expectations.expectations as gxe
 
@@ -80,7 +80,10 @@ def suites(dataset: Dataset, params: ValidateParams) -> dict[str, list[tuple[str
         ("patient_id is not empty", gxe.ExpectColumnValuesToMatchRegex(column="patient_id", regex=r"\S")),
         (f"sample_rate_hz from {RATES_HZ[0]} to {RATES_HZ[1]}", _between(gxe, "sample_rate_hz", *RATES_HZ)),
         (f"channels from {CHANNELS[0]} to {CHANNELS[1]}", _between(gxe, "channels", *CHANNELS)),
-        (f"duration_s at least {params.min_duration_s:g}", _between(gxe, "duration_s", params.min_duration_s, None)),
+        (
+            f"duration_s from {params.min_duration_s:g} to {params.max_duration_s:g}",
+            _between(gxe, "duration_s", params.min_duration_s, params.max_duration_s),
+        ),
         ("age_years from 0 to 120", _between(gxe, "age_years", 0, 120)),
         ("sex is female or male", _in_set(gxe, "sex", ["female", "male"])),
         ("one sex per patient", _between(gxe, "sexes_of_patient", 0, 1)),

@@ -21,6 +21,7 @@ _SHOWN = 20
 #: Reasons that a limit in params.yaml gives, and what to do to the limit.
 _LIMITS = {
     "too_short": ("lower", "min_duration_s"),
+    "too_long": ("raise", "max_duration_s"),
     "silent": ("lower", "silence_dbfs"),
     "clipped": ("raise", "max_clipped_share"),
 }

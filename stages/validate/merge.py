@@ -1,4 +1,8 @@
-"""The data set as downloaded and its additions as one; what was there earlier is never harmed by what comes later."""
+"""The data set as downloaded and its additions as one; no addition ever harms the download.
+
+Of two additions that contradict each other the one whose name comes first counts: nothing in them tells which is
+older. ``flows.additions`` lets no such second one in, so that this takes two people who add apart from each other.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ class Present:
             problem = Problem("duplicate_id", f"{self.ids[name]} has a recording of this name")
         elif item.audio is not None and item.audio.audio_sha256 in self.audio:
             other = self.audio[item.audio.audio_sha256]
-            problem = Problem("duplicate_audio", f"same audio as {other}, which was there before")
+            problem = Problem("duplicate_audio", f"same audio as {other}, which is there already")
         else:
             return item
         return replace(item, problems=(*item.problems, problem))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REASONS: dict[str, str] = {
-    "unreadable": "the audio cannot be decoded",
+    "unreadable": "the audio cannot be decoded, or a file of the recording cannot be opened",
     "truncated": "the file ends before the audio that its header promises",
     "wrong_content": "the file is not what its ending says",
     "silent": "the level stays below validate.silence_dbfs",
     "clipped": "more samples at full scale than validate.max_clipped_share",
     "too_short": "shorter than validate.min_duration_s",
+    "too_long": "longer than validate.max_duration_s; it is not read",
     "not_finite": "samples that are no numbers (NaN or infinite)",
-    "duplicate_id": "an addition's recording whose name is there already; the earlier one is kept",
+    "duplicate_id": "an addition's recording whose name is there already",
     "duplicate_audio": "the same audio under another name; of two patients: neither is kept, nobody knows whose it is;"
-    " of an addition: what was there before is kept",
+    " of an addition: it is there already",
     "annotation_outside": "a segment begins before the audio or ends behind it",
     "annotation_unsorted": "segments are not in order of time",
     "annotation_overlap": "segments overlap",

@@ -98,6 +98,8 @@ def _annotation(
     except AnnotationError as error:
         reason = "annotation_missing" if isinstance(error, AnnotationMissingError) else "annotation_malformed"
         return [], [Problem(reason, str(error).replace(str(raw), "").lstrip("/"))], Counter()
+    except OSError as error:
+        return [], [Problem("unreadable", f"its annotation: {error.strerror}")], Counter()
     segments, problems, notes = check_segments(published, duration_s, dataset)
     if dataset.annotated and not published:
         problems.append(Problem("annotation_missing", "the annotation names no segment"))

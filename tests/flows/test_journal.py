@@ -144,7 +144,7 @@ def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
         registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
     before = in_service(registry)
     said = str(Journal(root, "retrain").recover())
-    assert ("was compared with version 1, but version 3 serves now" in said) or ("withdrawn meanwhile" in said)
+    assert ("was compared with version 1, now serves version 3" in said) or ("withdrawn meanwhile" in said)
     assert in_service(registry) == before
     assert Journal(root, "retrain").read() is None
 

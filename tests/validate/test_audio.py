@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from stages.sections import ValidateParams
+from stages.validate import audio as examined
 from stages.validate.audio import inspect
 from tests.validate.made_clinic import RATE_HZ, breath
 
-LIMITS = ValidateParams(min_duration_s=0.5, max_clipped_share=0.05, silence_dbfs=-80.0, max_reject_share=0.1)
+LIMITS = ValidateParams(
+    min_duration_s=0.5, max_duration_s=100.0, max_clipped_share=0.05, silence_dbfs=-80.0, max_reject_share=0.1
+)
 
 
 def wav(sound: np.ndarray, subtype: str = "PCM_16", form: str = "WAV") -> bytes:
@@ -71,6 +76,7 @@ FAULTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "very quiet": ("silent", lambda: wav(breath(1) * 1e-4, "PCM_24")),
     "overdriven": ("clipped", lambda: wav(np.clip(breath(1) * 40, -1, 1))),
     "too short": ("too_short", lambda: wav(breath(1)[:1000])),
+    "too long": ("too_long", lambda: wav(np.tile(breath(1), 17))),
     "no sample": ("too_short", lambda: wav(np.zeros(0))),
     "NaN": ("not_finite", with_nan),
     "rate of 1 Hz": ("unreadable", lambda: at_rate(1)),
@@ -182,3 +188,68 @@ def test_long_file_is_read_in_blocks(tmp_path: Path) -> None:
     path.write_bytes(wav(np.tile(breath(1), 15)))
     audio, problems = inspect(path, LIMITS)
     assert not problems and audio is not None and audio.duration_s == 90.0
+
+
+def flac_of(frames: int) -> bytes:
+    """Six seconds whose header claims another number of samples."""
+    data = bytearray(wav(breath(1), "PCM_16", "FLAC"))
+    fields = int.from_bytes(data[18:26], "big") >> 36 << 36 | frames
+    return bytes(data[:18] + fields.to_bytes(8, "big") + data[26:])
+
+
+def test_hours_in_a_small_file_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.flac"
+    path.write_bytes(flac_of(10 * 3600 * RATE_HZ))
+    monkeypatch.setattr(soundfile.SoundFile, "read", None)
+    audio, problems = inspect(path, LIMITS)
+    assert audio is None and [problem.reason for problem in problems] == ["too_long"]
+    assert "3.6e+04 s, at most 100 s" in problems[0].detail
+
+
+def test_a_header_that_does_not_say_how_long_is_no_way_around_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(np.tile(breath(1), 200)))
+    read: list[int] = []
+
+    def counted(file: soundfile.SoundFile, *arguments: Any, **options: Any) -> np.ndarray:
+        block = read_(file, *arguments, **options)
+        read.append(len(block))
+        return block
+
+    read_ = soundfile.SoundFile.read
+    monkeypatch.setattr(soundfile.SoundFile, "frames", 2**63 - 1)
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    audio, problems = inspect(path, LIMITS)
+    assert audio is None and [problem.reason for problem in problems] == ["too_long"]
+    assert 100 * RATE_HZ < sum(read) < 200 * RATE_HZ
+
+
+def test_as_long_as_may_be_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(np.tile(breath(1), 15)))
+    audio, problems = inspect(path, LIMITS.model_copy(update={"max_duration_s": 90.0}))
+    assert not problems and audio is not None and audio.duration_s == 90.0
+
+
+@pytest.mark.parametrize("moment", ["check_container", "promised_flac_frames", "file_sha256"])
+def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Another's file, or one that goes, at any moment."""
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(breath(1)))
+    monkeypatch.setattr(examined, moment, refused)
+    audio, problems = inspect(path, LIMITS)
+    assert audio is None and [problem.reason for problem in problems] == ["unreadable"]
+    assert "Permission denied" in problems[0].detail and str(tmp_path) not in problems[0].detail
+
+
+def test_a_name_that_is_no_text_cannot_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xe9.wav")
+    path.write_bytes(wav(breath(1)))
+    audio, (problem,) = inspect(path, LIMITS)
+    assert audio is None and problem.reason == "unreadable" and "rename it" in problem.detail

@@ -6,6 +6,7 @@ import re
 import struct
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,6 +143,27 @@ def test_a_limit_that_nothing_meets_is_named_with_its_value(clinic: Path) -> Non
         main()
     assert "lower validate.min_duration_s" in caught.value.next_step and "500" in caught.value.next_step
     assert "SOURCE" not in caught.value.next_step
+
+
+def test_recordings_that_are_too_long_name_their_limit(clinic: Path) -> None:
+    set_parameter(clinic, "max_duration_s", "5.0")
+    with pytest.raises(DataError, match="no recording left: 24 too_long") as caught:
+        main()
+    assert "raise validate.max_duration_s in params.yaml (it is 5)" in caught.value.next_step
+
+
+def test_an_annotation_that_cannot_be_read_sets_its_recording_aside(
+    clinic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == f"{name_of(101)}.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_(path, *arguments, **options)
+
+    open_ = Path.open
+    monkeypatch.setattr(Path, "open", refusing)
+    main()
+    assert rejects() == {"unreadable": {name_of(101)}}
 
 
 def test_the_reason_of_most_recordings_decides_the_next_step(clinic: Path) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import yaml
 
 from flows.drift import reference, steps
 from flows.drift.compare import Drift
@@ -21,16 +20,14 @@ from stages.digests import file_sha256, patient_key
 from stages.errors import AuscultError
 from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, REJECT_COLUMNS
-from stages.store import read_json, write_json, write_table
-from stages.tasks import Task
-from stages.train.models import architecture
-from stages.train.normaliser import Normaliser
-from stages.train.trained import FORMAT, TrainedModel
+from stages.store import read_json, write_table
+from stages.train.trained import TrainedModel
+from tests.contract.imports import imported_files, module_file
+from tests.contract.test_cache_keys import GROUND_FLOOR
+from tests.flows.drift.untrained import EXPERIMENT, write_untrained
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EXPERIMENT = "sounds_logmel_cnn2d"
+REPOSITORY = Path(__file__).resolve().parents[3]
 PATHS = Paths("sample")
-TASK = Task("sounds", "segment", ("normal", "wheeze"), "normal", {"n": "normal", "w": "wheeze"})
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         _write_data()
-        _write_model()
+        write_untrained(PATHS.model(EXPERIMENT), [patient_key("sample", f"p{n:02d}") for n in range(15)])
         rng = np.random.default_rng(12)
         for number in range(36):
             breath = _breath(rng)
@@ -119,12 +116,21 @@ def test_what_the_model_learned_from_is_looked_at_once(root: Path, capsys: pytes
     capsys.readouterr()
     look("few")
     assert "(once)" not in capsys.readouterr().out
+    for kept in Path(".cache/drift").iterdir():
+        kept.write_bytes(kept.read_bytes()[:1000])
+    assert look("few").learned_from == 60
+    assert "(once)" in capsys.readouterr().out, "what is damaged is made again"
     about = read_json(PATHS.model(EXPERIMENT) / "model.json")
     retrained = TrainedModel.load(PATHS.model(EXPERIMENT))
     retrained.about = about | {"temperature": 3.0}
     known = reference.learned_from(PATHS, retrained)
     validate = steps.subject().validate
     assert reference._key(retrained, validate, known) != reference._key(TrainedModel(about, []), validate, known)
+
+
+def test_what_decides_the_reference_is_in_its_key() -> None:
+    decide = imported_files("flows.drift.observe", "stages.train.trained") - GROUND_FLOOR
+    assert decide == {str(module_file(name)) for name in reference._CODE}
 
 
 def test_the_reference_is_the_training_part_that_this_model_has_met(root: Path) -> None:
@@ -253,31 +259,3 @@ def _write_data() -> None:
     rejects = [("s0", "silent"), ("l0", "unknown_label"), ("m0", "missing_audio")]
     table = pd.DataFrame([(*reject, "") for reject in rejects], columns=list(REJECT_COLUMNS))
     write_table(PATHS.manifest / "rejects.parquet", table, REJECT_COLUMNS)
-
-
-def _write_model() -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    resample = params["resample"] | {"high_hz": 1900.0}
-    features = params["features"] | {"n_mels": 32, "n_mfcc": 16, "segment_s": 2.0, "window_s": 2.0, "window_hop_s": 2.0}
-    del features["augmented"]
-    spec = {"representation": "logmel", "bins": 32, "padding": "mask", "resample": resample, "features": features}
-    spec |= {"segments": {"frames": 101, "length_s": 2.0}, "windows": {"frames": 101, "length_s": 2.0, "hop_s": 2.0}}
-    torch.manual_seed(1)
-    module = architecture("cnn2d")
-    network = module.build(32, 101, 2, module.DEFAULTS)
-    weights = PATHS.model(EXPERIMENT) / "weights" / "seed-0.safetensors"
-    weights.parent.mkdir(parents=True)
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
-    rows = np.random.default_rng(0).normal(-50, 10, (4, 32, 101)).astype(np.float32)
-    about = {"format": FORMAT, "experiment": EXPERIMENT, "dataset": "sample", "task": TASK.to_json(), "spec": spec}
-    about |= {"model": "cnn2d", "hyperparameters": module.DEFAULTS, "bins": 32, "frames": 101}
-    about |= {"normaliser": Normaliser.fit(rows, np.full(4, 101), "mask").to_json(), "temperature": 1.0}
-    about |= {"biases": [0.0, 0.0], "offsets": [0.0, 0.0], "validation_score": 0.5}
-    about |= {"learned_from": sorted(patient_key("sample", f"p{n:02d}") for n in range(15))}
-    about |= {
-        "seeds": [{"file": weights.name, "sha256": file_sha256(weights), "best_epoch": 1, "validation_score": 0.5}]
-    }
-    write_json(PATHS.model(EXPERIMENT) / "model.json", about)

@@ -62,13 +62,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from flows.serving import serve
+    from flows.server.serving import serve
 
     serve(arguments.port)
 
 
 def _retrain(arguments: argparse.Namespace) -> None:
-    from flows.serving import settle
+    from flows.server.serving import settle
 
     settle()
     from flows.retrain import retrain
@@ -77,7 +77,7 @@ def _retrain(arguments: argparse.Namespace) -> None:
 
 
 def _ingest(arguments: argparse.Namespace) -> None:
-    from flows.serving import settle
+    from flows.server.serving import settle
 
     settle()
     from flows.ingest import ingest
@@ -88,7 +88,7 @@ def _ingest(arguments: argparse.Namespace) -> None:
 def _monitor(arguments: argparse.Namespace) -> None:
     """A flow run where a server is there, whose event may start a retraining; else the same without Prefect."""
     from flows.drift import steps
-    from flows.serving import settle
+    from flows.server.serving import settle
 
     settle()
     folder = Path(arguments.folder) if arguments.folder else steps.usual_folder()
@@ -108,19 +108,19 @@ def _tell(state: Any) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    from flows.promotion import promote
+    from flows.registry.promotion import promote
 
     print(promote(arguments.experiment, arguments.version, arguments.because))
 
 
 def _rollback(arguments: argparse.Namespace) -> None:
-    from flows.promotion import roll_back
+    from flows.registry.promotion import roll_back
 
     print(roll_back(arguments.experiment, arguments.because))
 
 
 def _champions(arguments: argparse.Namespace) -> None:
-    from flows.promotion import overview
+    from flows.registry.promotion import overview
 
     print(overview())
 

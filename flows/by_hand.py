@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, get_run_logger
 
-from flows import promotion
+from flows.registry import promotion
 
 
 @flow(name="promote")

@@ -20,8 +20,10 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from flows import handover, ingesting, retraining, worktree
-from flows.journal import Entry, Journal, advanced
+from flows import ingesting, retraining
+from flows.handover import push
+from flows.handover.journal import Entry, Journal, advanced
+from flows.workspace import worktree
 from stages.errors import AuscultError
 from stages.paths import Paths
 
@@ -105,12 +107,12 @@ def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -
 
 @task(name="push data", cache_policy=NO_CACHE)
 def _push_data(place: Path, targets: list[str]) -> bool:
-    return handover.push_data(place, targets)
+    return push.push_data(place, targets)
 
 
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(root: Path, journal: Journal, entry: Entry, place: Path, text: str, pushed: bool) -> Entry:
-    commit = handover.commit(place, text, ["data/added"])
+    commit = push.commit(place, text, ["data/added"])
     remote = retraining.destination(root, data_pushed=pushed)
     return journal.write(advanced(entry, branch=ingesting.BRANCH, commit=commit, remote=remote, state="handing over"))
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows import graph, handover
-from flows.commands import CommandError, git, succeeds
+from flows.handover import push
+from flows.workspace import graph
+from flows.workspace.commands import CommandError, git, succeeds
 from stages.errors import AuscultError
 from stages.paths import Paths
 from stages.store import write_text
@@ -46,7 +47,7 @@ class Taken:
 
 def base(root: Path, revision: str) -> str:
     """Where the next addition goes on top of: the branch of those that wait, else *revision*."""
-    remote = handover.git_remote(root)
+    remote = push.git_remote(root)
     for waiting in ([f"{remote}/{BRANCH}"] if remote else []) + [BRANCH]:
         if succeeds(root, "git", "rev-parse", "--verify", "--quiet", waiting):
             merged = succeeds(root, "git", "merge-base", "--is-ancestor", waiting, revision)

@@ -19,10 +19,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from flows import graph, handover, ingesting, retraining
+from flows import ingesting, retraining
 from flows.gate.page import markdown
-from flows.journal import Entry, Journal, advanced
+from flows.handover import push
+from flows.handover.journal import Entry, Journal, advanced
 from flows.retraining import Decided
+from flows.workspace import graph
 from stages.errors import AuscultError
 
 
@@ -81,7 +83,7 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, d
         journal.take_back(entry)
         return Completed(name="Kept", message=reason)
     text = retraining.message(params.dataset, revision, decided)
-    entry = journal.write(advanced(entry, branch=handover.free_branch(root, _branch()), dataset=params.dataset))
+    entry = journal.write(advanced(entry, branch=push.free_branch(root, _branch()), dataset=params.dataset))
     pushed = _push_data.with_options(**again)(place)
     entry = advanced(entry, remote=retraining.destination(root, data_pushed=pushed))
     entry = _commit(journal, entry, place, text, promoted)
@@ -157,14 +159,14 @@ def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, An
 
 @task(name="push data", cache_policy=NO_CACHE)
 def _push_data(place: Path) -> bool:
-    pushed = handover.push_data(place)
+    pushed = push.push_data(place)
     get_run_logger().info("outputs pushed" if pushed else "DVC has no remote: the outputs stay in its cache")
     return pushed
 
 
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
-    commit = handover.commit(place, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
+    commit = push.commit(place, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
     promotions = [each.promotion() for each in promoted]
     return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
 

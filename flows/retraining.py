@@ -10,15 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows import handover, worktree
-from flows.commands import CommandError, follow, git, succeeds
 from flows.gate.judging import judge
 from flows.gate.page import markdown, write_page
 from flows.gate.rule import Decision
-from flows.journal import Entry, Journal, advanced
-from flows.pull_request import open_pull_request
-from flows.registry import Registry
+from flows.handover import push
+from flows.handover.journal import Entry, Journal, advanced
+from flows.handover.pull_request import open_pull_request
+from flows.registry.versions import Registry
 from flows.settings import Settings, load
+from flows.workspace import worktree
+from flows.workspace.commands import CommandError, follow, git, succeeds
 from stages import params as parameters
 from stages.errors import unknown_name
 from stages.paths import Paths
@@ -65,7 +66,7 @@ def run_name(flow: str, now: datetime, flow_run_id: str) -> str:
 
 def fetch(root: Path) -> str:
     """Bring what is new on git's remote, without touching a branch here; returns what was done."""
-    remote = handover.git_remote(root)
+    remote = push.git_remote(root)
     if remote is None:
         return "no git remote to fetch from"
     git(root, "fetch", "--quiet", remote)
@@ -74,7 +75,7 @@ def fetch(root: Path) -> str:
 
 def newest(root: Path) -> str:
     """What others have merged: the remote's default branch; without a remote what is checked out here."""
-    remote = handover.git_remote(root)
+    remote = push.git_remote(root)
     branch = f"{remote}/{default_branch(root)}"
     known = remote is not None and succeeds(root, "git", "rev-parse", "--verify", "--quiet", branch)
     return branch if known else "HEAD"
@@ -157,12 +158,12 @@ def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:
 
 def destination(root: Path, *, data_pushed: bool) -> str:
     """The git remote that a branch goes to; empty for none: a commit whose data nobody else can get stays here."""
-    return (handover.git_remote(root) or "") if data_pushed else ""
+    return (push.git_remote(root) or "") if data_pushed else ""
 
 
 def hand_over_branch(root: Path, entry: Entry) -> str:
     """Push the branch where it is to go; returns what was done."""
-    handover.hand_over(root, entry.remote, entry.branch, entry.commit)
+    push.hand_over(root, entry.remote, entry.branch, entry.commit)
     if not entry.remote:
         return f"the branch {entry.branch} stays here: git or DVC has no remote (dvc remote add -d NAME URL)"
     return f"pushed {entry.branch} to {entry.remote}"
@@ -176,7 +177,7 @@ def propose(root: Path, entry: Entry, title: str, records: Sequence[Mapping[str,
 
 def default_branch(root: Path) -> str:
     """The remote's default branch, as this clone knows it, else as the remote says; else ``main``."""
-    remote = handover.git_remote(root)
+    remote = push.git_remote(root)
     if remote is None:
         return "main"
     with suppress(CommandError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows.additions.delivery import Delivery
-from flows.commands import dvc
+from flows.workspace.commands import dvc
 from stages.download.datasets import load
 from stages.errors import AuscultError, DataError
 from stages.paths import ADDED_DIR, Paths

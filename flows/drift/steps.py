@@ -11,7 +11,7 @@ from flows.drift.compare import Drift, compare
 from flows.drift.observe import columns, observe, readable
 from flows.drift.page import About, page, record
 from flows.drift.reference import Reference, reference
-from flows.registry import champion_folder
+from flows.registry.versions import champion_folder
 from flows.settings import MonitorSettings
 from stages import params as parameters
 from stages.entry import workers

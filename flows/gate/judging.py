@@ -12,7 +12,7 @@ import numpy as np
 from flows.gate.evidence import Contender
 from flows.gate.rule import Decision, decide
 from flows.gate.served import Question, Replies, ask
-from flows.registry import WITHDRAWN, Version
+from flows.registry.versions import WITHDRAWN, Version
 from flows.settings import GateSettings
 from stages.errors import DataError
 from stages.evaluate.metrics import Answers

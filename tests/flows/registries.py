@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.registry import Registry
+from flows.registry.versions import Registry
 from stages.track.outputs import ARTIFACTS, DATABASE, MODEL_TAG, registered_name
 
 DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"

@@ -16,7 +16,7 @@ from typing import Any
 import requests
 import yaml
 
-from flows.registry import Registry
+from flows.registry.versions import Registry
 from tests.flows.repositories import git
 from tests.pipeline.workspace import clone, run
 

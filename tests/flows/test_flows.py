@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.journal import Journal
-from flows.registry import CHAMPION
+from flows.handover.journal import Journal
+from flows.registry.versions import CHAMPION
 from stages.track.outputs import registered_name
 from tests.flows.repositories import git
 from tests.flows.service import DATASET, EXPERIMENT, Service, commit, repository, wait_for

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import commands
 from flows.additions import Delivery, add, examine, make_ready, message
 from flows.additions import batch as batch_module
+from flows.workspace import commands
 from stages.digests import file_sha256
 from stages.errors import AuscultError, DataError
 from stages.split.__main__ import main as split

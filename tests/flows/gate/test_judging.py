@@ -13,7 +13,7 @@ from flows.gate import judging
 from flows.gate.judging import judge, questions_of, read_task, read_units
 from flows.gate.rule import Decision
 from flows.gate.served import Question, Replies
-from flows.registry import Version
+from flows.registry.versions import Version
 from stages.digests import patient_key
 from stages.errors import DataError
 from stages.paths import Paths

@@ -10,8 +10,8 @@ import os
 import re
 from pathlib import Path
 
-from flows.commands import git
-from flows.handover import git_remote
+from flows.handover.push import git_remote
+from flows.workspace.commands import git
 
 _ADDRESS = re.compile(
     r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?P<host>[^/:]+)[/:](?P<owner>[^/]+)/(?P<name>.+?)(?:\.git)?/?"

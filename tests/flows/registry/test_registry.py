@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.promotion import overview, promote, roll_back
-from flows.registry import BEFORE, REASON, RULE, SINCE, WITHDRAWN, Registry, champion_folder
+from flows.registry.promotion import overview, promote, roll_back
+from flows.registry.versions import BEFORE, REASON, RULE, SINCE, WITHDRAWN, Registry, champion_folder
 from stages.errors import AuscultError
 from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BETTER = {"rule": "better", "reason": "score +0.1"}
 
 

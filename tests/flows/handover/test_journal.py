@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from flows import handover, worktree
-from flows.journal import Entry, InProgressError, Journal, advanced
-from flows.registry import REASON, RULE, Registry
+from flows.handover import push
+from flows.handover.journal import Entry, InProgressError, Journal, advanced
+from flows.registry.versions import REASON, RULE, Registry
+from flows.workspace import worktree
 from stages.errors import AuscultError
 from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
 from tests.flows.repositories import git, make
@@ -22,7 +23,7 @@ from tests.flows.repositories import git, make
 HOLDER = """
 import sys, time
 from pathlib import Path
-from flows.journal import Journal
+from flows.handover.journal import Journal
 with Journal(Path(sys.argv[1]), "retrain").held("retrain-the-first"):
     print("held", flush=True)
     time.sleep(60)
@@ -38,14 +39,14 @@ def cut_off(root: Path, **changes: Any) -> Entry:
     """A retraining that was killed with a worktree and a commit of its own."""
     place = worktree.create(root, "retrain-1", "HEAD")
     (place / "dvc.lock").write_text("schema: '2.0'\n")
-    commit = handover.commit(place, "retrain", ["dvc.lock"])
+    commit = push.commit(place, "retrain", ["dvc.lock"])
     entry = Entry("retrain-1", "retrain", place=str(place), branch="retrain/2026-01-01", commit=commit, remote="origin")
     return Journal(root, "retrain").write(advanced(entry, **changes))
 
 
 def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
+        [sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[3]
     )
     try:
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
@@ -103,7 +104,7 @@ def test_a_run_cut_off_after_its_branch_arrived_is_completed_once(root: Path) ->
         "decision": {"rule": "better", "reason": "why"},
     }
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
-    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    push.hand_over(root, "origin", entry.branch, entry.commit)
     journal = Journal(root, "retrain")
     assert "completed" in str(journal.recover())
     champion = Registry(root).champion(DATASET, EXPERIMENT)
@@ -122,7 +123,7 @@ def test_without_a_remote_the_branch_here_counts(root: Path) -> None:
         "decision": {"rule": "first", "reason": "why"},
     }
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion], remote="")
-    handover.hand_over(root, "", entry.branch, entry.commit)
+    push.hand_over(root, "", entry.branch, entry.commit)
     Journal(root, "retrain").recover()
     assert in_service(Registry(root)) == "1"
 
@@ -136,7 +137,7 @@ def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
     decision = {"rule": "better", "reason": "why"}
     promotion = {"experiment": EXPERIMENT, "version": "2", "champion": "1", "decision": decision}
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
-    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    push.hand_over(root, "origin", entry.branch, entry.commit)
     registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "2"), decision)
     if meanwhile == "another was promoted":
         registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
@@ -152,7 +153,7 @@ def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
 def test_what_cannot_be_completed_is_tried_again(root: Path) -> None:
     promotion = {"experiment": EXPERIMENT, "version": "2", "champion": None, "decision": {"rule": "", "reason": ""}}
     entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
-    handover.hand_over(root, "origin", entry.branch, entry.commit)
+    push.hand_over(root, "origin", entry.branch, entry.commit)
     with pytest.raises(AuscultError, match="no model registry here yet"):
         Journal(root, "retrain").recover()
     assert Journal(root, "retrain").read() == entry

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from flows.journal import InProgressError, Journal
+from flows.handover.journal import InProgressError, Journal
 from stages.errors import AuscultError
 
 #: Flows that keep a journal.

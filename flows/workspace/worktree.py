@@ -10,7 +10,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from flows.commands import DVC, CommandError, dvc, git, succeeds
+from flows.workspace.commands import DVC, CommandError, dvc, git, succeeds
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR
 from stages.track.outputs import ARTIFACTS, DATABASE

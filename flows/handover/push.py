@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.commands import CommandError, dvc, git, succeeds
-from flows.worktree import has_remote
+from flows.workspace.commands import CommandError, dvc, git, succeeds
+from flows.workspace.worktree import has_remote
 from stages.errors import AuscultError
 
 _NOBODY = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from flows.processes import NOTES, Children, end_left_over
+from flows.server.processes import NOTES, Children, end_left_over
 from stages.digests import digest, file_sha256
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR
@@ -102,7 +102,7 @@ def serve(port: int, root: Path = Path()) -> None:
 
 
 def _reap(root: Path) -> None:
-    from flows.reaping import reap
+    from flows.server.reaping import reap
 
     for line in reap(root):
         print(f"flows: {line}", flush=True)

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from flows import worktree
-from flows.handover import is_there
-from flows.registry import WITHDRAWN, Registry
+from flows.handover.push import is_there
+from flows.registry.versions import WITHDRAWN, Registry
+from flows.workspace import worktree
 from stages.errors import AuscultError, DataError
 from stages.paths import CACHE_DIR
 from stages.store import read_json, write_json

@@ -14,11 +14,12 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from flows import lock_copies, locks, repro
+from flows.repro import lock_copies, locks
+from flows.repro import run as repro
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR, Paths
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Path("params.yaml")
 
 #: Stands in for DVC. `checkout` makes what it is given; `repro` removes the trained model, then does what it is told.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.registry import REASON, RULE, SINCE, Registry
+from flows.registry.versions import REASON, RULE, SINCE, Registry
 from flows.settings import load
 from stages.errors import AuscultError, unknown_name
 

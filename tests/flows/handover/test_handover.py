@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from flows import handover, worktree
-from flows.commands import CommandError
-from flows.pull_request import open_pull_request, repository
+from flows.handover import push
+from flows.handover.pull_request import open_pull_request, repository
 from flows.retraining import destination
+from flows.workspace import worktree
+from flows.workspace.commands import CommandError
 from stages.errors import AuscultError
 from tests.flows.repositories import git, make
 
@@ -34,28 +35,28 @@ def test_the_commit_holds_the_named_paths_and_lies_on_no_branch_until_it_is_hand
     place = worktree.create(root, "retrain-1", "HEAD")
     (place / "params.yaml").write_text("seed: 2\n")
     (place / "dvc.lock").write_text("schema: '2.0'\n")
-    commit = handover.commit(place, "retrain: one\n\nBecause.", ["dvc.lock", "data/added"])
+    commit = push.commit(place, "retrain: one\n\nBecause.", ["dvc.lock", "data/added"])
     assert git(root, "show", "--name-only", "--format=%s", commit).split() == ["retrain:", "one", "dvc.lock"]
     assert git(root, "for-each-ref", "--contains", commit) == ""
-    handover.hand_over(root, "origin", "retrain/2026-01-01", commit)
-    assert handover.is_there(root, "origin", "retrain/2026-01-01", commit)
+    push.hand_over(root, "origin", "retrain/2026-01-01", commit)
+    assert push.is_there(root, "origin", "retrain/2026-01-01", commit)
     assert git(root, "for-each-ref", "--contains", commit, "refs/heads") == ""
 
 
 def test_without_a_remote_the_branch_is_made_here(root: Path) -> None:
     place = worktree.create(root, "retrain-1", "HEAD")
     (place / "dvc.lock").write_text("schema: '2.0'\n")
-    commit = handover.commit(place, "retrain", ["dvc.lock"])
-    assert not handover.is_there(root, "", "retrain/2026-01-01", commit)
-    handover.hand_over(root, "", "retrain/2026-01-01", commit)
-    assert handover.is_there(root, "", "retrain/2026-01-01", commit)
+    commit = push.commit(place, "retrain", ["dvc.lock"])
+    assert not push.is_there(root, "", "retrain/2026-01-01", commit)
+    push.hand_over(root, "", "retrain/2026-01-01", commit)
+    assert push.is_there(root, "", "retrain/2026-01-01", commit)
     assert git(root, "rev-parse", "--abbrev-ref", "HEAD") == "main"
 
 
 def test_what_a_branch_holds_is_never_overwritten(root: Path) -> None:
     place = worktree.create(root, "retrain-1", "HEAD")
     (place / "dvc.lock").write_text("mine\n")
-    mine = handover.commit(place, "mine", ["dvc.lock"])
+    mine = push.commit(place, "mine", ["dvc.lock"])
     (root / "dvc.lock").write_text("theirs\n")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "theirs")
@@ -63,33 +64,33 @@ def test_what_a_branch_holds_is_never_overwritten(root: Path) -> None:
     git(root, "branch", "ingest")
     for remote in ("origin", ""):
         with pytest.raises(CommandError):
-            handover.hand_over(root, remote, "ingest", mine)
-        assert not handover.is_there(root, remote, "ingest", mine)
+            push.hand_over(root, remote, "ingest", mine)
+        assert not push.is_there(root, remote, "ingest", mine)
 
 
 def test_a_second_run_of_a_day_gets_a_branch_of_its_own(root: Path) -> None:
-    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01"
+    assert push.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01"
     git(root, "push", "-q", "origin", "HEAD:refs/heads/retrain/2026-01-01")
     git(root, "branch", "retrain/2026-01-01-2")
-    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01-3"
+    assert push.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01-3"
 
 
 def test_where_a_branch_has_the_name_of_the_folder_the_new_one_has_a_dash(root: Path) -> None:
     git(root, "branch", "retrain")
-    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain-2026-01-01"
+    assert push.free_branch(root, "retrain/2026-01-01") == "retrain-2026-01-01"
 
 
 def test_a_remote_that_is_away_is_left_to_the_push_to_say(root: Path) -> None:
     bare = Path(git(root, "remote", "get-url", "origin"))
     bare.rename(bare.with_name("away"))
-    assert handover.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01"
+    assert push.free_branch(root, "retrain/2026-01-01") == "retrain/2026-01-01"
 
 
 def test_none_of_several_remotes_is_taken_by_guess(root: Path) -> None:
     git(root, "remote", "rename", "origin", "mine")
-    assert handover.git_remote(root) == "mine"
+    assert push.git_remote(root) == "mine"
     git(root, "remote", "add", "theirs", str(root))
-    assert handover.git_remote(root) is None
+    assert push.git_remote(root) is None
 
 
 def test_who_commits_is_the_user_or_where_git_knows_none_the_project(
@@ -97,15 +98,15 @@ def test_who_commits_is_the_user_or_where_git_knows_none_the_project(
 ) -> None:
     place = worktree.create(root, "retrain-1", "HEAD")
     head = git(place, "rev-parse", "HEAD")
-    assert handover.commit(place, "nothing", ["params.yaml"]) == head
+    assert push.commit(place, "nothing", ["params.yaml"]) == head
     (place / "params.yaml").write_text("seed: 2\n")
-    assert git(root, "log", "-1", "--format=%an", handover.commit(place, "two", ["params.yaml"])) == "Test"
+    assert git(root, "log", "-1", "--format=%an", push.commit(place, "two", ["params.yaml"])) == "Test"
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for name in ("user.name", "user.email"):
         git(root, "config", "--unset", name)
     (place / "params.yaml").write_text("seed: 3\n")
-    assert git(root, "log", "-1", "--format=%an", handover.commit(place, "three", ["params.yaml"])) == "auscult"
+    assert git(root, "log", "-1", "--format=%an", push.commit(place, "three", ["params.yaml"])) == "auscult"
 
 
 def test_a_branch_goes_to_the_remote_only_with_its_data(root: Path) -> None:
@@ -114,22 +115,22 @@ def test_a_branch_goes_to_the_remote_only_with_its_data(root: Path) -> None:
 
 
 def test_data_that_did_not_arrive_stops_the_hand_over(root: Path, tmp_path: Path) -> None:
-    assert handover.push_data(root) is False  # DVC has no remote
+    assert push.push_data(root) is False  # DVC has no remote
     dvc(root, "remote", "add", "-d", "store", str(tmp_path / "store"))
     (root / "data.txt").write_text("recordings")
     dvc(root, "add", "data.txt")
-    assert handover.push_data(root) is True
+    assert push.push_data(root) is True
     assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 1
     (root / "more.txt").write_text("more recordings")
     (root / "other.txt").write_text("other recordings")
     dvc(root, "add", "more.txt", "other.txt")
-    assert handover.push_data(root, ["other.txt.dvc"]) is True
+    assert push.push_data(root, ["other.txt.dvc"]) is True
     assert len([path for path in (tmp_path / "store").rglob("*") if path.is_file()]) == 2
     for path in (root / ".dvc/cache").rglob("*"):
         if path.is_file():
             path.unlink()  # what should be pushed is gone: DVC warns, and ends with 0
     with pytest.raises(AuscultError):
-        handover.push_data(root)
+        push.push_data(root)
 
 
 class GitHub(BaseHTTPRequestHandler):

@@ -8,7 +8,6 @@ restores the outputs of a stage that failed, and ends with a table of the result
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import signal
@@ -19,10 +18,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows import lock_copies, locks
-from flows.commands import DVC, python_first
+from flows.repro import lock_copies, locks
+from flows.workspace.commands import DVC, python_first
 from stages import params as parameters
-from stages.entry import run
 from stages.errors import AuscultError, ParameterError, unknown_name
 from stages.paths import Paths
 from stages.sections import Params
@@ -31,15 +29,6 @@ from stages.store import replacing_file
 #: A disk with less than this left counts as full.
 _FULL_BYTES = 32 << 20
 NAME_ONE = "name one of these in params.yaml, and run the same command again"
-
-
-def main() -> None:
-    """Command line of ``make repro``."""
-    parser = argparse.ArgumentParser(prog="python -m flows.repro", description=__doc__)
-    parser.add_argument("--dataset", help="the data set to run, written into params.yaml")
-    parser.add_argument("--source", help="folder, zip or URL to take the data set from; remembered, forces download")
-    arguments = parser.parse_args()
-    reproduce(arguments.dataset, arguments.source)
 
 
 def reproduce(dataset: str | None = None, source: str | None = None) -> None:
@@ -240,7 +229,3 @@ def left_over(paths: Paths, params: Params) -> list[Path]:
     places = (paths.model("x").parent, paths.evaluation("x").parent, paths.metrics("x").parent)
     found = [path for place in places if place.is_dir() for path in sorted(place.iterdir())]
     return [path for path in found if path.stem not in params.experiments and not path.name.startswith(".")]
-
-
-if __name__ == "__main__":
-    run(main)

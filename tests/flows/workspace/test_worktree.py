@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from configobj import ConfigObj
 
-from flows import worktree
+from flows.workspace import worktree
 from stages.errors import AuscultError
 from tests.flows.repositories import git, make
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flows.commands import DVC, dvc, follow
+from flows.workspace.commands import DVC, dvc, follow
 
 #: What DVC tells a person to do next; nobody is there.
 _HINTS = {
@@ -60,7 +60,7 @@ def reproduce(place: Path, node: str, tell: Callable[[str], None]) -> tuple[Did,
 
     Raises
     ------
-    flows.commands.CommandError
+    flows.workspace.commands.CommandError
         The stage failed.
     """
     begin = time.monotonic()

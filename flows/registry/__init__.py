@@ -1,0 +1,1 @@
+"""Which model serves, and who changed it."""

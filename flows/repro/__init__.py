@@ -1,0 +1,1 @@
+"""``make repro``: the pipeline for a person at the terminal."""

@@ -121,7 +121,7 @@ def test_a_program_that_calls_dvc_as_a_library_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_second_make_repro_is_refused_with_the_first_ones_number_until_that_dies(tmp_path: Path) -> None:
-    first = started([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
     with pytest.raises(AuscultError, match=f"another run is in progress: process {first.pid}"), only_run(tmp_path):

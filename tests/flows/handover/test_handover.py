@@ -15,7 +15,7 @@ import pytest
 
 from flows.handover import push
 from flows.handover.pull_request import open_pull_request, repository
-from flows.retraining import destination
+from flows.retraining import default_branch, destination, newest
 from flows.workspace import worktree
 from flows.workspace.commands import CommandError
 from stages.errors import AuscultError
@@ -91,6 +91,23 @@ def test_none_of_several_remotes_is_taken_by_guess(root: Path) -> None:
     assert push.git_remote(root) == "mine"
     git(root, "remote", "add", "theirs", str(root))
     assert push.git_remote(root) is None
+
+
+def test_the_night_retrains_what_was_merged_and_not_what_somebody_tries_out(root: Path) -> None:
+    git(root, "checkout", "-q", "-b", "wip")
+    assert newest(root) == "origin/main"
+    git(root, "remote", "rename", "origin", "mine")
+    assert newest(root) == "mine/main"
+    git(root, "remote", "remove", "mine")
+    assert newest(root) == "HEAD"
+
+
+def test_the_default_branch_is_the_remotes_whatever_its_name(root: Path) -> None:
+    bare = Path(git(root, "remote", "get-url", "origin"))
+    git(bare, "branch", "-m", "main", "trunk")
+    assert default_branch(root) == "trunk"
+    git(root, "fetch", "-q", "--prune")
+    assert newest(root) == "origin/trunk"
 
 
 def test_who_commits_is_the_user_or_where_git_knows_none_the_project(

@@ -57,9 +57,10 @@ def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:
             raise AssertionError("both held it")
         with Journal(root, "ingest").held("another flow with a long name"):
             pass
-        with Journal(root, "ingest").held("second"), pytest.raises(InProgressError) as error:
+        with Journal(root, "ingest").held("second", "id-2"), pytest.raises(InProgressError) as error:
             Journal(root, "ingest").held("third").__enter__()
         assert error.value.what == f"another ingest is in progress: second, process {os.getpid()}"
+        assert error.value.flow_run_id == "id-2"
     finally:
         holder.kill()
         holder.wait()

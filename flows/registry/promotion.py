@@ -62,7 +62,8 @@ def overview(root: Path = Path()) -> str:
         if champion is not None:
             since, rule, reason = (champion.tags.get(name, "?") for name in (SINCE, RULE, REASON))
             served = f"version {champion.number} since {since}, {rule}: {reason}"
-        waiting = f"; challenger: version {challenger.number}" if challenger is not None else ""
+        waits = challenger is not None and (champion is None or challenger.number != champion.number)
+        waiting = f"; challenger: version {challenger.number}" if challenger is not None and waits else ""
         lines.append(f"{experiment}: {served}{waiting}")
     return "\n".join(lines)
 

@@ -220,4 +220,4 @@ def wait_for(condition: Callable[[], bool], timeout_s: float, said: Callable[[],
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"nothing within {timeout_s:.0f} s\n{said()[-3000:]}"
-        time.sleep(0.3)
+        time.sleep(0.1)

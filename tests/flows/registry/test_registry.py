@@ -156,6 +156,7 @@ def test_by_hand_the_challenger_is_meant_where_no_version_is_named(root: Path) -
     promote(EXPERIMENT, None, "why not")
     assert in_service(registry) == "3"
     assert "in service already" in promote(EXPERIMENT, None, "again")
+    assert "version 3 since" in overview() and "challenger" not in overview()
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,8 @@ def _retire(service: Service) -> None:
     from mlflow.tracking import MlflowClient
 
     set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
-    commit(service.root, "the first seed again, and no floor")
+    if git(service.root, "status", "--porcelain"):
+        commit(service.root, "the first seed again, and no floor")
     uri = f"sqlite:///{service.root / 'mlflow.db'}"
     with suppress(MlflowException):
         MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)

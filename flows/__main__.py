@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flows.data import commands as data
 from stages.entry import run
 from stages.errors import AuscultError
 
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
     champions = commands.add_parser("champions", help="what is in service, since when and why")
     champions.set_defaults(command=_champions)
+
+    data.register(commands)
     return parser
 
 

@@ -9,7 +9,6 @@ on Prefect's page.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from flows import ingesting, retraining
 from flows.handover import push
 from flows.handover.journal import Entry, Journal, advanced
 from flows.workspace import worktree
-from stages.errors import AuscultError
 from stages.paths import Paths
 
 #: Raised when recordings were added; ``prefect.yaml`` lets it start a retraining of the branch.
@@ -48,15 +46,8 @@ def ingest(folder: str | None = None) -> State[Any]:
     root = Path.cwd()
     journal = Journal(root, "ingest")
     name, flow_run_id = str(flow_run.name or "ingest"), str(flow_run.id or "")
-    with journal.held(name, flow_run_id):
-        if done := journal.recover():
-            get_run_logger().warning(done)
-        try:
-            return _ingest(root, journal, Entry(name, "ingest", flow_run_id), folder)
-        except BaseException:
-            with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
-                journal.recover()
-            raise
+    with journal.running(name, flow_run_id, get_run_logger().warning) as entry:
+        return _ingest(root, journal, entry, folder)
 
 
 def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> State[Any]:

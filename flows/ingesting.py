@@ -65,7 +65,7 @@ def catch_up(root: Path, place: Path, revision: str) -> None:
     """
     commit = git(root, "rev-parse", revision)
     try:
-        git(place, "-c", "user.name=auscult", "-c", "user.email=auscult@localhost", "merge", "--no-edit", commit)
+        git(place, *push.identity(place), "merge", "--no-edit", commit)
     except CommandError as error:
         raise AuscultError(
             f"the branch {BRANCH!r} and {revision} contradict each other",
@@ -103,16 +103,11 @@ def take_in(root: Path, place: Path, dataset: str, folder: Path, run: str, tell:
 
 def _check(place: Path, tell: Callable[[str], None]) -> None:
     """Bring the manifest and the split up to date: the stages that say whether recordings fit in."""
-    stale, wanted = graph.stale(place), {"split"}
-    nodes = graph.nodes(place)
-    for node in reversed(nodes):
-        if node.name in wanted:
-            wanted |= set(node.needs)
-    moved: set[str] = set()
-    for node in nodes:
-        if node.name in wanted and (node.name in stale or not moved.isdisjoint(node.needs)):
-            graph.reproduce(place, node.name, tell)
-            moved.add(node.name)
+
+    def run(node: str, due: bool) -> graph.Did:
+        return graph.reproduce(place, node, tell)[0] if due else "unchanged"
+
+    graph.walk(place, run, upto="split")
 
 
 def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:

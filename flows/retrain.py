@@ -8,7 +8,6 @@ their retries, and their names on Prefect's page.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,16 +51,8 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
         )
     journal = Journal(root, "retrain")
     name, flow_run_id = str(flow_run.name or "retrain"), str(flow_run.id or "")
-    with journal.held(name, flow_run_id):
-        if done := journal.recover():
-            get_run_logger().warning(done)
-        entry = Entry(name=name, flow="retrain", flow_run_id=flow_run_id)
-        try:
-            return _retrain(root, journal, entry, revision, data)
-        except BaseException:
-            with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
-                journal.recover()
-            raise
+    with journal.running(name, flow_run_id, get_run_logger().warning) as entry:
+        return _retrain(root, journal, entry, revision, data)
 
 
 def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None) -> State[Any]:
@@ -101,14 +92,13 @@ def _branch() -> str:
 
 def _run_stages(place: Path, again: dict[str, Any]) -> None:
     """A task per stage of ``dvc.yaml``, in DVC's order; what nothing has changed for is passed over."""
-    nodes, stale, moved = graph.nodes(place), graph.stale(place), set[str]()
-    for node in nodes:
-        due = node.name in stale or not moved.isdisjoint(node.needs)
+
+    def run(node: str, due: bool) -> graph.Did:
         # Only the download depends on the world outside; another stage that failed would fail again.
-        options: dict[str, Any] = again if node.name == "download" else {}
-        did = _stage.with_options(name=node.name, task_run_name=node.name, **options)(place, node.name, due)
-        if did != "unchanged":
-            moved.add(node.name)
+        options: dict[str, Any] = again if node == "download" else {}
+        return _stage.with_options(name=node, task_run_name=node, **options)(place, node, due)
+
+    graph.walk(place, run)
 
 
 @task(name="fetch", cache_policy=NO_CACHE)

@@ -76,9 +76,10 @@ def fetch(root: Path) -> str:
 def newest(root: Path) -> str:
     """What others have merged: the remote's default branch; without a remote what is checked out here."""
     remote = push.git_remote(root)
+    if remote is None:
+        return "HEAD"
     branch = f"{remote}/{default_branch(root)}"
-    known = remote is not None and succeeds(root, "git", "rev-parse", "--verify", "--quiet", branch)
-    return branch if known else "HEAD"
+    return branch if succeeds(root, "git", "rev-parse", "--verify", "--quiet", branch) else "HEAD"
 
 
 def begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:

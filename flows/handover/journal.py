@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -108,6 +108,19 @@ class Journal:
             file.write(f"{name}, process {os.getpid()}\n{flow_run_id}")
             file.flush()
             yield
+
+    @contextmanager
+    def running(self, name: str, flow_run_id: str, tell: Callable[[str], None]) -> Iterator[Entry]:
+        """Hold the lock for a run, tidy up before it what a killed one left, and after it where it fails."""
+        with self.held(name, flow_run_id):
+            if done := self.recover():
+                tell(done)
+            try:
+                yield Entry(name, self.flow, flow_run_id)
+            except BaseException:
+                with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
+                    self.recover()
+                raise
 
     def read(self) -> Entry | None:
         """What is in progress, or was when it was cut off."""

@@ -41,6 +41,11 @@ def git_remote(root: Path) -> str | None:
     return "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else None
 
 
+def identity(place: Path) -> tuple[str, ...]:
+    """What git must be told to commit: nothing where it knows the user, else the project's own name."""
+    return () if succeeds(place, "git", "config", "user.email") else _NOBODY
+
+
 def commit(place: Path, message: str, paths: Sequence[str]) -> str:
     """Commit what changed in or below *paths* of a worktree, on no branch: a branch is made when it is handed over.
 
@@ -53,8 +58,7 @@ def commit(place: Path, message: str, paths: Sequence[str]) -> str:
         if (place / path).exists():
             git(place, "add", "--", path)
     if not succeeds(place, "git", "diff", "--cached", "--quiet"):
-        known = succeeds(place, "git", "config", "user.email")
-        git(place, *(() if known else _NOBODY), "commit", "--quiet", "--message", message)
+        git(place, *identity(place), "commit", "--quiet", "--message", message)
     return git(place, "rev-parse", "HEAD")
 
 

@@ -55,6 +55,26 @@ def stale(place: Path) -> set[str]:
     return set(said)
 
 
+def walk(place: Path, run: Callable[[str, bool], Did], upto: str | None = None) -> None:
+    """Call *run* with the name of each stage, in DVC's order, and whether it is due.
+
+    Due is what differs from ``dvc.lock``, and what reads the outputs of a stage that *run* says it has changed.
+
+    Parameters
+    ----------
+    upto
+        Only this stage and those that it needs, directly or not; by default all.
+    """
+    ordered, old, moved = nodes(place), stale(place), set[str]()
+    wanted = {node.name for node in ordered} if upto is None else {upto}
+    for node in reversed(ordered):
+        if node.name in wanted:
+            wanted |= set(node.needs)
+    for node in ordered:
+        if node.name in wanted and run(node.name, node.name in old or not moved.isdisjoint(node.needs)) != "unchanged":
+            moved.add(node.name)
+
+
 def reproduce(place: Path, node: str, tell: Callable[[str], None]) -> tuple[Did, float]:
     """Bring one stage up to date, and only that one; returns what was done and the seconds it took.
 

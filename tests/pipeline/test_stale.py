@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir
 from pathlib import Path
 
 from tests.contract.imports import ROOT
 from tests.contract.test_dvc_graph import STAGES, needed_code
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def stale(folder: Path) -> dict[str, set[str]]:
@@ -26,7 +14,7 @@ def stale(folder: Path) -> dict[str, set[str]]:
     from dvc.repo import Repo
 
     found: dict[str, set[str]] = {}
-    with inside(folder), Repo(".") as repo:
+    with chdir(folder), Repo(".") as repo:
         for name, changes in repo.status().items():
             for change in changes:
                 blamed = change.get("changed deps", {}) if isinstance(change, dict) else {}
@@ -66,7 +54,7 @@ def test_each_imported_file_makes_exactly_its_users_stale(copy: Path) -> None:
     """All files are touched at once: for each stage DVC names those that it saw change."""
     from dvc.repo import Repo
 
-    with inside(copy), Repo(".") as repo:
+    with chdir(copy), Repo(".") as repo:
         names = [stage.addressing for stage in repo.index.stages]
     assert stale(copy) == {}
     for file in ALL_FILES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from flows.additions import Delivery, examine
 from stages.split.__main__ import main as split
 from stages.validate.__main__ import main as validate
-from tests.flows.additions.looking import NEW, NEWER, folder_of, inside
+from tests.flows.additions.looking import NEW, NEWER, folder_of
 from tests.validate.made_clinic import breath, make_clinic, make_delivery, name_of
 
 
@@ -23,7 +24,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("clinic")
     make_clinic(root)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
-    with inside(root):
+    with chdir(root):
         validate()
         split()
     return root

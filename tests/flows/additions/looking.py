@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from flows.additions import REASONS, Delivery
@@ -14,16 +11,6 @@ from tests.validate.made_clinic import PATHS, name_of
 
 #: Patients of the present data have three digits that begin with 1.
 NEW, NEWER = name_of(301), name_of(302)
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def folder_of(examined: Delivery) -> Path:

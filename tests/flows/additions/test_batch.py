@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from stages.split.__main__ import main as split
 from stages.store import read_table
 from stages.validate.__main__ import main as validate
 from stages.validate.additions import batch_name, checksums
-from tests.flows.additions.looking import NEW, NEWER, accepted, everything, folder_of, inside, parts
+from tests.flows.additions.looking import NEW, NEWER, accepted, everything, folder_of, parts
 from tests.validate.made_clinic import AUDIO, PATHS, breath, make_delivery, name_of
 
 
@@ -33,7 +34,7 @@ def test_what_is_put_in_is_what_the_stages_take_and_each_side_is_as_foretold(roo
     folder = root / PATHS.added / str(name)
     assert re.fullmatch(r"[0-9a-f]{12}", str(name)) and batch_name(checksums(folder)) == name
     assert "md5" in folder.with_name(f"{name}.dvc").read_text()
-    with inside(root):
+    with chdir(root):
         validate()
         split()
     after = parts(root)

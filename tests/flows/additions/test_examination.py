@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stages.errors import DataError, ParameterError
 from stages.records import RECORDING_COLUMNS
 from stages.store import read_table, write_table
 from stages.validate.__main__ import main as validate
-from tests.flows.additions.looking import NEW, NEWER, accepted, inside, reasons
+from tests.flows.additions.looking import NEW, NEWER, accepted, reasons
 from tests.validate.made_clinic import (
     AUDIO,
     PATHS,
@@ -68,7 +69,7 @@ def test_broken_and_strange_recordings_stay_out_with_their_reasons(root: Path, d
 
 def test_one_more_copy_of_what_two_patients_share_stays_out_too(root: Path, delivery: Path) -> None:
     write_recording(root, name_of(102, 3), breath(1011))  # the sound of 101
-    with inside(root):
+    with chdir(root):
         validate()
     write_into(delivery, name_of(104, 6), breath(1011))
     examined = examine("sample", delivery, root)
@@ -163,7 +164,7 @@ def test_corrected_labels_are_not_lost_in_silence(root: Path, tmp_path: Path) ->
 def test_what_was_set_aside_keeps_its_name(root: Path, tmp_path: Path) -> None:
     audio = root / PATHS.raw / AUDIO / f"{name_of(101)}.wav"
     audio.write_bytes(audio.read_bytes()[:5000])
-    with inside(root):
+    with chdir(root):
         validate()
     examined = examine("sample", make_delivery(tmp_path / "delivery", {name_of(101): breath(1011)}), root)
     assert reasons(examined) == {name_of(101): "duplicate_id"}

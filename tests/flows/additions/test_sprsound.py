@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from pathlib import Path
 
 import soundfile
@@ -13,7 +14,7 @@ from stages.split.__main__ import main as split
 from stages.store import read_table
 from stages.validate.__main__ import main as validate
 from stages.validate.additions import checksums
-from tests.flows.additions.looking import accepted, inside, reasons
+from tests.flows.additions.looking import accepted, reasons
 from tests.validate.made_clinic import breath, set_parameter
 
 SPRSOUND = Paths("sprsound")
@@ -38,7 +39,7 @@ def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: 
     for number in range(6):
         write_child(root / SPRSOUND.raw, child(number), 500 + number)
     set_parameter(root, "dataset", "sprsound")
-    with inside(root):
+    with chdir(root):
         validate()
         split()
     set_parameter(root, "dataset", "sample")
@@ -59,7 +60,7 @@ def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: 
     ]
     assert sorted(checksums(batch)) == sorted(places)
     set_parameter(root, "dataset", "sprsound")
-    with inside(root):
+    with chdir(root):
         validate()
         split()
     table = read_table(root / SPRSOUND.split / "assignment.parquet").set_index("recording_id")

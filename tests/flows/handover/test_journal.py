@@ -44,6 +44,12 @@ def cut_off(root: Path, **changes: Any) -> Entry:
     return Journal(root, "retrain").write(advanced(entry, **changes))
 
 
+def promotion(version: str, champion: str | None = None) -> dict[str, Any]:
+    """What the journal keeps of a version that is to be promoted in place of *champion*."""
+    decision = {"rule": "better", "reason": "why"}
+    return {"experiment": EXPERIMENT, "version": version, "champion": champion, "decision": decision}
+
+
 def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[3]
@@ -85,26 +91,14 @@ def test_a_run_cut_off_at_work_leaves_nothing(root: Path) -> None:
 
 def test_a_run_cut_off_before_its_branch_arrived_promotes_nothing(root: Path) -> None:
     registry = fill(root)
-    promotion = {
-        "experiment": EXPERIMENT,
-        "version": "2",
-        "champion": None,
-        "decision": {"rule": "better", "reason": "why"},
-    }
-    cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion("2")])
     assert "taken back" in str(Journal(root, "retrain").recover())
     assert in_service(registry) is None
 
 
 def test_a_run_cut_off_after_its_branch_arrived_is_completed_once(root: Path) -> None:
     fill(root)
-    promotion = {
-        "experiment": EXPERIMENT,
-        "version": "2",
-        "champion": None,
-        "decision": {"rule": "better", "reason": "why"},
-    }
-    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion("2")])
     push.hand_over(root, "origin", entry.branch, entry.commit)
     journal = Journal(root, "retrain")
     assert "completed" in str(journal.recover())
@@ -117,13 +111,7 @@ def test_a_run_cut_off_after_its_branch_arrived_is_completed_once(root: Path) ->
 
 def test_without_a_remote_the_branch_here_counts(root: Path) -> None:
     fill(root)
-    promotion = {
-        "experiment": EXPERIMENT,
-        "version": "1",
-        "champion": None,
-        "decision": {"rule": "first", "reason": "why"},
-    }
-    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion], remote="")
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion("1")], remote="")
     push.hand_over(root, "", entry.branch, entry.commit)
     Journal(root, "retrain").recover()
     assert in_service(Registry(root)) == "1"
@@ -136,8 +124,7 @@ def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
         DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "1"), {"rule": "first", "reason": "why"}
     )
     decision = {"rule": "better", "reason": "why"}
-    promotion = {"experiment": EXPERIMENT, "version": "2", "champion": "1", "decision": decision}
-    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion("2", champion="1")])
     push.hand_over(root, "origin", entry.branch, entry.commit)
     registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "2"), decision)
     if meanwhile == "another was promoted":
@@ -152,8 +139,7 @@ def test_what_a_person_did_meanwhile_stands(root: Path, meanwhile: str) -> None:
 
 
 def test_what_cannot_be_completed_is_tried_again(root: Path) -> None:
-    promotion = {"experiment": EXPERIMENT, "version": "2", "champion": None, "decision": {"rule": "", "reason": ""}}
-    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion])
+    entry = cut_off(root, state="handing over", dataset=DATASET, promotions=[promotion("2")])
     push.hand_over(root, "origin", entry.branch, entry.commit)
     with pytest.raises(AuscultError, match="no model registry here yet"):
         Journal(root, "retrain").recover()

@@ -65,7 +65,7 @@ def test_an_id_that_belongs_to_another_program_now_is_removed(tmp_path: Path) ->
 
 def test_a_zombie_is_removed(tmp_path: Path) -> None:
     (tmp_path / "dvc").write_text("")
-    process = started([sys.executable, "dvc"], cwd=tmp_path)
+    process = subprocess.Popen([sys.executable, "dvc"], cwd=tmp_path)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     write_lock(tmp_path, process.pid)
     assert clear_dead(tmp_path) == [process.pid]

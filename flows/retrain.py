@@ -150,7 +150,8 @@ def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, An
 @task(name="push data", cache_policy=NO_CACHE)
 def _push_data(place: Path) -> bool:
     pushed = push.push_data(place)
-    get_run_logger().info("outputs pushed" if pushed else "DVC has no remote: the outputs stay in its cache")
+    kept = "DVC has no remote that others reach: the outputs stay in its cache"
+    get_run_logger().info("outputs pushed" if pushed else kept)
     return pushed
 
 

@@ -129,6 +129,7 @@ class SprSound(Dataset):
     tasks = TASKS
     segment_labels = frozenset(("Normal", *_ADVENTITIOUS_EVENTS))
     recording_labels = frozenset(("Normal", "Poor Quality", *_ADVENTITIOUS_RECORDS))
+    needed_columns = ("label", "location", "age_years", "sex")
     limits = (
         "Children only, of one hospital, and of one kind of stethoscope.",
         "The children of the published intra-patient test are in the training part as well, by design; it is exempt.",

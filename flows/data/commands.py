@@ -16,6 +16,29 @@ def register(commands: Any) -> None:
 
 def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """One block per verb, in the order of the documentation."""
+    diff = verbs.add_parser("diff", help="how two versions of the data differ: 0 the same, 1 different, 2 trouble")
+    diff.add_argument("before", metavar="REV", help="branch, tag or commit")
+    diff.add_argument("after", metavar="REV", nargs="?", help="another one (default: the outputs in the workspace)")
+    form = diff.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="everything, with names")
+    form.add_argument(
+        "--markdown", dest="form", action="store_const", const="markdown", help="for a pull request, without names"
+    )
+    diff.set_defaults(command=_diff, form="text")
+
+    add = verbs.add_parser(
+        "add", help="add a delivery's recordings: 0 something joined or all was there, 2 nothing could join"
+    )
+    add.add_argument("folder", metavar="FOLDER", help="in a layout of the data set, or with recordings.csv")
+    add.add_argument("--dry-run", action="store_true", help="look and say what would happen; write nothing")
+    add.add_argument("--dataset", help="default: the one that params.yaml names")
+    add.set_defaults(command=_add)
+
+    template = verbs.add_parser("template", help="tables to fill in for a delivery: recordings.csv, segments.csv")
+    template.add_argument("folder", metavar="FOLDER", help="made where it is not there")
+    template.add_argument("--dataset", help="default: the one that params.yaml names")
+    template.set_defaults(command=_template)
+
     lineage = verbs.add_parser(
         "lineage", help="which data made a model, which models a version of the data made; do MLflow and DVC agree?"
     )
@@ -26,6 +49,24 @@ def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     lineage.add_argument("--json", action="store_true", help="for a program")
     lineage.set_defaults(command=_lineage)
+
+
+def _diff(arguments: argparse.Namespace) -> None:
+    from flows.data.comparing import diff
+
+    diff(arguments.before, arguments.after, arguments.form)
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    from flows.data.adding import add
+
+    print(add(Path(arguments.folder), arguments.dataset, dry_run=arguments.dry_run))
+
+
+def _template(arguments: argparse.Namespace) -> None:
+    from flows.data.template import template
+
+    print(template(Path(arguments.folder), arguments.dataset))
 
 
 def _lineage(arguments: argparse.Namespace) -> None:

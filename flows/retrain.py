@@ -25,6 +25,7 @@ from flows.handover.journal import Entry, Journal, advanced
 from flows.retraining import Decided
 from flows.workspace import graph
 from stages.errors import AuscultError
+from stages.paths import ADDED_DIR, Paths
 
 
 @flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
@@ -150,13 +151,16 @@ def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, An
 @task(name="push data", cache_policy=NO_CACHE)
 def _push_data(place: Path) -> bool:
     pushed = push.push_data(place)
-    get_run_logger().info("outputs pushed" if pushed else "DVC has no remote: the outputs stay in its cache")
+    kept = "DVC has no remote that others reach: the outputs stay in its cache"
+    get_run_logger().info("outputs pushed" if pushed else kept)
     return pushed
 
 
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
-    commit = push.commit(place, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
+    paths = Paths(entry.dataset)
+    kept = (paths.reports / "metrics", paths.card, paths.version, ADDED_DIR)
+    commit = push.commit(place, text, ["dvc.lock", *(path.as_posix() for path in kept)])
     promotions = [each.promotion() for each in promoted]
     return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
 

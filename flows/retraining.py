@@ -166,7 +166,10 @@ def hand_over_branch(root: Path, entry: Entry) -> str:
     """Push the branch where it is to go; returns what was done."""
     push.hand_over(root, entry.remote, entry.branch, entry.commit)
     if not entry.remote:
-        return f"the branch {entry.branch} stays here: git or DVC has no remote (dvc remote add -d NAME URL)"
+        return (
+            f"the branch {entry.branch} stays here: git has no remote, or DVC none that others reach"
+            " (one inside this repository is none): docs/remotes.md"
+        )
     return f"pushed {entry.branch} to {entry.remote}"
 
 

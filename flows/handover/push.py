@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.workspace import remotes
 from flows.workspace.commands import CommandError, dvc, git, succeeds
-from flows.workspace.worktree import has_remote
 from stages.errors import AuscultError
 
 _NOBODY = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
@@ -63,14 +63,15 @@ def commit(place: Path, message: str, paths: Sequence[str]) -> str:
 
 
 def push_data(place: Path, targets: Sequence[str] = ()) -> bool:
-    """Push what the lock and the ``.dvc`` files name; False where DVC has no remote.
+    """Push what the lock and the ``.dvc`` files name; False where DVC has no remote that others reach.
 
     Raises
     ------
     AuscultError
         Something did not arrive.
     """
-    if not has_remote(place):
+    remote = remotes.default(place)
+    if remote is None or not remote.shared:
         return False
     dvc(place, "push", "--quiet", *targets)
     if not targets:

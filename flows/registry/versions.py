@@ -84,6 +84,11 @@ class Registry:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._client: MlflowClient = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
 
+    @property
+    def client(self) -> MlflowClient:
+        """For questions that are not about who serves."""
+        return self._client
+
     def champion(self, dataset: str, experiment: str) -> Version | None:
         """The version in service."""
         return self._aliased(dataset, experiment, CHAMPION)

@@ -10,6 +10,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from flows.workspace import remotes
 from flows.workspace.commands import DVC, CommandError, dvc, git, succeeds
 from stages.errors import AuscultError
 from stages.paths import CACHE_DIR
@@ -92,23 +93,22 @@ def fill(place: Path) -> None:
     if succeeds(place, *DVC, "checkout", "--quiet"):
         return
     succeeds(place, *DVC, "checkout", "--quiet", "--allow-missing")
-    additions = sorted(str(file.relative_to(place)) for file in (place / "data").rglob("*.dvc"))
-    lost = [file for file in additions if not (place / file).with_suffix("").exists()]
-    if has_remote(place):
-        if lost:
-            dvc(place, "pull", "--quiet", *lost)
+    remote = remotes.default(place)
+    if remote is not None and remote.shared and (lost := _lost_additions(place)):
+        dvc(place, "pull", "--quiet", *lost)  # in its own words where it cannot be reached
+    if remote is not None:
         succeeds(place, *DVC, "pull", "--quiet", "--allow-missing")
-    elif lost:
+    if lost := _lost_additions(place):
         raise AuscultError(
-            f"recordings that were added are neither in DVC's cache nor is there a remote: {', '.join(lost)}",
+            f"recordings that were added are neither in DVC's cache nor on a remote: {', '.join(lost)}",
             where=str(place),
-            next_step="dvc remote add -d NAME URL, then the same command again",
+            next_step="name the remote that has them (docs/remotes.md), then the same command again",
         )
 
 
-def has_remote(place: Path) -> bool:
-    """Whether DVC has a default remote: without one it pushes nowhere, however many it knows."""
-    return bool(dvc(place, "config", "core.remote"))
+def _lost_additions(place: Path) -> list[str]:
+    additions = sorted(str(file.relative_to(place)) for file in (place / "data").rglob("*.dvc"))
+    return [file for file in additions if not (place / file).with_suffix("").exists()]
 
 
 def _share_cache(root: Path, place: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,6 +18,8 @@ DATABASE = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
 #: Tags of a run: digest of the model's files, and of those, the metrics and the data.
 MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
+#: Tags of a run and a model version: MD5 of ``model.json``, as ``dvc.lock`` has it, and the data set version's name.
+MD5_TAG, DATA_TAG = "auscult.model_md5", "auscult.data"
 
 
 def registered_name(dataset: str, experiment: str) -> str:
@@ -42,6 +45,14 @@ class Outputs:
     def registered_name(self) -> str:
         return registered_name(self.dataset, self.experiment)
 
+    def lineage(self) -> dict[str, str]:
+        """Tags that say what DVC and git call the same model and its data."""
+        with (self.folder / "model.json").open("rb") as file:
+            tags = {MD5_TAG: hashlib.file_digest(file, "md5").hexdigest()}
+        version = Paths(self.dataset).data / "version.json"
+        named = read_json(version).get("name") if version.exists() else None
+        return tags | {DATA_TAG: str(named)} if named else tags
+
     def metrics(self) -> dict[str, float]:
         """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
         path = _metrics_of(self.dataset, self.experiment)
@@ -57,20 +68,34 @@ class Outputs:
         }
 
 
-def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
-    """Digest of the data that a model was trained on, as ``dvc.lock`` (its stages: *recorded*) names them.
+def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
+    """Digest of the data that a model was trained on, as an entry of ``dvc.lock`` names them.
 
-    ``None`` where the entry there is another data set's: this one's model was tracked when it was made.
-    Without an entry (a stage run by hand) the digest of the tables that the features were made from.
+    Parameters
+    ----------
+    recorded
+        Stages of a ``dvc.lock``.
+
+    Returns
+    -------
+    str or None
+        ``None`` where the lock has no entry for the experiment, or another data set's.
     """
-    paths = Paths(dataset)
-    prefix = paths.data.as_posix() + "/"
+    prefix = Paths(dataset).data.as_posix() + "/"
     dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
     locked = {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
-    if locked:
-        return digest(locked)
-    if dependencies:
-        return None
+    return digest(locked) if locked else None
+
+
+def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
+    """Digest of the data that the model here was trained on.
+
+    ``None`` where the entry in ``dvc.lock`` is another data set's: this one's model was tracked when it was made.
+    Without an entry (a stage run by hand) the digest of the tables that the features were made from.
+    """
+    if recorded.get(f"train@{experiment}", {}).get("deps"):
+        return data_hash(dataset, experiment, recorded)
+    paths = Paths(dataset)
     tables = [
         paths.manifest / "recordings.parquet",
         paths.split / "assignment.parquet",

@@ -99,7 +99,7 @@ class Recorder:
 
     def _parent(self, experiment_id: str, outputs: Outputs) -> str:
         about = read_json(outputs.folder / "model.json")
-        tags = {MODEL_TAG: outputs.model_digest, "auscult.name": outputs.registered_name}
+        tags = {MODEL_TAG: outputs.model_digest, "auscult.name": outputs.registered_name, **outputs.lineage()}
         run_id = str(self._client.create_run(experiment_id, tags=tags, run_name=outputs.experiment).info.run_id)
         parameters = {
             "dataset": outputs.dataset,
@@ -166,7 +166,7 @@ class Recorder:
             if version.tags.get(MODEL_TAG) == outputs.model_digest:
                 return str(version.version)
         logged = _log_model(run_id, outputs)
-        tags = {MODEL_TAG: outputs.model_digest}
+        tags = {MODEL_TAG: outputs.model_digest, **outputs.lineage()}
         made = self._client.create_model_version(
             name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -50,6 +51,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             _write_model(paths, name, seed)
         judged = file_sha256(paths.model("whole") / "model.json")
         write_json(paths.evaluation("whole") / "evaluation.json", {"model_sha256": judged})
+        write_json(paths.data / "version.json", {"name": "sample-0123abcd"})
         write_json(paths.metrics("whole"), {"validation": {"score": 0.5}, "test": {"score": 0.25}})
     finally:
         os.chdir(before)
@@ -83,6 +85,17 @@ def test_runs_trials_curves_and_data_hash_are_there(root: Path) -> None:
         assert shown == dict.fromkeys(TASKS, 0.5), "the final model's, not the last epoch's"
         hashes = database.execute("select distinct value from params where key = 'data_hash'").fetchall()
         assert len(hashes) == 1 and len(hashes[0][0]) == 32
+
+
+def test_runs_and_versions_say_what_dvc_and_git_call_them(root: Path) -> None:
+    with (root / "models/sample/parts/model.json").open("rb") as file:
+        md5 = hashlib.file_digest(file, "md5").hexdigest()
+    with sqlite3.connect(root / "mlflow.db") as database:
+        run = "select t.key, t.value from tags t join runs r using (run_uuid) where r.name = 'parts'"
+        version = "select key, value from model_version_tags where name = 'auscult-sample-parts'"
+        for query in (run, version):
+            tags = dict(database.execute(query))
+            assert (tags["auscult.model_md5"], tags["auscult.data"]) == (md5, "sample-0123abcd")
 
 
 def test_the_registered_models_answer_as_the_pipeline(root: Path, tmp_path: Path) -> None:

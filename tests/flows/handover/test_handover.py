@@ -131,6 +131,21 @@ def test_a_branch_goes_to_the_remote_only_with_its_data(root: Path) -> None:
     assert destination(root, data_pushed=False) == ""
 
 
+@pytest.mark.parametrize("where", ["repository", "worktree"])
+def test_a_remote_inside_the_repository_reaches_nobody(root: Path, tmp_path: Path, where: str) -> None:
+    (root / ".dvc/config").write_text("[core]\n    remote = local\n['remote \"local\"']\n    url = remote\n")
+    git(root, "commit", "-q", "-am", "a remote of its own")
+    place = root if where == "repository" else worktree.create(root, "retrain-1", "HEAD")
+    (place / "data.txt").write_text("recordings")
+    dvc(place, "add", "data.txt")
+    assert push.push_data(place) is False
+    assert not (root / ".dvc/remote").exists()
+    (tmp_path / "shared disk").mkdir()
+    (root / ".dvc/remote").symlink_to(tmp_path / "shared disk")
+    assert push.push_data(place) is True
+    assert [path for path in (tmp_path / "shared disk").rglob("*") if path.is_file()]
+
+
 def test_data_that_did_not_arrive_stops_the_hand_over(root: Path, tmp_path: Path) -> None:
     assert push.push_data(root) is False  # DVC has no remote
     dvc(root, "remote", "add", "-d", "store", str(tmp_path / "store"))

@@ -116,14 +116,17 @@ def test_a_half_made_worktree_is_removed(root: Path, damage: str) -> None:
     worktree.create(root, "retrain-1", "HEAD")
 
 
-def test_outputs_and_additions_come_from_the_remote_where_the_cache_has_none(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["../store", ".dvc/remote"])
+def test_outputs_and_additions_come_from_the_remote_where_the_cache_has_none(root: Path, store: str) -> None:
     def dvc(*arguments: str) -> None:
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, check=True, capture_output=True)
 
+    with (root / ".dvc/.gitignore").open("a") as ignored:
+        ignored.write("/remote\n")
     (root / "dvc.yaml").write_text("stages:\n  make:\n    cmd: echo made > made.txt\n    outs: [made.txt]\n")
     (root / "data/added/sample").mkdir(parents=True)
     (root / "data/added/sample/one.wav").write_text("a recording")
-    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc("remote", "add", "-d", "store", store)
     dvc("add", "data/added/sample/one.wav")
     dvc("repro", "-q")
     dvc("push", "-q")
@@ -136,7 +139,10 @@ def test_outputs_and_additions_come_from_the_remote_where_the_cache_has_none(roo
     assert (place / "data/added/sample/one.wav").read_text() == "a recording"
 
 
-def test_an_addition_that_is_nowhere_is_named(root: Path) -> None:
+@pytest.mark.parametrize("remote", ["none", "inside, empty"])
+def test_an_addition_that_is_nowhere_is_named(root: Path, remote: str) -> None:
+    if remote != "none":
+        (root / ".dvc/config.local").write_text("[core]\n    remote = local\n['remote \"local\"']\n    url = remote\n")
     (root / "data/added/sample").mkdir(parents=True)
     (root / "data/added/sample/0123456789ab.dvc").write_text(
         f"outs:\n- md5: {'0' * 32}.dir\n  size: 1\n  nfiles: 1\n  hash: md5\n  path: 0123456789ab\n"

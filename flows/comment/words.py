@@ -6,6 +6,8 @@ from flows.comment.event import Run
 from flows.compare import markdown
 from flows.compare.document import Comparison
 
+#: Bytes that are kept for the line which marks the comment as ours.
+_MARKER = 100
 #: GitHub's conclusions in words; https://docs.github.com/rest/checks/runs names them.
 _ENDED = {
     "success": "ended well",
@@ -30,7 +32,7 @@ def compared(run: Run, comparison: Comparison, pages: int | None) -> str:
     notice = ""
     if run.conclusion != "success":
         notice = f"**{_the_run(run)} after this comparison was made.** Its log says why.\n\n"
-    return notice + markdown.render(comparison, limit=markdown.LIMIT - 512, link=link)
+    return notice + markdown.render(comparison, limit=markdown.LIMIT - len(notice.encode()) - _MARKER, link=link)
 
 
 def nothing(run: Run) -> str:

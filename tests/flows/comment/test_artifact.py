@@ -12,23 +12,19 @@ from typing import Any
 
 import pytest
 
+from flows.comment import event, words
 from flows.comment.sticky import MARKER
+from flows.compare import markdown
 from flows.compare.document import LARGEST, Fault
 from tests.flows.comment.clinic import RUN_PAGE, Clinic, archive, comparison, packed
 
 
-def _link() -> bytes:
+def _of_kind(kind: int) -> bytes:
+    """A good comparison, marked as something else than a file."""
     entry = zipfile.ZipInfo("comparison.json")
-    entry.create_system = 3
-    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return archive((entry, b"/proc/self/environ"))
-
-
-def _device() -> bytes:
-    entry = zipfile.ZipInfo("comparison.json")
-    entry.create_system = 3
-    entry.external_attr = (stat.S_IFCHR | 0o666) << 16
-    return archive((entry, b""))
+    entry.create_system = 3  # Unix
+    entry.external_attr = (kind | 0o777) << 16
+    return archive((entry, json.dumps(asdict(comparison())).encode()))
 
 
 def _bomb() -> bytes:
@@ -50,8 +46,8 @@ def _changed(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 
 HOSTILE = {
-    "a link": _link,
-    "a device": _device,
+    "a link": lambda: _of_kind(stat.S_IFLNK),
+    "a device": lambda: _of_kind(stat.S_IFCHR),
     "a folder": lambda: archive(("comparison.json/", b"")),
     "another name": lambda: archive(("../comparison.json", b"{}")),
     "a file more": lambda: archive(("comparison.json", b"{}"), ("run.sh", b"id")),
@@ -117,6 +113,37 @@ def test_a_long_comparison_stays_within_githubs_limit(clinic: Clinic) -> None:
     assert f"{RUN_PAGE}/artifacts/701" in body
 
 
+@pytest.mark.parametrize("conclusion", ["success", "failure"])
+def test_what_stands_around_the_comparison_fits_too(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, conclusion: str
+) -> None:
+    monkeypatch.setattr(markdown, "render", lambda document, limit, link: "x" * limit)
+    clinic.run["conclusion"] = conclusion
+    (body,) = clinic.tell()
+    assert 65_000 < len(body.encode()) <= 65_536
+
+
+def test_whatever_goes_wrong_with_a_strangers_file_is_said_without_its_words(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "::stop-commands::" + "evil"  # a line that the runner would obey
+
+    def stumble(document: object, **_: object) -> str:
+        raise KeyError(hostile)
+
+    monkeypatch.setattr(markdown, "render", stumble)
+    (body,) = clinic.tell()
+    assert "could not be shown (KeyError)" in body
+    assert "stumble" in (log := capsys.readouterr().err)
+    assert hostile not in body + log
+
+
+def test_an_artifact_that_has_expired_is_said_to_be_missing(clinic: Clinic) -> None:
+    clinic.github.artifacts[0]["expired"] = True
+    (body,) = clinic.tell()
+    assert "uploaded no comparison" in body
+
+
 def test_where_the_report_is_missing_the_link_leads_to_the_run(clinic: Clinic) -> None:
     del clinic.github.artifacts[1]
     (body,) = clinic.tell()
@@ -129,3 +156,8 @@ def test_what_is_refused_is_not_quoted(clinic: Clinic) -> None:
     (body,) = clinic.tell()
     assert "was refused" in body
     assert "everyone" not in body
+
+
+def test_a_reason_becomes_no_markup(clinic: Clinic) -> None:
+    said = words.refused(event.read(clinic.event()), "`<img src=x>` [a](b) @everyone | *x*\n# y")
+    assert "img src x a (b) everyone x y." in said

@@ -53,6 +53,6 @@ data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in
 	$(PY) -m stages.validate.data_docs
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 .PHONY: env repro test lint lint-workflows format bench flows data-docs help

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flows.compare.document import Comparison, Stage
 from flows.compare.wording import code, listed
 
@@ -10,6 +12,7 @@ _LISTED = 30
 
 
 def data(document: Comparison) -> str:
+    """What was added, removed and changed in the data set, as counts."""
     data = document.data
     if data is None:
         return ""
@@ -25,6 +28,7 @@ def _count(value: float | None) -> str:
 
 
 def parameters(document: Comparison) -> str:
+    """Leaves of ``params.yaml`` that differ."""
     if not document.parameters:
         return ""
     lines = ["#### Parameters", "", "| parameter | base | head |", "|:--|:--|:--|"]
@@ -37,6 +41,7 @@ def parameters(document: Comparison) -> str:
 
 
 def stages(document: Comparison) -> str:
+    """Stages whose entry in the lock differs, and what ran for this comparison; folded away."""
     if not document.stages:
         return ""
     changed = sum(each.state != "unchanged" for each in document.stages)
@@ -50,7 +55,7 @@ def stages(document: Comparison) -> str:
     ]
     for each in document.stages[:100]:
         did = [_did(each.base_did, each.base_seconds), _did(each.head_did, each.head_seconds)]
-        lines.append(f"| {code(each.name)} | {_differs(each)} | {' | '.join(did)} |")
+        lines.append(f"| {code(each.name)} | {stage_differs(each, _short)} | {' | '.join(did)} |")
     return "\n".join([*lines, "", "</details>"])
 
 
@@ -60,7 +65,8 @@ def _did(did: str | None, seconds: float | None) -> str:
     return did if seconds is None else f"{did}, {seconds:.1f} s"
 
 
-def _differs(stage: Stage) -> str:
+def stage_differs(stage: Stage, quote: Callable[[str], str]) -> str:
+    """Which of a stage's dependencies and outputs differ, names passed through *quote*."""
     if stage.state != "changed":
         return stage.state
     kinds = {
@@ -69,16 +75,22 @@ def _differs(stage: Stage) -> str:
         "inputs": stage.inputs,
         "outputs": stage.outputs,
     }
-    return "; ".join(f"{kind}: {listed(names)}" for kind, names in kinds.items() if names)
+    return "; ".join(f"{kind}: {listed([quote(name) for name in names])}" for kind, names in kinds.items() if names)
+
+
+def _short(name: str) -> str:
+    return code(name, 80)
 
 
 def sizes(document: Comparison) -> str:
+    """Bytes of models and outputs."""
     if not document.sizes:
         return ""
     lines = ["#### Size", "", "| | base | head |", "|:--|--:|--:|"]
-    lines += [f"| {code(each.name)} | {_bytes(each.base)} | {_bytes(each.head)} |" for each in document.sizes]
+    lines += [f"| {code(each.name)} | {size(each.base)} | {size(each.head)} |" for each in document.sizes]
     return "\n".join(lines)
 
 
-def _bytes(count: int | None) -> str:
+def size(count: int | None) -> str:
+    """Bytes in words."""
     return "–" if count is None else f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

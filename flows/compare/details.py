@@ -1,4 +1,4 @@
-"""One experiment in full, folded away: every metric of both parts, and the confusion matrices. Standard library only."""
+"""One experiment in full, folded away: every metric, and the confusion matrices. Standard library only."""
 
 from __future__ import annotations
 

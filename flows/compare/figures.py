@@ -73,8 +73,9 @@ def compare(part: str, base: Answered, head: Answered, noise: Noise, method: Met
     common = _aligned(base, head, old, new)
     sides = [_measured(side, table, part, method) for side, table in zip((base, head), common, strict=True)]
     names = list(dict.fromkeys([*sides[1].figures, *sides[0].figures]))
-    draws = np.random.default_rng([method.seed, 1]).normal(0.0, np.sqrt(2.0), method.resamples)
-    figures = [_figure(name, sides[0], sides[1], draws * noise.of(part, name), method, same=same) for name in names]
+    figures = [
+        _figure(name, sides[0], sides[1], _drawn(noise.of(part, name), method), method, same=same) for name in names
+    ]
     return Part(
         "validation" if part == "validation" else "test",
         len(old),
@@ -183,8 +184,15 @@ def _measured(side: Answered, table: pd.DataFrame, part: str, method: Method) ->
     return _Measured(answers, figures, resampled)
 
 
+def _drawn(spread: float | None, method: Method) -> NDArray[np.float64] | None:
+    """What two retrainings that differ by nothing would add to each resample; ``None`` where that is not known."""
+    if spread is None:
+        return None
+    return np.random.default_rng([method.seed, 1]).normal(0.0, np.sqrt(2.0) * spread, method.resamples)
+
+
 def _figure(
-    name: str, base: _Measured, head: _Measured, drawn: NDArray[np.float64], method: Method, *, same: bool
+    name: str, base: _Measured, head: _Measured, drawn: NDArray[np.float64] | None, method: Method, *, same: bool
 ) -> Figure:
     old, new = (side.figures.get(name, {"undefined": "not a figure of this side's task"}) for side in (base, head))
     values = (old.get("value"), new.get("value"))
@@ -195,8 +203,8 @@ def _figure(
         return Figure(name, *values, None, None, "same", "")
     moved = head.resampled[name] - base.resampled[name]
     why = _no_interval(name, moved, head.answers, method)
-    if why:
-        return Figure(name, *values, None, None, "unknown", why)
+    if why or drawn is None:
+        return Figure(name, *values, None, None, "unknown", why or "no interval: its retraining noise is not known")
     moved = (moved + drawn)[np.isfinite(moved)]
     tail = expanded_tail(method.confidence, min(patients_by_side(head.answers)))
     low, high = (round(float(end), DIGITS) for end in np.quantile(moved, [tail, 1.0 - tail]))

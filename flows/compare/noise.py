@@ -35,9 +35,11 @@ class Noise:
     kind: Kind
     spread: Spread
 
-    def of(self, part: str, figure: str) -> float:
-        """Standard deviation of a figure over retrainings; 0 where none was measured."""
-        return float(self.spread.get(part, {}).get(figure, 0.0))
+    def of(self, part: str, figure: str) -> float | None:
+        """Standard deviation of a figure over retrainings; 0 where none is added, ``None`` where it is not known."""
+        if not self.spread:
+            return 0.0
+        return self.spread.get(part, {}).get(figure)
 
 
 SAME_MODEL = Noise("same model", {})
@@ -51,9 +53,12 @@ def load(root: Path, dataset: str) -> dict[str, Noise]:
     section = read_json(root / FILE).get("datasets", {}).get(dataset)
     if section is None:
         return {}
-    return {name: Noise("measured", spread) for name, spread in section["experiments"].items()} | {
-        "": Noise("pooled", section["pooled"])
+    pooled: Spread = section["pooled"]
+    own = {
+        name: {part: {**pooled[part], **spread.get(part, {})} for part in pooled}
+        for name, spread in section["experiments"].items()
     }
+    return {name: Noise("measured", spread) for name, spread in own.items()} | {"": Noise("pooled", pooled)}
 
 
 def find(table: Mapping[str, Noise], experiment: str) -> Noise:

@@ -33,13 +33,16 @@ def mark(figure: Figure, noise: str) -> str:
 
 
 def change(figure: Figure, scale: float, digits: int) -> str:
+    """Base → head, multiplied by *scale*."""
     return f"{number(figure.base, scale, digits)} → {number(figure.head, scale, digits)}"
 
 
 def number(value: float | None, scale: float = 1.0, digits: int = 3) -> str:
+    """A number with a true minus, or a dash where there is none."""
     return "–" if value is None else f"{scale * value:.{digits}f}".replace("-", "−")
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are; already quoted."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(code(each, 80) for each in names[:most]) + more
+    return ", ".join(names[:most]) + more

@@ -49,10 +49,13 @@ bench: $(READY)  ## measure speed and memory against the plain way: writes bench
 flows: $(READY)  ## Prefect's server, a worker and the schedules: make flows [PORT=4200]
 	@$(PY) -m flows serve $(if $(PORT),--port "$(PORT)")
 
+pr-report: $(READY)  ## what this branch changes against its base: make pr-report [BASE=main]
+	@$(PY) -m flows compare --base "$(or $(BASE),main)"
+
 data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in reports/data-docs/
 	$(PY) -m stages.validate.data_docs
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-.PHONY: env repro test lint lint-workflows format bench flows data-docs help
+.PHONY: env repro test lint lint-workflows format bench flows pr-report data-docs help

@@ -175,6 +175,16 @@ def _run(*arguments: str) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
+@contextmanager
+def restoring(dataset: str) -> Iterator[None]:
+    """Bring a data set's last good outputs back where the block leaves some missing, as a stage that failed does."""
+    metrics = _metrics(dataset)
+    try:
+        yield
+    finally:
+        _restore(dataset, metrics)
+
+
 def _metrics(dataset: str) -> dict[Path, bytes]:
     """The metrics as they are. They are in git, not in DVC's cache, so that DVC cannot bring them back."""
     return {path: path.read_bytes() for path in (Paths(dataset).reports / "metrics").glob("*.json")}

@@ -37,17 +37,18 @@ def compared(run: Run, comparison: Comparison, pages: int | None) -> str:
 
 def nothing(run: Run) -> str:
     """The run uploaded no comparison."""
+    command = f"git fetch origin {run.commit} && git checkout {run.commit} && make pr-report"
     return (
         f"**No figures for `{run.commit[:10]}`.** {_the_run(run)} and uploaded no comparison; its log says why. "
-        f"The same on your machine:\n\n    git checkout {run.commit} && make pr-report\n"
+        f"The same on your machine:\n\n    {command}\n"
     )
 
 
 def refused(run: Run, why: str) -> str:
     """What the run uploaded is not used; *why* holds nothing out of it."""
     return (
-        f"**No figures for `{run.commit[:10]}`: what the run uploaded was refused.** {_plain(why)}. {_the_run(run)}. "
-        "Nothing of the artifact is shown here; look at it with the care that a stranger's file deserves.\n"
+        f"**No figures for `{run.commit[:10]}`. What the run uploaded was refused:** {_plain(why)}. "
+        f"{_the_run(run)}. Open its artifact with the care that a stranger's file deserves.\n"
     )
 
 

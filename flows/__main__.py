@@ -60,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     champions = commands.add_parser("champions", help="what is in service, since when and why")
     champions.set_defaults(command=_champions)
 
+    compare = commands.add_parser("compare", help="what this branch changes against its base (make pr-report)")
+    compare.add_argument("--base", default="main", help="branch, tag or commit to compare with (default: main)")
+    compare.set_defaults(command=_compare)
+
     data.register(commands)
     return parser
 
@@ -126,6 +130,12 @@ def _champions(arguments: argparse.Namespace) -> None:
     from flows.registry.promotion import overview
 
     print(overview())
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from flows.compare.report import report, sentence
+
+    print(sentence(report(arguments.base)))
 
 
 if __name__ == "__main__":

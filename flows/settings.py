@@ -46,12 +46,19 @@ class MonitorSettings(Section):
     max_rejected_more: Share
 
 
+class CompareSettings(Section):
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0)]
+    resamples: Annotated[int, Field(ge=100, le=10**5)]
+    seed: Seed
+
+
 class Settings(Section):
     """All of the section ``flows``."""
 
     retrain: RetrainSettings
     gate: GateSettings
     monitor: MonitorSettings
+    compare: CompareSettings
 
 
 def load(root: Path = Path()) -> tuple[Params, Settings]:

@@ -175,6 +175,16 @@ def _run(*arguments: str) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
+@contextmanager
+def restoring(dataset: str) -> Iterator[None]:
+    """Bring a data set's last good outputs back where the block leaves some missing, as a stage that failed does."""
+    metrics = _metrics(dataset)
+    try:
+        yield
+    finally:
+        _restore(dataset, metrics)
+
+
 def _metrics(dataset: str) -> dict[Path, bytes]:
     """Metrics and the data's card as they are. They are in git, not in DVC's cache: DVC cannot bring them back."""
     paths = Paths(dataset)

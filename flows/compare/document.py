@@ -1,0 +1,333 @@
+"""The comparison of two revisions as plain, frozen data, and ``comparison.json``.
+
+Standard library only, as :mod:`flows.compare.verdict` and :mod:`flows.compare.markdown`: where the comment is
+posted, these read with a bare Python what a pull request's run has uploaded. Nothing in that file is
+trusted: :func:`parse` takes exactly the keys below, with the types, lengths and ranges below, or refuses the whole.
+Sentences are not part of it; they are made from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from flows.compare.strict import Length, Refused, Whole, build
+from stages.errors import AuscultError
+
+#: Version of the layout; a reader refuses another.
+SCHEMA = 1
+#: Bytes of a file that is looked at at all.
+LARGEST = 4 << 20
+#: Names of the files in the folder of a comparison.
+JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
+
+Mark = Literal["better", "worse", "within noise", "same", "unknown"]
+Did = Literal["ran", "taken from cache", "unchanged", "failed", "not reached"]
+Commit = Annotated[str, Length(64)]
+Title = Annotated[str, Length(120)]
+Sentence = Annotated[str, Length(600)]
+Counted = Annotated[int, Whole(0, 10**15)]
+Names = Annotated[tuple[Title, ...], Length(100)]
+
+
+class DocumentError(AuscultError):
+    """A file is not a comparison of this version; nothing of it is used."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two revisions.
+
+    Attributes
+    ----------
+    revision
+        As it was asked for; of the base the branch, of the head what is checked out.
+    commit
+        Hexadecimal; empty where there is none.
+    dirty
+        The checkout held changes that were not committed.
+    fault
+        Why nothing of this side could be made or read; empty where it could.
+    """
+
+    revision: Title
+    commit: Commit
+    dirty: bool
+    fault: Sentence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric on both sides, on the units that both hold.
+
+    Attributes
+    ----------
+    name
+        As in the metrics files; ``constant_score``, ``no_audio_score`` and ``opponent_score`` are the baselines'.
+    base, head
+        In the figure's own unit; null where undefined or where there is no such side.
+    low, high
+        Interval of head minus base; null where there is none.
+    mark
+        ``better`` and ``worse`` are beyond noise, in the direction that is good for this figure; ``same`` is the same
+        model with the same answers; ``unknown`` where there is no interval.
+    note
+        Why a value or the interval is missing.
+    """
+
+    name: Title
+    base: float | None
+    head: float | None
+    low: float | None
+    high: float | None
+    mark: Mark
+    note: Sentence
+
+    @property
+    def difference(self) -> float | None:
+        """Head minus base."""
+        return None if self.base is None or self.head is None else self.head - self.base
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split.
+
+    Attributes
+    ----------
+    base_units, head_units
+        Of each side.
+    units, patients
+        Those that the figures rest on: present on both sides with the same label.
+    classes
+        In the order of the confusion matrices.
+    base_confusion, head_confusion
+        Counts, true class by answered class, of the compared units; empty where there is no such side.
+    """
+
+    name: Literal["validation", "test"]
+    base_units: Counted
+    head_units: Counted
+    units: Counted
+    patients: Counted
+    classes: Annotated[tuple[Title, ...], Length(60)]
+    figures: Annotated[tuple[Figure, ...], Length(300)]
+    base_confusion: Annotated[tuple[Annotated[tuple[Counted, ...], Length(60)], ...], Length(60)]
+    head_confusion: Annotated[tuple[Annotated[tuple[Counted, ...], Length(60)], ...], Length(60)]
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure of that name."""
+        return next((each for each in self.figures if each.name == name), None)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment on both sides.
+
+    Attributes
+    ----------
+    state
+        ``same``: model files and answers are equal on both sides. ``unreadable``: one side's answers are missing.
+    noise
+        What the intervals cover of the chance in training: nothing to cover (``same model``), ``measured`` for this
+        experiment, ``pooled`` over the data set's experiments, or ``not measured``.
+    note
+        Why it could not be compared, or what else there is to know.
+    """
+
+    name: Title
+    task: Title
+    state: Literal["compared", "same", "added", "removed", "unreadable"]
+    noise: Literal["same model", "measured", "pooled", "not measured"]
+    note: Sentence
+    parts: Annotated[tuple[Part, ...], Length(2)]
+
+    def part(self, name: str) -> Part | None:
+        """The part of that name."""
+        return next((each for each in self.parts if each.name == name), None)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A leaf of ``params.yaml`` that differs, by its dotted name; null where a side has none."""
+
+    name: Annotated[str, Length(200)]
+    base: Sentence | None
+    head: Sentence | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """One number that describes the data, before and after; null where a side has none."""
+
+    name: Annotated[str, Length(200)]
+    base: float | None
+    head: float | None
+
+
+@dataclass(frozen=True)
+class Data:
+    """What changed in the data set.
+
+    Attributes
+    ----------
+    base, head
+        Names of the two versions.
+    changed
+        Recordings, labels, patients or the split differ.
+    counts
+        What was added, removed and changed, and how many there were of what.
+    """
+
+    base: Title
+    head: Title
+    changed: bool
+    counts: Annotated[tuple[Count, ...], Length(200)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage whose entry in ``dvc.lock`` differs, or that ran for this comparison.
+
+    Attributes
+    ----------
+    code, parameters, inputs, outputs
+        Which of its dependencies and outputs differ.
+    base_did, head_did
+        What was done for this comparison; null where a side has no such stage.
+    base_seconds, head_seconds
+        How long that took; null where nothing was done.
+    """
+
+    name: Title
+    state: Literal["changed", "added", "removed", "unchanged"]
+    code: Names
+    parameters: Names
+    inputs: Names
+    outputs: Names
+    base_did: Did | None
+    head_did: Did | None
+    base_seconds: float | None
+    head_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes of a kind of outputs, as ``dvc.lock`` records them; null where a side has none."""
+
+    name: Title
+    base: Counted | None
+    head: Counted | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something of one side that could not be read, or contradicts something else."""
+
+    side: Literal["base", "head"]
+    where: Annotated[str, Length(200)]
+    reason: Sentence
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All of it.
+
+    Attributes
+    ----------
+    confidence
+        Of each interval: what is asked for, shared out among ``shared_by`` experiments.
+    resamples
+        Of patients, for each interval.
+    data
+        Null where nothing is known of the data on one of the sides.
+    """
+
+    schema: Annotated[int, Whole(SCHEMA, SCHEMA)]
+    dataset: Title
+    base: Side
+    head: Side
+    confidence: float
+    shared_by: Annotated[int, Whole(1, 1000)]
+    resamples: Annotated[int, Whole(1, 10**7)]
+    experiments: Annotated[tuple[Experiment, ...], Length(100)]
+    parameters: Annotated[tuple[Parameter, ...], Length(400)]
+    data: Data | None
+    stages: Annotated[tuple[Stage, ...], Length(400)]
+    sizes: Annotated[tuple[Size, ...], Length(40)]
+    faults: Annotated[tuple[Fault, ...], Length(400)]
+
+
+def parse(content: bytes) -> Comparison:
+    """The comparison in a file's content.
+
+    Raises
+    ------
+    DocumentError
+        It is too large, no JSON, of another version, or not exactly as described above; the message says where.
+    """
+    if len(content) > LARGEST:
+        raise _refused(f"it holds {len(content)} bytes, and at most {LARGEST} are read")
+    try:
+        data = json.loads(content.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
+        made: Comparison = build(Comparison, data, "")
+    except Refused as error:
+        raise _refused(str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _refused(f"it is not JSON: {type(error).__name__}") from None
+    _check(made)
+    return made
+
+
+def read(path: Path) -> Comparison:
+    """The comparison in a file, which must be a regular one; raises as :func:`parse` does."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise _refused(f"{path.name} cannot be opened: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise _refused(f"{path.name} is no regular file")
+        return parse(file.read(LARGEST + 1))
+
+
+def write(path: Path, comparison: Comparison) -> None:
+    """Write a comparison; what :func:`parse` would refuse is refused here."""
+    from stages.store import write_text
+
+    text = json.dumps(asdict(comparison), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    parse(text.encode("utf-8"))
+    write_text(path, text)
+
+
+def _check(made: Comparison) -> None:
+    for side in (made.base, made.head):
+        if side.commit and (len(side.commit) not in (40, 64) or set(side.commit) - set("0123456789abcdef")):
+            raise _refused("a commit is no commit")
+    if not 0.5 <= made.confidence < 1.0:
+        raise _refused("confidence is out of range")
+    names = [each.name for each in made.experiments]
+    if len(set(names)) < len(names):
+        raise _refused("an experiment stands there twice")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise Refused("a key stands there twice")
+    return made
+
+
+def _no_number(name: str) -> float:
+    raise Refused(f"{name} is no number")
+
+
+def _refused(why: str) -> DocumentError:
+    return DocumentError(
+        f"this is no comparison of version {SCHEMA}: {why}", next_step="make it again: make pr-report BASE=main"
+    )

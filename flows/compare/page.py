@@ -1,0 +1,64 @@
+"""The comparison as one self-contained page: what the comment says, never shortened, with plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flows.compare import plots
+from flows.compare.changes import size, stage_differs
+from flows.compare.document import Comparison, Figure
+from flows.compare.verdict import points, signed, verdict
+from flows.compare.wording import change, mark, number
+from stages.store import write_text
+
+TEMPLATE = "compare.html"
+_CHIPS = {"better": "good", "worse": "bad", "mixed": "doubtful", "no difference": "fair", "nothing changed": "fair"}
+
+
+def write_page(path: Path, document: Comparison) -> None:
+    """Write the page; it opens offline, and every string of the document is escaped."""
+    import jinja2
+
+    import stages.report
+
+    folders = [Path(__file__).parent, Path(next(iter(stages.report.__path__)))]  # the report's style is the project's
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    said = verdict(document)
+    text = environment.get_template(TEMPLATE).render(
+        document=document,
+        verdict=said,
+        chip=_CHIPS.get(said.kind, "unknown"),
+        scores=plots.scores(document.experiments),
+        pictures={each.name: plots.metrics(each) for each in document.experiments},
+        points=points,
+        change=change,
+        mark=mark,
+        number=number,
+        size=size,
+        stage_differs=lambda stage: stage_differs(stage, str),
+        difference=_difference,
+        names=_names,
+    )
+    write_text(path, text)
+
+
+def _difference(figure: Figure) -> str:
+    """The difference with its interval, or why there is none."""
+    if figure.difference is None:
+        return figure.note or "–"
+    said = signed(figure.difference, 3)
+    if figure.low is not None and figure.high is not None:
+        return f"{said} ({signed(figure.low, 3)} to {signed(figure.high, 3)})"
+    return f"{said}; {figure.note}" if figure.note else said
+
+
+def _names(experiment: Any) -> list[str]:
+    """Every figure's name, once, in order."""
+    return list(dict.fromkeys(figure.name for part in experiment.parts for figure in part.figures))

@@ -1,0 +1,139 @@
+"""``make pr-report``: both sides made, compared, and written as JSON, markdown and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from flows.compare import document, markdown, revisions, sides
+from flows.compare.comparing import Made
+from flows.compare.comparing import document as compared
+from flows.compare.document import Comparison, Data, Fault, Side
+from flows.compare.figures import Method
+from flows.compare.pipeline import Run, bring_up
+from flows.compare.verdict import verdict
+from flows.repro import lock_copies, locks
+from flows.repro import run as repro
+from flows.workspace import worktree
+from stages.errors import AuscultError
+from stages.store import write_text
+
+FOLDER = Path("reports/comparison")
+#: Of the base only what is compared is made, not its report.
+_NEEDED = ("evaluate",)
+
+
+def report(base: str, tell: Callable[[str], None] = print) -> Comparison:
+    """Compare what is checked out here with where it left *base*, and write ``reports/comparison/``.
+
+    Raises
+    ------
+    AuscultError
+        A user's mistake: no repository, no such revision, another run in progress. A side whose pipeline fails is
+        no mistake of that kind, it is said in the comparison.
+    """
+    root = Path.cwd()
+    with locks.only_run():
+        locks.clear_dead()
+        revisions.sweep(root)
+        head = revisions.head_of(root)
+        old = revisions.base_of(root, base, head)
+        mine = _head(root, head, tell)
+        made = _compare(root, mine, old, tell)
+    _write(root, made)
+    return made
+
+
+def _compare(root: Path, mine: Made, old: Side, tell: Callable[[str], None]) -> Comparison:
+    """Make the base and compare, while its worktree is there."""
+    if old.fault:
+        return compared(root, Made(old), mine, _method(root), None)
+    with revisions.checked_out(root, old.commit) as place:
+        tell(f"\nBase: {old.revision}, {old.commit[:10]}")
+        theirs = _base(place, old, tell)
+        data, fault = _data(place, root) if mine.read and theirs.read else (None, "")
+        made = compared(root, theirs, mine, _method(root), data)
+        return replace(made, faults=(*made.faults, Fault("head", "data", fault))) if fault else made
+
+
+def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
+    """The checkout brought up to date in place, as ``make repro`` does it."""
+    from flows.additions import make_ready
+    from stages import params as parameters
+
+    tell(f"Head: {side.revision}, {side.commit[:10]}{' with uncommitted changes' if side.dirty else ''}")
+    committed, run = sides.metrics_in_git(root), Run()
+    try:
+        params = parameters.load(root / parameters.FILE)
+        repro.check_names(params)
+        make_ready()
+        with repro.restoring(params.dataset):
+            run = bring_up(root, tell)
+        if not run.fault and all(work.did not in ("failed", "not reached") for work in run.stages.values()):
+            lock_copies.keep(params.dataset)
+    except AuscultError as error:
+        return Made(replace(side, fault=_words(error)), run)
+    return _read(root, side, run, committed)
+
+
+def _base(place: Path, side: Side, tell: Callable[[str], None]) -> Made:
+    """The base made in its worktree: from the cache or the remote where its outputs are there, else computed."""
+    committed, run = sides.metrics_in_git(place), Run()
+    try:
+        worktree.fill(place)
+        run = bring_up(place, tell, _NEEDED)
+    except AuscultError as error:
+        return Made(replace(side, fault=_words(error)), run)
+    return _read(place, side, run, committed)
+
+
+def _read(place: Path, side: Side, run: Run, committed: dict[str, bytes]) -> Made:
+    if run.fault:
+        return Made(replace(side, fault=run.fault[:600]), run)
+    try:
+        return Made(side, run, sides.read(place, run, committed))
+    except AuscultError as error:
+        return Made(replace(side, fault=_words(error)), run)
+
+
+def _words(error: AuscultError) -> str:
+    """What went wrong, in one line; not where on this machine."""
+    return " ".join(error.what.split())[:600]
+
+
+def _method(root: Path) -> Method:
+    """How it is compared: as the checkout's ``params.yaml`` says; where that is broken, as the project came."""
+    from flows import settings
+
+    try:
+        _, chosen = settings.load(root)
+    except AuscultError:
+        return Method(0.95, 4000, 43, 8)
+    return Method(chosen.compare.confidence, chosen.compare.resamples, chosen.compare.seed, chosen.gate.min_patients)
+
+
+def _data(place: Path, root: Path) -> tuple[Data | None, str]:
+    """How the data differ, as counts without anybody's name, or why that is not known."""
+    from flows.data.difference import difference
+    from flows.data.version import at_folder
+
+    try:
+        found = difference(at_folder(place), at_folder(root)).summary()
+    except (AuscultError, OSError, ValueError, KeyError) as error:
+        return None, f"how the data differ is not known: {_words(error) if isinstance(error, AuscultError) else error}"
+    counts = [document.Count(each["name"][:200], each["before"], each["after"]) for each in found["counts"]]
+    return Data(found["before"][:120], found["after"][:120], bool(found["changed"]), tuple(counts[:200])), ""
+
+
+def _write(root: Path, made: Comparison) -> None:
+    from flows.compare.page import write_page
+
+    document.write(root / FOLDER / document.JSON, made)
+    write_text(root / FOLDER / document.MARKDOWN, markdown.render(made))
+    write_page(root / FOLDER / document.PAGE, made)
+
+
+def sentence(made: Comparison) -> str:
+    """What is printed at the end."""
+    return f"\n{verdict(made).line()}\n\nComparison: {FOLDER / document.PAGE} and {FOLDER / document.MARKDOWN}"

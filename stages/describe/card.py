@@ -57,8 +57,8 @@ def render(
 def _head(version: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     added = f"{version['added_recordings']} recordings in {version['additions']} additions"
     facts = (
-        ("content (SHA-256)", version["content_sha256"]),
-        ("split (SHA-256)", version["split_sha256"]),
+        ("content (SHA-256)", f"`{version['content_sha256']}`"),
+        ("split (SHA-256)", f"`{version['split_sha256']}`"),
         ("licence", manifest["licence"]),
         ("from", _address(manifest["homepage"])),
         ("added after the download", added if version["additions"] else "nothing"),
@@ -68,7 +68,7 @@ def _head(version: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
         f"`{version['name']}`: {version['recordings']:,} recordings of {version['patients']:,} patients,"
         f" {version['hours']:.2f} hours, {version['segments']:,} annotated segments.",
         "Synthetic: it shows that the pipeline works and says nothing about patients." if manifest["synthetic"] else "",
-        "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts)]),
+        _list([f"{name}: {value}" for name, value in facts]),
         "Written by `python -m stages.describe` from the manifest and the split: counts only, nobody's name."
         f" What the digests cover, and how to compare versions: [{DOCS.name}](../../{DOCS.as_posix()}).",
     ]
@@ -96,7 +96,7 @@ def _tasks(split: Mapping[str, Any], tasks: list[Task]) -> list[str]:
     for task in tasks:
         counts = {name: split["parts"][name]["tasks"][task.name] for name in sides}
         rows = [(name, *(counts[side][name]["units"] for side in sides)) for name in task.classes]
-        blocks += [f"Task `{task.name}`, {escape(task.title)} ({task.unit}s):", table(("class", *sides), rows)]
+        blocks += [f"Task `{task.name}` ({escape(task.title)}), in {task.unit}s:", table(("class", *sides), rows)]
     return blocks
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.validate.fingerprint import FRAME_S
 
@@ -179,7 +179,7 @@ def _votes(
         yield np.unique(key, return_counts=True)
 
 
-def _blocks(cost: NDArray[np.float64], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _blocks(cost: NDArray[Any], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Begin and end, in landmarks ordered by recording, of blocks of recordings that cost ``_BLOCK`` at most."""
     begin, spent = 0, 0.0
     for recording, one in enumerate(cost):

@@ -15,7 +15,7 @@ from benchmarks import Measurement
 from stages.entry import run, workers
 from stages.store import read_json, write_json, write_text
 
-GROUPS = ("compute", "features", "memory", "smote", "epoch", "start")
+GROUPS = ("compute", "features", "memory", "smote", "epoch", "start", "scale")
 RESULT = Path("benchmarks/result.json")
 TABLE = Path("benchmarks/result.md")
 _LIBRARIES = ("numpy", "scipy", "soxr", "soundfile", "librosa", "imbalanced-learn", "torch", "dvc")

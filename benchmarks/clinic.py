@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.process import REPOSITORY, cost
 from stages.paths import Paths
+from stages.store import write_json
 
 PATHS = Paths("sample")
 RATE_HZ, SECONDS, PER_PATIENT, CYCLES = 4000, 1.6, 8, 4
@@ -70,10 +71,6 @@ def _copy_project(root: Path) -> None:
     git(root, "config", "user.email", "benchmark@example.org")
 
 
-def git(root: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)
-
-
 def pretend_the_rest(root: Path) -> None:
     """Outputs of the stages that were not run, a placeholder each, as if all had: DVC compares files, not contents."""
     from dvc.repo import Repo
@@ -85,12 +82,50 @@ def pretend_the_rest(root: Path) -> None:
             continue
         if place.suffix:
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("{}" if place.suffix == ".json" else "placeholder", encoding="utf-8")
+            place.write_text("placeholder", encoding="utf-8")
         else:
             place.mkdir(parents=True)
             (place / "placeholder").write_text(str(place.relative_to(root)), encoding="utf-8")
-    for metrics in (REPOSITORY / PATHS.reports / "metrics").glob("*.json"):
-        shutil.copy2(metrics, root / PATHS.reports / "metrics" / metrics.name)
+    undefined = {"metrics": {"score": {"undefined": "made up"}}}
+    parts = {"validation": undefined, "test": undefined | {"baselines": {"no_audio": undefined, "opponent": undefined}}}
+    for evaluation in (root / PATHS.reports / "experiments").glob("*/evaluation.json"):
+        write_json(evaluation, {"parts": parts})
+    for metrics in (root / PATHS.reports / "metrics").glob("*.json"):
+        write_json(metrics, {"validation": {}, "test": {}})
+    commit(root, "as if it had run")
+    cost(["-c", _TRACKED], root)
+
+
+#: As if every model had been tracked: what ``stages.track`` asks of MLflow's store.
+_TRACKED = """
+import sqlite3
+from stages.track.outputs import DATABASE, OUTPUTS_TAG, find
+with sqlite3.connect(DATABASE) as store:
+    store.execute("create table runs (run_uuid, lifecycle_stage, status)")
+    store.execute("create table tags (run_uuid, key, value)")
+    for number, one in enumerate(find()):
+        store.execute("insert into runs values (?, 'active', 'FINISHED')", (number,))
+        for tag in (("auscult.name", one.registered_name), (OUTPUTS_TAG, one.digest)):
+            store.execute("insert into tags values (?, ?, ?)", (number, *tag))
+"""
+
+
+def withdraw_first(root: Path) -> None:
+    """A second version of the data: the first patient's recordings are gone, and all else is as it was."""
+    for file in (root / PATHS.raw / _AUDIO).glob("101_*"):
+        file.unlink()
+    for stage in ("validate", "split", "describe"):
+        cost(["-m", f"stages.{stage}"], root)
+    commit(root, "without the first patient")
+
+
+def commit(root: Path, message: str) -> None:
+    """Have DVC record the outputs as they are, and git what DVC recorded."""
     cost(["-m", "dvc", "commit", "--force", "--quiet"], root)
     git(root, "add", "-A")
-    git(root, "commit", "-q", "-m", "as if it had run")
+    git(root, "commit", "-q", "-m", message)
+
+
+def git(root: Path, *arguments: str) -> None:
+    """Run git; what it prints is lost."""
+    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)

@@ -35,8 +35,8 @@ class Cost:
         return Cost(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s, max(self.peak_mib, other.peak_mib))
 
 
-def cost(arguments: list[str], root: Path) -> Cost:
-    """Cost of ``python <arguments>`` in *root*.
+def cost(arguments: list[str], root: Path, code: int = 0) -> Cost:
+    """Cost of ``python <arguments>`` in *root*, which is to end with *code*.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def cost(arguments: list[str], root: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode != code:
             output.seek(0)
             said = output.read().decode(errors="replace")[-2000:]
             raise AuscultError(f"python {' '.join(arguments)} ended with code {process.returncode}:\n{said}")

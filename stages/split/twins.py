@@ -7,9 +7,9 @@ recordings share by chance are shifted by any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.validate.fingerprint import FRAME_S
 
@@ -27,6 +27,8 @@ FEW_MATCHES, LARGE_SHARE = 6, 0.1
 DISTINCT = 3.0
 #: Neighbours of the best shift, in frames, that belong to it.
 _BLUR = 2
+#: Equal hashes that are counted at a time; 100 bytes each.
+_BLOCK = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,25 @@ def best_shifts(fingerprints: pd.DataFrame, patients: Mapping[str, str], least: 
     recording, names = pd.factorize(known["recording_id"], sort=True)
     _, patient = np.unique([patients[name] for name in names], return_inverse=True)
     totals = np.bincount(recording, minlength=len(names))
-    key, votes = _votes(known["hash"].to_numpy(np.int64), known["time"].to_numpy(np.int64), recording, patient)
-    span = 2 * _span(known["time"].to_numpy(np.int64)) + 1
+    hashes, times = known["hash"].to_numpy(np.int64), known["time"].to_numpy(np.int64)
+    span = 2 * _span(times) + 1
+    found = [_best(key, votes, span, least) for key, votes in _votes(hashes, times, recording, patient)]
+    best, matches, runner_up = (np.concatenate(column) for column in zip(*found, strict=True))
+    twins = []
+    for k in np.lexsort((best, -matches)):
+        a, b = divmod(int(best[k] // span), len(names))
+        shift = int(best[k] % span) - (span - 1) // 2
+        share = int(matches[k]) / int(min(totals[a], totals[b]))
+        twins.append(Twin(str(names[a]), str(names[b]), int(matches[k]), share, int(runner_up[k]), shift * FRAME_S))
+    return twins
+
+
+def _best(
+    key: NDArray[np.int64], votes: NDArray[np.int64], span: int, least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each pair with at least *least* votes at a shift: the best one's key, its votes, those of the runner-up."""
+    import numpy as np
+
     # A cut between two frames spreads the shift over two neighbours.
     votes[:-1] += np.where(key[1:] == key[:-1] + 1, votes[1:], 0)
     pair = key // span
@@ -100,15 +119,7 @@ def best_shifts(fingerprints: pd.DataFrame, patients: Mapping[str, str], least: 
     order = enough[np.lexsort((key[enough], -votes[enough], pair[enough]))]
     found, first = np.unique(pair[order], return_index=True)
     best = order[first]
-    runner_up = _runner_up(key, votes, pair, found, best)
-    twins = []
-    for k in np.lexsort((key[best], -votes[best])):
-        a, b = divmod(int(found[k]), len(names))
-        matches = int(votes[best[k]])
-        shift = int(key[best[k]] % span) - (span - 1) // 2
-        share = matches / int(min(totals[a], totals[b]))
-        twins.append(Twin(str(names[a]), str(names[b]), matches, share, int(runner_up[k]), shift * FRAME_S))
-    return twins
+    return key[best], votes[best], _runner_up(key, votes, pair, found, best)
 
 
 def _runner_up(
@@ -136,11 +147,14 @@ def _span(times: NDArray[np.int64]) -> int:
 
 def _votes(
     hashes: NDArray[np.int64], times: NDArray[np.int64], recording: NDArray[np.int64], patient: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many equal hashes each pair of recordings has at each shift.
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """How many equal hashes each pair of recordings has at each shift, some first recordings at a time.
 
-    Returns
-    -------
+    Equal hashes grow with the square of the number of recordings. So that memory does not, the pairs are counted in
+    blocks of at most ``_BLOCK`` equal hashes, or of one recording; a pair lies in one block.
+
+    Yields
+    ------
     key, votes
         Key = (first * recordings + second) * (2 * span + 1) + shift + span, ascending.
     """
@@ -149,17 +163,29 @@ def _votes(
     count, span = len(patient), _span(times)
     order = np.lexsort((times, recording, hashes))
     hashes, times, recording = hashes[order], times[order], recording[order]
-    keys = [np.zeros(0, dtype=np.int64)]
-    left = np.arange(len(hashes))
-    for lag in range(1, len(hashes)):
-        left = left[: np.searchsorted(left, len(hashes) - lag)]
-        left = left[hashes[left] == hashes[left + lag]]
-        if not len(left):
-            break
-        right = left + lag
-        first, second = recording[left], recording[right]
-        other = patient[first] != patient[second]
-        shift = times[right][other] - times[left][other]
-        keys.append((first[other] * count + second[other]) * (2 * span + 1) + shift + span)
-    votes = np.unique(np.concatenate(keys), return_counts=True)
-    return votes[0], votes[1]
+    # Partners of a landmark: those behind it with the same hash, of the same or a later recording.
+    partners = np.searchsorted(hashes, hashes, side="right") - np.arange(len(hashes)) - 1
+    by_recording = np.argsort(recording, kind="stable")
+    cost = np.bincount(recording, weights=partners, minlength=count)
+    for begin, end in _blocks(cost, np.cumsum(np.bincount(recording, minlength=count))):
+        left = by_recording[begin:end]
+        many = partners[left]
+        left, nth = np.repeat(left, many), np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+        right = left + 1 + nth
+        other = patient[recording[left]] != patient[recording[right]]
+        left, right = left[other], right[other]
+        shift = times[right] - times[left]
+        key = (recording[left] * count + recording[right]) * (2 * span + 1) + shift + span
+        yield np.unique(key, return_counts=True)
+
+
+def _blocks(cost: NDArray[Any], ends: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Begin and end, in landmarks ordered by recording, of blocks of recordings that cost ``_BLOCK`` at most."""
+    begin, spent = 0, 0.0
+    for recording, one in enumerate(cost):
+        if spent and spent + one > _BLOCK:
+            before = int(ends[recording - 1])
+            yield begin, before
+            begin, spent = before, 0.0
+        spent += one
+    yield begin, int(ends[-1]) if len(ends) else 0

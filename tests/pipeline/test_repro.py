@@ -77,9 +77,10 @@ def test_an_experiment_from_the_command_line_runs_what_reads_the_parameter(copy:
     assert "report.worst" in run(copy, "dvc", "params", "diff").stdout
 
 
-def test_push_and_pull_through_a_remote(copy: Path, tmp_path: Path) -> None:
-    run(copy, "dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "remote"))
+def test_push_and_pull_work_at_once_through_the_clones_own_remote(copy: Path) -> None:
+    before = run(copy, "git", "status", "--porcelain").stdout
     run(copy, "dvc", "push")
+    assert run(copy, "git", "status", "--porcelain").stdout == before
     run(copy, "git", "clean", "-fdXq", "data", "models")  # the card is git's
     run(copy, "rm", "-rf", ".dvc/cache")
     run(copy, "dvc", "pull")

@@ -54,6 +54,16 @@ def test_gain_and_polarity_do_not_hide_a_copy(gain: float) -> None:
     assert len(twins(sound, sound * gain)) == 1
 
 
+@pytest.mark.parametrize("block", [1, 300])
+def test_counting_in_blocks_finds_the_same(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    sounds = [breath(seed, 8.0, RATE_HZ) for seed in range(4)]
+    sounds += [sounds[0][RATE_HZ:], 0.5 * sounds[2]]
+    at_once = twins(*sounds)
+    assert {(twin.first, twin.second) for twin in at_once} == {("r00", "r04"), ("r02", "r05")}
+    monkeypatch.setattr("stages.split.twins._BLOCK", block)
+    assert twins(*sounds) == at_once
+
+
 def test_shared_part_is_found() -> None:
     """Three seconds of one recording at the end of another."""
     a, b = breath(3, 12.0, RATE_HZ), breath(4, 12.0, RATE_HZ)

@@ -1,0 +1,174 @@
+"""Two clones and one remote: a version of the data goes there and back, and other projects use what lies there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.store import read_table
+from tests.pipeline.workspace import lock, run
+from tests.validate.made_clinic import PATHS, breath, make_delivery, name_of
+
+MODEL = "models/sample/binary_augmented_cnn1d"
+NEW = [name_of(901), name_of(901, 2), name_of(902)]
+
+
+@dataclass(frozen=True)
+class Clinics:
+    """Two clones of one repository, and another project's.
+
+    Attributes
+    ----------
+    mine, theirs
+        Mine has committed and pushed the tags ``june`` and ``july``; theirs was cloned at ``june``.
+    other
+        A repository of somebody else, with DVC, and nothing in it.
+    outs
+        Tag → path of an output → checksum, as mine had them.
+    """
+
+    mine: Path
+    theirs: Path
+    other: Path
+    outs: dict[str, dict[str, str]]
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """Checksums of everything that the pipeline wrote, metrics in git included."""
+    files = [path for top in ("data", "models", "reports") for path in (folder / top).rglob("*") if path.is_file()]
+    written = [path for path in files if path.suffix not in (".dvc", ".md") and path.name != ".gitignore"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(written)}
+
+
+def flows(folder: Path, *arguments: str, code: int = 0) -> str:
+    """What ``python -m flows …`` prints; it is to end with *code*."""
+    done = run(folder, sys.executable, "-m", "flows", *arguments, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def publish(folder: Path, tag: str) -> dict[str, str]:
+    """Commit, tag and push the data; returns the outputs' checksums."""
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-q", "-m", tag)
+    run(folder, "git", "tag", tag)
+    run(folder, "dvc", "push")
+    return outputs(folder)
+
+
+@pytest.fixture(scope="module")
+def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics:
+    """The first version is the shared run's; the second has three recordings more, and was reproduced from there."""
+    folder = tmp_path_factory.mktemp("clinics")
+    mine, theirs, other = (folder / name for name in ("mine", "theirs", "other"))
+    shutil.copytree(finished, mine, symlinks=True)
+    run(mine, "dvc", "remote", "add", "-d", "store", "../store")
+    outs = {"june": publish(mine, "june")}
+    subprocess.run(["git", "clone", "-q", str(mine), str(theirs)], check=True)
+    delivery = make_delivery(folder / "delivery", {name: breath(seed) for seed, name in enumerate(NEW)})
+    flows(mine, "data", "add", str(delivery))
+    run(mine, "dvc", "repro")
+    outs["july"] = publish(mine, "july")
+    other.mkdir()
+    run(other, "git", "init", "-q")
+    run(other, "dvc", "init", "-q")
+    return Clinics(mine, theirs, other, outs)
+
+
+def test_a_version_is_pulled_compared_and_rolled_back_to_without_anything_running(clinics: Clinics) -> None:
+    theirs = clinics.theirs
+    run(theirs, "dvc", "pull")
+    assert outputs(theirs) == clinics.outs["june"]
+    run(theirs, "git", "pull", "-q", "--tags")
+    run(theirs, "dvc", "pull")
+    assert outputs(theirs) == clinics.outs["july"]
+    difference = json.loads(flows(theirs, "data", "diff", "june", "--json", code=1))
+    assert {name for name in NEW if name in json.dumps(difference)} == set(NEW)
+    flows(theirs, "data", "diff", "july")
+
+    run(theirs, "git", "checkout", "-q", "june")
+    run(theirs, "dvc", "checkout")
+    assert outputs(theirs) == clinics.outs["june"]
+    assert "Running stage" not in run(theirs, "dvc", "repro").stdout
+    assert outputs(theirs) == clinics.outs["june"], "metrics and all"
+    assert run(theirs, "git", "status", "--porcelain").stdout == ""
+
+
+def test_two_versions_have_two_sets_of_metrics(clinics: Clinics) -> None:
+    june, july = (
+        {path: sums[path] for path in sums if "/evaluation.json" in path or path.startswith(MODEL)}
+        for sums in (clinics.outs["june"], clinics.outs["july"])
+    )
+    assert june.keys() == july.keys()
+    assert june != july
+
+
+@pytest.mark.parametrize("what", [f"{PATHS.manifest}", f"{PATHS.features('logmel')}", MODEL])
+def test_another_project_imports_a_version_and_updates_it(clinics: Clinics, what: str) -> None:
+    name = Path(what).name
+
+    def got() -> dict[str, str]:
+        files = (path for path in (clinics.other / name).rglob("*") if path.is_file() and path.name != ".gitignore")
+        return {
+            f"{what}/{path.relative_to(clinics.other / name)}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+
+    def made(tag: str) -> dict[str, str]:
+        return {path: digest for path, digest in clinics.outs[tag].items() if path.startswith(f"{what}/")}
+
+    run(clinics.other, "dvc", "import", "--rev", "june", str(clinics.mine), what)
+    assert got() == made("june") != {}
+    run(clinics.other, "dvc", "update", "--rev", "july", f"{name}.dvc")
+    assert got() == made("july") != made("june")
+
+
+def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clinics, tmp_path: Path) -> None:
+    manifest = f"{PATHS.manifest}/recordings.parquet"
+    run(tmp_path, "dvc", "get", str(clinics.mine), manifest, "--rev", "july")
+    assert set(NEW) <= set(read_table(tmp_path / "recordings.parquet")["recording_id"])
+    listed = run(tmp_path, "dvc", "list", "-R", "--dvc-only", str(clinics.mine), "models/sample").stdout.split()
+    assert "binary_augmented_cnn1d/model.json" in listed
+    script = (
+        "import json, sys, dvc.api, pandas as pd\n"
+        "repo, manifest, model = sys.argv[1:]\n"
+        "with dvc.api.open(manifest, repo=repo, rev='june', mode='rb') as file:\n"
+        "    ids = pd.read_parquet(file)['recording_id'].tolist()\n"
+        "about = json.loads(dvc.api.read(f'{model}/model.json', repo=repo, rev='june'))\n"
+        "print(json.dumps([ids, about['dataset'], dvc.api.params_show(repo=repo, rev='june')['dataset']]))\n"
+    )
+    done = run(tmp_path, sys.executable, "-c", script, str(clinics.mine), manifest, MODEL)
+    ids, dataset, parameter = json.loads(done.stdout)
+    assert ids and not set(NEW) & set(ids)
+    assert (dataset, parameter) == ("sample", "sample")
+
+
+def test_the_snippets_of_the_documentation_run_without_the_projects_code(clinics: Clinics, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/remotes.md").read_text(encoding="utf-8")
+    snippets = [block.partition("```")[0] for block in text.split("```python\n")[1:]]
+    assert len(snippets) == 2
+    run(tmp_path, "dvc", "get", str(clinics.mine), f"{PATHS.features('logmel')}", "-o", "logmel")
+    run(tmp_path, "dvc", "get", str(clinics.mine), MODEL, "-o", "model")
+    for snippet in snippets:
+        run(tmp_path, sys.executable, "-P", "-c", snippet)
+
+
+def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
+    run(clinics.mine, sys.executable, "-m", "stages.track")
+    for asked in ("binary_augmented_cnn1d", "june", "july"):
+        answer: dict[str, Any] = json.loads(flows(clinics.mine, "data", "lineage", asked, "--json"))
+        assert answer["agree"] is True
+    one = answer["data"][0]
+    by_experiment: Callable[[str], Any] = {each["experiment"]: each for each in one["trained"]}.__getitem__
+    assert [model["version"] for model in by_experiment("binary_augmented_cnn1d")["models"]] == ["2"]
+    assert one["version"] == json.loads((clinics.mine / "data/sample/version.json").read_text())["name"]
+    assert set(lock(clinics.mine)) >= {"train@binary_augmented_cnn1d"}

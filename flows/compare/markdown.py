@@ -95,7 +95,7 @@ def _least(document: Comparison, limit: int, where: str) -> str:
 
 def _blocks(document: Comparison, where: str) -> list[_Block]:
     said = verdict(document, code)
-    first = f"**{said.headline}.**" if not said.details else f"**{said.headline}**: {'; '.join(said.details)}."
+    first = said.joined(f"**{said.headline}**") + "."
     blocks = [
         _Block(0, "", f"### {_title(document)}\n\n{first}"),
         _Block(0, "", _scores(document)),

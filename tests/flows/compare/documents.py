@@ -39,7 +39,7 @@ def part(name: str, base: float | None, head: float | None, mark: Mark = "within
     """A part with a score, a loss that went the other way, and a figure that is undefined."""
     figures = (
         figure("score", base, head, mark),
-        figure("log_loss", 0.8, 0.62, mark if mark == "same" else "better"),
+        figure("log_loss", base and 0.8, 0.62, mark if mark in ("same", "unknown") else "better"),
         figure("recall_wheeze", None, 0.5, "unknown", "undefined: no 'wheeze' in the validation part"),
     )
     matrices = ((50, 9), (12, 58)), ((53, 6), (11, 59))
@@ -96,7 +96,14 @@ def golden() -> dict[str, Comparison]:
         "broken_file": comparison(same, faults=(Fault("head", "reports/sample/metrics/x.json", "it is not JSON"),)),
         "other_data": comparison(experiment("one", 0.7, 0.71), data=data),
         "no_base": comparison(
-            replace(same, state="unreadable", note="there is no base to compare with"),
+            replace(
+                same,
+                state="unreadable",
+                note="there is no base to compare with",
+                parts=tuple(
+                    replace(part(each, None, 0.7, "unknown"), base_confusion=()) for each in ("validation", "test")
+                ),
+            ),
             base=Side("main", "", False, "this is the first commit: there is nothing before it"),
             data=None,
         ),

@@ -9,13 +9,11 @@ Sentences are not part of it; they are made from it.
 from __future__ import annotations
 
 import json
-import os
-import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from flows.compare.strict import Length, Refused, Whole, build
+from flows.compare.strict import Length, Refused, Whole, build, load, read_regular
 from stages.errors import AuscultError
 
 #: Version of the layout; a reader refuses another.
@@ -273,12 +271,9 @@ def parse(content: bytes) -> Comparison:
     if len(content) > LARGEST:
         raise _refused(f"it holds {len(content)} bytes, and at most {LARGEST} are read")
     try:
-        data = json.loads(content.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
-        made: Comparison = build(Comparison, data, "")
+        made: Comparison = build(Comparison, load(content), "")
     except Refused as error:
         raise _refused(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise _refused(f"it is not JSON: {type(error).__name__}") from None
     _check(made)
     return made
 
@@ -286,14 +281,9 @@ def parse(content: bytes) -> Comparison:
 def read(path: Path) -> Comparison:
     """The comparison in a file, which must be a regular one; raises as :func:`parse` does."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise _refused(f"{path.name} cannot be opened: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise _refused(f"{path.name} is no regular file")
-        return parse(file.read(LARGEST + 1))
+        return parse(read_regular(path, LARGEST + 1))
+    except Refused as error:
+        raise _refused(str(error)) from None
 
 
 def write(path: Path, comparison: Comparison) -> None:
@@ -314,17 +304,6 @@ def _check(made: Comparison) -> None:
     names = [each.name for each in made.experiments]
     if len(set(names)) < len(names):
         raise _refused("an experiment stands there twice")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise Refused("a key stands there twice")
-    return made
-
-
-def _no_number(name: str) -> float:
-    raise Refused(f"{name} is no number")
 
 
 def _refused(why: str) -> DocumentError:

@@ -95,7 +95,7 @@ def _least(document: Comparison, limit: int, where: str) -> str:
 
 def _blocks(document: Comparison, where: str) -> list[_Block]:
     said = verdict(document, code)
-    first = f"**{said.headline}.**" if not said.details else f"**{said.headline}**: {'; '.join(said.details)}."
+    first = said.joined(f"**{said.headline}**") + "."
     blocks = [
         _Block(0, "", f"### {_title(document)}\n\n{first}"),
         _Block(0, "", _scores(document)),
@@ -127,8 +127,8 @@ def _scores(document: Comparison) -> str:
     if not document.experiments:
         return "There are no experiments."
     lines = [
-        "| experiment | validation score | difference | | test score | difference | |",
-        "|:--|:--|:--|:--|:--|:--|:--|",
+        "| experiment | validation score | difference | test score | difference |",
+        "|:--|:--|:--|:--|:--|",
     ]
     for each in document.experiments[:_ROWS]:
         cells = [code(each.name, 80)]
@@ -155,12 +155,12 @@ def _scores(document: Comparison) -> str:
 def _score_cells(experiment: Experiment, part_name: str) -> list[str]:
     part = experiment.part(part_name)
     figure = part.figure("score") if part is not None else None
+    values = change(figure, 100.0, 1) if figure is not None else "–"
     if experiment.state in ("added", "removed"):
-        values = change(figure, 100.0, 1) if figure is not None else "–"
-        return [values, "–", experiment.state]
-    if figure is None:
-        return ["–", "–", "? not read" if experiment.state == "unreadable" else "?"]
-    return [change(figure, 100.0, 1), points(figure), mark(figure, experiment.noise)]
+        return [values, experiment.state]
+    if figure is None or experiment.state == "unreadable":
+        return [values, "? not read"]
+    return [values, f"{mark(figure, experiment.noise)}<br>{points(figure)}"]
 
 
 def _faults(faults: Sequence[Fault]) -> str:

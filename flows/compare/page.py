@@ -8,7 +8,7 @@ from typing import Any
 from flows.compare import plots
 from flows.compare.changes import size, stage_differs
 from flows.compare.document import Comparison, Figure
-from flows.compare.verdict import points, signed, verdict
+from flows.compare.verdict import Verdict, points, signed, verdict
 from flows.compare.wording import change, mark, number
 from stages.store import write_text
 
@@ -34,7 +34,8 @@ def write_page(path: Path, document: Comparison) -> None:
     text = environment.get_template(TEMPLATE).render(
         document=document,
         verdict=said,
-        chip=_CHIPS.get(said.kind, "unknown"),
+        chip="doubtful" if _unsure(said) else _CHIPS.get(said.kind, "unknown"),
+        unsure=_unsure(said),
         scores=plots.scores(document.experiments),
         pictures={each.name: plots.metrics(each) for each in document.experiments},
         points=points,
@@ -47,6 +48,10 @@ def write_page(path: Path, document: Comparison) -> None:
         names=_names,
     )
     write_text(path, text)
+
+
+def _unsure(said: Verdict) -> bool:
+    return said.headline.startswith("Perhaps")
 
 
 def _difference(figure: Figure) -> str:

@@ -18,7 +18,8 @@ _SAYS: tuple[tuple[re.Pattern[str], Did], ...] = (
     (re.compile(r"^Stage '([^']+)' didn't change, skipping"), "unchanged"),
 )
 _SKIPPED = re.compile(r"^(?:WARNING: )?Stages? (.+) will be skipped due to this failure")
-_FAILED = re.compile(r"^(?:WARNING: |ERROR: )?failed to (?:run|reproduce)\b")
+_RAN_BADLY = re.compile(r"^(?:WARNING: |ERROR: )?failed to run: ")
+_FAILED = re.compile(r"^ERROR: failed to reproduce ((?:'[^']+'(?:, )?)+)(.*)")
 _NAMES = re.compile(r"'([^']+)'")
 
 
@@ -96,10 +97,14 @@ class _Listener:
             because = next((name for name, work in self.stages.items() if work.did == "failed"), "one before it")
             for name in _NAMES.findall(found[1]):
                 self.stages[name] = Work("not reached", reason=f"it needs {because}, which failed")
-        elif _FAILED.match(line) and self._now:
+        elif _RAN_BADLY.match(line) and self._now:
             self.stages[self._now].did = "failed"
             self.stages[self._now].reason = _reason(self._lines)
             self.end()
+        elif found := _FAILED.match(line):  # also of a stage that could not even begin
+            for name in _NAMES.findall(found[1]):
+                work = self.stages.setdefault(name, Work("failed"))
+                work.did, work.reason = "failed", work.reason or found[2].strip(": ") or _reason(self._lines)
         else:
             self._lines = [*self._lines[-30:], line]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import stat
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -26,6 +30,52 @@ class Whole:
 
     least: int
     most: int
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The first *most* bytes of a file that is a regular one: no link, pipe or folder.
+
+    Raises
+    ------
+    Refused
+        It is none, or cannot be opened.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise Refused(f"{path.name} cannot be opened: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Refused(f"{path.name} is no regular file")
+        with os.fdopen(os.dup(handle), "rb") as file:
+            return file.read(most)
+    finally:
+        os.close(handle)
+
+
+def load(content: bytes) -> Any:
+    """JSON without what JSON does not have: NaN, infinities, a key twice.
+
+    Raises
+    ------
+    Refused
+        It is no such JSON.
+    """
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"it is not JSON: {type(error).__name__}") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise Refused("a key stands there twice")
+    return made
+
+
+def _no_number(name: str) -> float:
+    raise Refused(f"{name} is no number")
 
 
 def build(kind: Any, value: Any, where: str) -> Any:

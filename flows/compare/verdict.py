@@ -37,7 +37,12 @@ class Verdict:
 
     def line(self) -> str:
         """All of it, in one line."""
-        return ": ".join(filter(None, [self.headline, "; ".join(self.details)]))
+        return self.joined(self.headline)
+
+    def joined(self, headline: str) -> str:
+        """All of it with the headline as the caller has set it."""
+        between = "; " if self.kind == "no difference" else ": "
+        return between.join(filter(None, [headline, "; ".join(self.details)]))
 
 
 @dataclass

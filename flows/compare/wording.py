@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from flows.compare.document import Figure
 
+#: A space at which no line ends.
+_FIRM = "\N{NO-BREAK SPACE}"
 _MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise", "same": "= same", "unknown": "?"}
 #: What would end a code span or a table's cell.
 _LOOK_ALIKES = str.maketrans({"`": "ˋ", "|": "∣"})
@@ -29,12 +31,12 @@ def plain(text: str, most: int) -> str:
 def mark(figure: Figure, noise: str) -> str:
     """What a figure's difference is, in a word or two."""
     doubt = "?" if figure.mark in ("better", "worse") and noise == "not measured" else ""
-    return _MARKS[figure.mark] + doubt
+    return _MARKS[figure.mark].replace(" ", _FIRM) + doubt
 
 
 def change(figure: Figure, scale: float, digits: int) -> str:
     """Base → head, multiplied by *scale*."""
-    return f"{number(figure.base, scale, digits)} → {number(figure.head, scale, digits)}"
+    return f"{number(figure.base, scale, digits)}{_FIRM}→{_FIRM}{number(figure.head, scale, digits)}"
 
 
 def number(value: float | None, scale: float = 1.0, digits: int = 3) -> str:

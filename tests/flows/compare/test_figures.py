@@ -1,0 +1,231 @@
+"""Paired differences: a better, equal and worse model; other units, labels and classes; what retraining does alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.compare import noise
+from flows.compare.comparing import Made, document
+from flows.compare.document import Figure, Part, Side
+from flows.compare.figures import Method, compare, disagreements, equal_answers
+from flows.compare.noise import NOT_MEASURED, SAME_MODEL, Noise
+from flows.compare.sides import Answered, SideRead
+from flows.compare.verdict import verdict
+from stages.evaluate.metrics import Answers, measure
+from stages.tasks import Task
+from tests.flows.compare.answers import METHOD, answered
+from tests.flows.gate.simulated import answers, sides
+
+
+def compared(base: Answered, head: Answered, known: Noise = SAME_MODEL, method: Method = METHOD) -> Part:
+    return compare("validation", base, head, known, method, same=False)
+
+
+def score(part: Part, name: str = "score") -> Figure:
+    figure = part.figure(name)
+    assert figure is not None
+    return figure
+
+
+def measured(**spread: float) -> Noise:
+    return Noise("measured", {"validation": spread})
+
+
+@pytest.mark.parametrize(("skill", "mark"), [(2.0, "better"), (1.0, "within noise"), (0.3, "worse")])
+def test_a_better_an_equal_and_a_worse_model(skill: float, mark: str) -> None:
+    head, base = answers(skill, 1.0)
+    part = compared(answered(base), answered(head, "another"))
+    figure = score(part)
+    assert figure.mark == mark
+    once = np.ones((1, len(head)))
+    difference = measure(head, once)["score"][0] - measure(base, once)["score"][0]
+    assert figure.difference == pytest.approx(difference, abs=1e-5)
+    assert figure.low is not None and figure.high is not None and figure.low < difference < figure.high
+    assert score(part, "log_loss").mark == mark, "less is better there"
+    assert score(part, "constant_score").head == 0.5
+
+
+def test_measured_noise_widens_the_interval_and_is_in_the_verdict() -> None:
+    head, base = answers(1.6, 1.0)
+    narrow = score(compared(answered(base), answered(head)))
+    wide = score(compared(answered(base), answered(head), measured(score=0.15)))
+    assert (narrow.mark, wide.mark) == ("better", "within noise")
+    assert narrow.low is not None and wide.low is not None and wide.low < narrow.low - 0.15
+
+
+def test_a_figure_whose_noise_is_not_known_has_no_interval() -> None:
+    head, base = answers(2.0, 1.0)
+    figure = score(compared(answered(base), answered(head), measured(accuracy=0.1)))
+    assert figure.mark == "unknown" and "not known" in figure.note
+
+
+def test_noise_alone_is_seldom_called_a_difference() -> None:
+    """Models that differ by their training's seed: how well they hear moves, and the patients cannot tell."""
+    called = {"with": 0, "without": 0}
+    worlds = 60
+    for seed in range(worlds):
+        skills = 1.2 + np.random.default_rng(seed).normal(0.0, 0.35, 7)
+        given = answers(*skills, patients=12, seed=seed)
+        values = [float(measure(each, np.ones((1, len(each))))["score"][0]) for each in given[:5]]
+        known = measured(score=float(np.std(values, ddof=1)))
+        for name, found in (("with", known), ("without", SAME_MODEL)):
+            part = compared(
+                answered(given[5]), answered(given[6]), found, replace(METHOD, resamples=200, min_patients=4)
+            )
+            called[name] += score(part).mark in ("better", "worse")
+    assert called["with"] <= 0.08 * worlds
+    assert called["without"] > called["with"], "the patients alone do not cover it"
+
+
+def test_with_few_patients_there_is_no_interval_in_words() -> None:
+    head, base = (answered(sides(each, 20, 7)) for each in answers(2.0, 0.5))
+    figure = score(compared(base, head))
+    assert (figure.mark, figure.low) == ("unknown", None)
+    assert figure.difference is not None
+    assert figure.note == ("no interval: 20 patients with normal, 7 with abnormal segments, 8 of each are asked for")
+
+
+def test_an_undefined_figure_is_said_as_such() -> None:
+    head, base = (each.where(each.y == 1) for each in answers(2.0, 0.5))
+    figure = score(compared(answered(base), answered(head)))
+    assert (figure.base, figure.head, figure.mark) == (None, None, "unknown")
+    assert "one class in the validation part" in figure.note
+
+
+def test_only_common_units_with_equal_labels_are_compared() -> None:
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    whole = compared(base, head)
+    lost = head.table[20:].assign(class_index=lambda t: t["class_index"].where(t.index >= 30, 1 - t["class_index"]))
+    shuffled = lost.sample(frac=1.0, random_state=1)
+    part = compared(base, replace(head, table=shuffled))
+    assert (part.base_units, part.head_units) == (whole.base_units, whole.base_units - 20)
+    assert part.units == whole.base_units - 30
+    again = compared(replace(base, table=base.table[30:]), replace(head, table=head.table[30:]))
+    assert score(part) == score(again)
+
+
+def test_classes_are_compared_by_name_whatever_their_order() -> None:
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    turned = Task("abnormal", "segment", ("abnormal", "normal"), "normal", head.task.mapping)
+    table = head.table.assign(class_index=1 - head.table["class_index"], predicted=1 - head.table["predicted"])
+    part = compared(base, replace(head, task=turned, table=table))
+    assert (part.units, score(part).head) == (part.base_units, score(compared(base, head)).head)
+
+
+def test_nothing_in_common_is_no_difference_of_any_kind() -> None:
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    part = compared(base, replace(head, table=head.table.assign(unit_id=lambda t: "x" + t["unit_id"])))
+    assert part.units == 0 and score(part).mark == "unknown" and "empty" in score(part).note
+
+
+def test_a_metrics_file_that_says_otherwise_is_found() -> None:
+    (given,) = answers(1.2)
+    true = {name: float(values[0]) for name, values in measure(given, np.ones((1, len(given)))).items()}
+    true["constant_score"] = 0.5
+    side = answered(given)
+    assert list(disagreements(replace(side, in_git={"validation": true}))) == []
+    (said,) = disagreements(replace(side, in_git={"validation": true | {"score": true["score"] + 0.01}}))
+    assert "1 validation figures in git are not those of this pipeline, such as score" in said
+    (said,) = disagreements(replace(side, in_git={"validation": {k: v for k, v in true.items() if k != "mcc"}}))
+    assert "mcc" in said
+
+
+def test_equal_answers_are_equal_in_every_column() -> None:
+    (given,) = answers(1.2)
+    side = answered(given)
+    assert equal_answers(side, answered(given))
+    for column in ("class_index", "predicted", "p_normal", "constant", "patient_id"):
+        table = side.table.copy()
+        table.loc[3, column] = "p99" if column == "patient_id" else 1 - table.loc[3, column]
+        assert not equal_answers(side, replace(side, table=table)), column
+    assert not equal_answers(side, replace(side, table=side.table[1:]))
+
+
+def both_parts(given: Answers, model: str) -> Answered:
+    made = answered(given, model)
+    return replace(made, table=pd.concat([made.table, made.table.assign(part="test")], ignore_index=True))
+
+
+def made(name: str, experiments: dict[str, Answered | str], dataset: str = "sample", **read: Any) -> Made:
+    return Made(Side(name, "a" * 40, False, ""), read=SideRead(dataset, experiments=dict(experiments), **read))
+
+
+def test_experiments_share_the_error(tmp_path: Any) -> None:
+    head, base = answers(1.6, 1.0)
+    old = {f"e{n}": both_parts(base, "old") for n in range(4)}
+    new = {f"e{n}": both_parts(head, "new") for n in range(4)}
+    one = document(tmp_path, made("main", {"e0": old["e0"]}), made("HEAD", {"e0": new["e0"]}), METHOD, None)
+    four = document(tmp_path, made("main", old), made("HEAD", new), METHOD, None)
+    assert (one.confidence, four.confidence, four.shared_by) == (0.95, 0.9875, 4)
+    widths = []
+    for each in (one, four):
+        part = each.experiments[0].part("validation")
+        assert part is not None
+        figure = score(part)
+        assert figure.high is not None and figure.low is not None
+        widths.append(figure.high - figure.low)
+    assert widths[1] > widths[0]
+
+
+def test_without_a_measurement_the_verdict_is_perhaps(tmp_path: Any) -> None:
+    head, base = answers(2.0, 0.5)
+    found = document(
+        tmp_path,
+        made("main", {"e": both_parts(base, "old")}),
+        made("HEAD", {"e": both_parts(head, "new")}),
+        METHOD,
+        None,
+    )
+    assert found.experiments[0].noise == NOT_MEASURED.kind
+    assert verdict(found).headline == "Perhaps better"
+
+
+def test_the_same_files_and_answers_are_the_same_model_and_a_changed_one_is_compared(tmp_path: Any) -> None:
+    (given,) = answers(1.0)
+    side = {"e": both_parts(given, "one")}
+    assert document(tmp_path, made("main", side), made("HEAD", side), METHOD, None).experiments[0].state == "same"
+    other = document(tmp_path, made("main", side), made("HEAD", {"e": both_parts(given, "two")}), METHOD, None)
+    assert other.experiments[0].state == "compared" and verdict(other).kind == "no difference"
+
+
+def test_an_experiment_that_a_side_cannot_answer_is_not_called_unchanged(tmp_path: Any) -> None:
+    (given,) = answers(1.0)
+    side = both_parts(given, "one")
+    found = document(
+        tmp_path, made("main", {"e": side, "f": side}), made("HEAD", {"e": side, "f": "it is gone"}), METHOD, None
+    )
+    assert [each.state for each in found.experiments] == ["same", "unreadable"]
+    assert "not comparable: f (head: it is gone)" in verdict(found).line()
+    assert verdict(found).kind != "nothing changed"
+
+
+def test_another_data_set_is_not_compared(tmp_path: Any) -> None:
+    (given,) = answers(1.0)
+    side = {"e": both_parts(given, "one")}
+    found = document(tmp_path, made("main", side, dataset="icbhi"), made("HEAD", side), METHOD, None)
+    assert verdict(found).line().startswith("Cannot say: there is no base: base is about the data set icbhi")
+    part = found.experiments[0].part("validation")
+    assert part is not None and score(part).head is not None
+
+
+def test_the_table_of_noise_falls_back_to_the_data_sets_own(tmp_path: Any) -> None:
+    from flows.compare.rehearse import spread
+    from stages.store import write_json
+
+    trainings = [{part: {"score": value, "sometimes": 1.0} for part in ("validation", "test")} for value in (0.5, 0.7)]
+    trainings[0]["test"].pop("sometimes")
+    still = [{part: {"score": 0.6} for part in ("validation", "test")}] * 2
+    table = spread({"moving": trainings, "still": still})
+    assert table["experiments"]["moving"]["validation"]["score"] == pytest.approx(0.141421)
+    assert table["pooled"]["validation"]["score"] == pytest.approx(0.1)
+    assert "sometimes" not in table["experiments"]["moving"]["test"]
+    write_json(tmp_path / noise.FILE, {"datasets": {"sample": table}})
+    loaded = noise.load(tmp_path, "sample")
+    assert noise.find(loaded, "moving").of("test", "score") == pytest.approx(0.141421)
+    assert noise.find(loaded, "new").kind == "pooled" and noise.find(loaded, "new").of("test", "score") == 0.1
+    assert noise.find(noise.load(tmp_path, "icbhi"), "moving") is NOT_MEASURED

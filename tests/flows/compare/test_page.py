@@ -1,0 +1,35 @@
+"""The page: all that the comment says, self-contained, with every string of the document escaped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.compare.page import write_page
+from flows.compare.verdict import verdict
+from tests.flows.compare.documents import golden
+from tests.flows.compare.test_markdown import HOSTILE, hostile
+
+
+@pytest.mark.parametrize("name", ["better", "no_base", "removed", "other_data"])
+def test_the_page_says_what_the_comment_says_and_needs_nothing_else(tmp_path: Path, name: str) -> None:
+    made = golden()[name]
+    write_page(tmp_path / "page.html", made)
+    html = (tmp_path / "page.html").read_text()
+    assert verdict(made).headline in html
+    for each in made.experiments:
+        assert each.name in html
+    for fault in (made.base.fault, made.head.fault):
+        assert fault in html
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\(""", html)
+    assert ("data:image/png" in html) == (name not in ("no_base",))
+
+
+@pytest.mark.parametrize("text", [HOSTILE[4], HOSTILE[5], '" onload="evil'])
+def test_a_string_of_the_document_is_text_on_the_page(tmp_path: Path, text: str) -> None:
+    write_page(tmp_path / "page.html", hostile(text))
+    html = (tmp_path / "page.html").read_text()
+    assert "evil" in html
+    assert "<script>" not in html and 'onload="' not in html and 'href="https' not in html

@@ -159,7 +159,7 @@ def _score_cells(experiment: Experiment, part_name: str) -> list[str]:
     if experiment.state in ("added", "removed"):
         return [values, experiment.state]
     if figure is None or experiment.state == "unreadable":
-        return [values, "? not read"]
+        return [values, "? not compared"]
     return [values, f"{mark(figure, experiment.noise)}<br>{points(figure)}"]
 
 

@@ -1,7 +1,7 @@
 """Patients who have withdrawn their consent: a table per data set, tracked by git, that the stages apply.
 
-``data/withdrawn/<dataset>.csv`` has the columns ``patient`` (:func:`stages.digests.patient_key`) and ``since`` (a date).
-Nobody's id is in it. A key is no secret either: who knows how ids look can try them all.
+``data/withdrawn/<dataset>.csv`` has the columns ``patient`` (:func:`stages.digests.patient_key`) and ``since`` (a
+date). Nobody's id is in it. A key is no secret either: who knows how ids look can try them all.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -12,16 +13,21 @@ from flows.additions.delivery import Delivery, Rejected
 from flows.additions.layout import layout, not_read
 from flows.additions.present import PresentData, read_present
 from stages import params as parameters
+from stages import withdrawals
 from stages.digests import file_sha256
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import files_below, is_audio
+from stages.download.leave_out import reduced
 from stages.entry import workers
 from stages.errors import DataError
 from stages.sections import Params, ValidateParams
+from stages.split import pinned
 from stages.split.parts import split
+from stages.split.pinned import Pinned
 from stages.split.twins import find_twins
 from stages.validate.expectations import check_tables
 from stages.validate.tables import Examined, Tables, build, examine_all
+from stages.withdrawals import Withdrawals
 
 #: In place of a batch's name while there is none.
 _NEW = "delivery"
@@ -50,17 +56,20 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     """
     root = Path.cwd() if root is None else root
     dataset, params = load(dataset_name), _params(dataset_name, root)
-    files = layout(dataset, delivery)
-    checksums = {target: _checksum(file) for target, file in files.items()}  # what changes from here on is not added
+    withdrawn = withdrawals.read(dataset_name, root)
+    delivered = layout(dataset, delivery)
+    files = {target: file for target, file in delivered.items() if not withdrawn.holds(dataset.patient_of(target))}
+    # What changes from here on is not added.
+    checksums = {target: _checksum(dataset, target, file, withdrawn) for target, file in files.items()}
     with locked(root):
         present = read_present(dataset, root, params.validate_)
     found = _alone(dataset, files, params.validate_)
-    rejected = _unplaced(delivery, files)
+    rejected = _unplaced(delivery, delivered) + _withdrawn(delivered.keys() - files.keys())
     there, sound = _against_present(found, present, rejected)
     sound = _without_twins(sound, present, rejected)
     sound = _as_expected(sound, present, dataset, params.validate_, rejected)
     mine = _files_of(files, found, {item.recording.recording_id for item in sound})
-    sides = _sides(build(sound), present, dataset, params) if sound else {}
+    sides = _sides(build(sound), present, dataset, params, pinned.read(dataset_name, root)) if sound else {}
     return Delivery(
         dataset=dataset_name,
         root=root,
@@ -85,9 +94,12 @@ def _params(dataset_name: str, root: Path) -> Params:
     return parameters.resolve(yaml.safe_load(parameters.read(file)) | {"dataset": dataset_name}, where=str(file))
 
 
-def _checksum(file: Path) -> str:
+def _checksum(dataset: Dataset, target: str, file: Path, withdrawn: Withdrawals) -> str:
+    """Of what is put in: a table is, without the lines of those who have withdrawn."""
     try:
-        return file_sha256(file)
+        if not dataset.is_table(target):
+            return file_sha256(file)
+        return hashlib.sha256(reduced(dataset, target, file.read_bytes(), withdrawn)).hexdigest()
     except OSError:  # its recording is about to be set aside; a batch with it could not be added
         return ""
 
@@ -124,6 +136,12 @@ def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
         for path in files_below(delivery)
         if is_audio(path.name) and path not in taken and path.stem not in stems
     ]
+
+
+def _withdrawn(targets: Iterable[str]) -> list[Rejected]:
+    """One entry for each recording of a patient who has withdrawn; its files are not opened."""
+    names = {PurePosixPath(target).stem for target in targets}
+    return [Rejected(name, "withdrawn", "its patient has withdrawn") for name in sorted(names)]
 
 
 def _against_present(
@@ -199,13 +217,13 @@ def _as_expected(
     return [item for item in sound if item.recording.recording_id not in failing]
 
 
-def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params) -> dict[str, str]:
+def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params, pins: Pinned) -> dict[str, str]:
     """Patient → part, as the stage ``split`` will have it."""
     import pandas as pd
 
     recordings = pd.concat([present.recordings, new.recordings], ignore_index=True)
     segments = pd.concat([present.segments, new.segments], ignore_index=True)
-    assignment = split(recordings, segments, dataset.tasks, params.split).assignment
+    assignment = split(recordings, segments, dataset.tasks, params.split, pins).assignment
     mine = assignment[assignment["recording_id"].isin(new.recordings["recording_id"])]
     return dict(sorted(zip(mine["patient_id"], mine["part"], strict=True)))
 

@@ -1,8 +1,8 @@
 """Sides that a withdrawal must not change.
 
-The draw looks at all patients together: without one of them it would place others elsewhere, and models could no longer
-be compared on the same test patients. So before the first patient leaves, everybody else's side is written down, by key,
-in ``data/withdrawn/<dataset>.sides.json``; the draw is left out while the parameters of the split are the same.
+The draw looks at all patients together: without one of them it would place others elsewhere, and models could no
+longer be compared on the same test patients. So before the first patient leaves, everybody else's side is written
+down, by key, in ``data/withdrawn/<dataset>.sides.json``; nobody is drawn while the split's parameters are the same.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def read(dataset: str, root: Path = Path()) -> Pinned:
     if not said:
         return Pinned(dataset)
     try:
-        sides = {str(key): TEST if side == "test" else int(side) for side, keys in said["sides"].items() for key in keys}
+        names = {side: TEST if side == "test" else int(side) for side in said["sides"]}
+        sides = {str(key): names[side] for side, keys in said["sides"].items() for key in keys}
         return Pinned(dataset, dict(said["drawn_with"]), sides)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(

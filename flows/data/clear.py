@@ -50,8 +50,8 @@ def clear(
     Raises
     ------
     AuscultError
-        The workspace holds a patient still, a model in service has learned from one, or, when everything else is done, a
-        remote could not be cleared.
+        The workspace holds a patient still, a model in service has learned from one, or, when everything else is
+        done, a remote could not be cleared.
     """
     root = root.resolve()
     dataset = load(parameters.load(root / parameters.FILE).dataset)
@@ -106,7 +106,7 @@ def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> No
     table = root / paths.manifest / "recordings.parquet"
     if stale or not table.exists() or withdrawn.any_of(read_table(table)["patient_id"].unique()):
         raise DataError(
-            f"the outputs here are not up to date ({', '.join(stale) or 'there is no manifest'}): they may hold the patient",
+            f"the outputs here may hold the patient, not up to date: {', '.join(stale) or 'there is no manifest'}",
             where=str(root),
             next_step="make repro (or dvc repro), then commit dvc.lock and the metrics, then the same command again",
         )

@@ -83,7 +83,7 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
     key = patient_key(dataset.name, patient)
     if key not in table.since:
         _check_known(dataset, patient, root)
-    after = replace(table, since=table.since | {key: table.since.get(key, _day(since))})
+    after = replace(table, since=dict(table.since) | {key: table.since.get(key, _day(since))})
     found = _affected(dataset, patient, key, after, root)
     if dry_run:
         return "\n".join(

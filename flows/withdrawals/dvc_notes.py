@@ -66,7 +66,7 @@ def folders(repo: Repo, root: Path) -> Removal:
     them tell. DVC makes them again, which costs one look at every file.
     """
     wanted = {Path(repo.site_cache_dir)}
-    needle = str(root).encode()
+    needle = f"{root}/".encode()
     for folder in _siblings(Path(repo.site_cache_dir)):
         if any(needle in path.read_bytes() for path in folder.rglob("*") if path.is_file()):
             wanted.add(folder)

@@ -74,20 +74,16 @@ class Plan:
         found = self.tracked
         if found:
             versions = ", ".join(f"{each.experiment} version {each.version.number}" for each in found.versions)
-            yield f"  {len(found.runs):6d} runs and {len(found.models)} logged models in MLflow: {versions or 'deleted ones'}"
+            yield f"  {len(found.runs):6d} runs, {len(found.models)} logged models in MLflow: {versions or 'deleted ones'}"
         for place in self.places:
             yield f"  {len(place.objects):6d} objects and {len(place.runs)} entries of the run cache in {place.name}"
         yield f"  {len(self.notes.paths):6d} folders with DVC's notes on file names (DVC makes them again)"
-        commits = self.sorted.holding
+        commits, unknown = self.sorted.holding, self.sorted.unknown
         if commits:
-            yield (
-                f"{len(commits)} commits ({commits[-1][:9]} to {commits[0][:9]}) can no longer be checked out with data"
-                + (
-                    f"; of {self.sorted.unknown} it is not known whether they hold the patient"
-                    if self.sorted.unknown
-                    else ""
-                )
-            )
+            span = f"{commits[-1][:9]} to {commits[0][:9]}"
+            yield f"{len(commits)} commits ({span}) can no longer be checked out with all of their data"
+        if unknown:
+            yield f"Of {unknown} of them it cannot be known whether they hold the patient: they are taken to"
         if self.branches:
             yield f"Among them the newest commits of: {', '.join(self.branches)}; merge or rebase and repro them"
         for line in self.problems:
@@ -142,6 +138,7 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     store = Store(cache, reached.values())
     versions, kept = history.versions(root), _kept(root, dataset)
     found = objects.sort(store, versions, kept, dataset, withdrawn)
+    found.holding = history.newest_first(root, found.holding)
     copies = leftovers.lock_copies(root, dataset.name)
     removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found))
     if copies:

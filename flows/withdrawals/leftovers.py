@@ -92,9 +92,10 @@ def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[str]:
 
 
 def lock_copies(root: Path, dataset: str) -> tuple[Path, ...]:
-    """Copies of ``dvc.lock`` that may be of an older state of the data set."""
-    folder = root / CACHE_DIR / "locks"
-    return tuple(path for path in (folder / f"{dataset}.lock", folder / "damaged.lock") if path.exists())
+    """Copies of ``dvc.lock`` that are of another state of the data set than the present one."""
+    folder, now = root / CACHE_DIR / "locks", root / "dvc.lock"
+    copies = (path for path in (folder / f"{dataset}.lock", folder / "damaged.lock") if path.exists())
+    return tuple(path for path in copies if not now.exists() or path.read_bytes() != now.read_bytes())
 
 
 def _arrays(cache: Path, known_audio: Collection[str]) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from flows.registry.versions import Registry
 from flows.withdrawals.learned import Registered, registered
@@ -122,3 +123,6 @@ def _remove_artifacts(uri: str) -> None:
 
     with suppress(FileNotFoundError):
         get_artifact_repository(uri).delete_artifacts()
+    if uri.startswith("file:"):
+        with suppress(OSError):  # the folder that was made for it, unless something else is in it
+            Path(unquote(urlsplit(uri).path)).parent.rmdir()

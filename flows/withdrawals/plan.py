@@ -74,7 +74,8 @@ class Plan:
         found = self.tracked
         if found:
             versions = ", ".join(f"{each.experiment} version {each.version.number}" for each in found.versions)
-            yield f"  {len(found.runs):6d} runs, {len(found.models)} logged models in MLflow: {versions or 'deleted ones'}"
+            said = versions or "of earlier removals"
+            yield f"  {len(found.runs):6d} runs, {len(found.models)} logged models in MLflow: {said}"
         for place in self.places:
             yield f"  {len(place.objects):6d} objects and {len(place.runs)} entries of the run cache in {place.name}"
         yield f"  {len(self.notes.paths):6d} folders with DVC's notes on file names (DVC makes them again)"

@@ -83,7 +83,7 @@ def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
     """What a reader should know that is no fault of a row."""
-    notes = [f"{withdrawn} patients have withdrawn and are left out"] if withdrawn else []
+    notes = [f"withdrawn patients, who are left out: {withdrawn}"] if withdrawn else []
     absent = int((tables.rejects["reason"] == ABSENT).sum())
     named = tables.downloaded
     found = _downloaded(tables)

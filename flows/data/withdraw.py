@@ -47,8 +47,8 @@ class Affected:
         models = ", ".join(self.workspace) or "none"
         versions = ", ".join(map(str, self.registered)) or "none"
         return [
-            f"In the data: {self.recordings} recordings, {self.segments} segments ({self.parts}),"
-            f" {self.batches} additions to be written anew without them",
+            f"In the data: {self.recordings} recordings, {self.segments} segments ({self.parts});"
+            f" additions to be written anew without them: {self.batches}",
             f"Models that learned from this patient: {models}",
             f"Registered versions that did: {versions}",
         ]

@@ -87,7 +87,7 @@ def _carry_out(plan: Plan, *, dry_run: bool, tell: Callable[[str], None]) -> Non
     if problems:
         raise AuscultError(
             "everything else is done, but " + "; ".join(problems),
-            next_step="run the same command again when it can be reached and written to",
+            next_step="run the same command again when it can be reached and written to, or remove that by hand",
         )
     tell("Done. What this cannot reach: docs/withdrawals.md")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.registry.versions import Registry, Version
 from stages.errors import DataError
 from stages.store import read_json
-from stages.track.outputs import DATABASE
+from stages.track.outputs import ARTIFACTS, DATABASE
 from stages.train.trained import DESCRIPTION
 
 
@@ -51,11 +51,24 @@ def has_learned(folder: Path, keys: Collection[str]) -> bool:
     return not isinstance(met, list) or not set(keys).isdisjoint(met)
 
 
+def here(path: Path, root: Path) -> Path:
+    """Where an artifact lies in this repository.
+
+    MLflow notes absolute paths. Of a repository that was moved or copied they lead elsewhere: into nothing, or into
+    another copy, whose artifacts are not ours to remove.
+    """
+    parts, own = path.parts, root.resolve()
+    if path.is_relative_to(own) or ARTIFACTS.name not in parts:
+        return path
+    return own.joinpath(*parts[len(parts) - parts[::-1].index(ARTIFACTS.name) - 1 :])
+
+
 def _registered(dataset: str, keys: Collection[str], root: Path) -> Iterator[Registered]:
     registry = Registry(root)
     for experiment in registry.experiments(dataset):
         champion = registry.champion(dataset, experiment)
         for version in registry.versions(dataset, experiment):
-            if has_learned(version.folder, keys):
+            package = here(version.package, root)
+            if has_learned(replace(version, package=package).folder, keys):
                 serves = champion is not None and champion.number == version.number
                 yield Registered(experiment, version, serves)

@@ -6,6 +6,7 @@ others. The two methods of the store that it uses are private to MLflow, and hel
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterable
 from contextlib import closing, suppress
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from flows.registry.versions import Registry
-from flows.withdrawals.learned import Registered, registered
-from stages.track.outputs import DATABASE, MODEL_TAG, registered_name
+from flows.withdrawals.learned import Registered, here, registered
+from stages.track.outputs import ARTIFACTS, DATABASE, MODEL_TAG, registered_name
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -68,23 +69,36 @@ def tracked(dataset: str, keys: Collection[str], root: Path) -> Tracked:
     return Tracked(versions, runs, _models(client, experiment.experiment_id, set(runs)))
 
 
-def remove(found: Tracked, dataset: str, root: Path) -> None:
+def remove(found: Tracked, dataset: str, root: Path) -> list[str]:
     """Remove versions, then logged models and runs with their artifacts; then what the database kept of the rows.
 
-    The version goes last of what names a model: as long as it is there, a killed call is found again.
+    The versions go last: as long as they are there, what a killed call left is found again.
+
+    Returns
+    -------
+    list of str
+        Where artifacts lie outside the repository: they are left, and so are the versions, for a person to remove.
     """
     registry = Registry(root)
     client, store = registry.client, _store(registry.client)
+    outside: list[str] = []
     for model in found.models:
-        _remove_artifacts(store.get_logged_model(model, allow_deleted=True).artifact_location)
-        store._hard_delete_logged_model(model)
+        uri = str(store.get_logged_model(model, allow_deleted=True).artifact_location)
+        if _removed_artifacts(uri, root):
+            store._hard_delete_logged_model(model)
+        else:
+            outside.append(uri)
     for run in reversed(found.runs):  # trials before the run that they are part of
-        _remove_artifacts(client.get_run(run).info.artifact_uri)
-        store._hard_delete_run(run)
-    for each in found.versions:
+        uri = str(client.get_run(run).info.artifact_uri)
+        if _removed_artifacts(uri, root):
+            store._hard_delete_run(run)
+        else:
+            outside.append(uri)
+    for each in found.versions if not outside else ():
         client.delete_model_version(registered_name(dataset, each.experiment), each.version.number)
     with closing(sqlite3.connect(root / DATABASE)) as connection:
         connection.execute("VACUUM")  # SQLite leaves what was deleted in the file until it needs the room
+    return outside
 
 
 def _runs(client: MlflowClient, experiment_id: str) -> Iterable[Any]:
@@ -118,11 +132,12 @@ def _store(client: MlflowClient) -> Any:
     return client._tracking_client.store
 
 
-def _remove_artifacts(uri: str) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    with suppress(FileNotFoundError):
-        get_artifact_repository(uri).delete_artifacts()
-    if uri.startswith("file:"):
-        with suppress(OSError):  # the folder that was made for it, unless something else is in it
-            Path(unquote(urlsplit(uri).path)).parent.rmdir()
+def _removed_artifacts(uri: str, root: Path) -> bool:
+    """Remove a folder of artifacts; False where it lies outside the repository."""
+    folder = here(Path(unquote(urlsplit(uri).path)), root)
+    if not folder.is_relative_to(root / ARTIFACTS):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # the folder that was made for it, unless something else is in it
+        folder.parent.rmdir()
+    return True

@@ -100,7 +100,8 @@ class Plan:
         for removal in self.removals:
             removal.remove()
         if self.tracked:
-            mlflow_runs.remove(self.tracked, self.dataset, self.root)
+            outside = mlflow_runs.remove(self.tracked, self.dataset, self.root)
+            problems += [f"MLflow's artifacts outside the repository are left: {uri}" for uri in outside]
         for place in reversed(self.places):  # the remotes first: what they hold is looked up in the cache
             try:
                 place.remove(self.evidence)

@@ -35,8 +35,8 @@ def main() -> None:
     except DataError as error:
         if not is_there(dataset, raw):
             raise
-        left = f", but {reduce(dataset, raw, withdrawn)}" if holds(dataset, raw, withdrawn) else ""
-        print(f"download: {error.what}; {raw} stays as it was brought from there{left}", flush=True)
+        reduced = f", but {reduce(dataset, raw, withdrawn)}" if holds(dataset, raw, withdrawn) else ""
+        print(f"download: {error.what}; {raw} stays as it was brought from there{reduced}", flush=True)
         return
     print(f"download: {dataset.title}, {describe(source, dataset.homepage)}", flush=True)
     bring(dataset, source, raw, withdrawn)

@@ -41,11 +41,13 @@ def commit(folder: Path, message: str) -> str:
 def traces(folder: Path) -> Traces:
     """Of the patient, as long as they are there."""
     files = [*(folder / PATHS.raw).rglob(f"{PATIENT}_*"), *(folder / PATHS.added).rglob(f"{PATIENT}_*")]
+    # One of the sample's faults is a server's page in place of a recording: the same whoever it stands for.
+    files = [file for file in files if not file.read_bytes().startswith(b"<!DOCTYPE html>")]
     index = read_table(folder / PATHS.audio / "index.parquet").set_index("recording_id")
     stored = np.load(folder / PATHS.audio / "audio.npy", mmap_mode="r")
     pieces = [np.array(stored[row.offset + 20000 :][:32]) for row in index.itertuples() if row.Index[:3] == PATIENT]
     for file in files:
-        if file.suffix == ".wav" and file.read_bytes()[:4] == b"RIFF":  # one of the sample's faults is no audio
+        if file.suffix == ".wav":
             sound, _ = soundfile.read(file, dtype="float32")
             pieces.append(np.ascontiguousarray(sound[10000:10032]))
     assert len(pieces) > 6

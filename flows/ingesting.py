@@ -113,13 +113,15 @@ def _check(place: Path, tell: Callable[[str], None]) -> None:
 def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:
     """List what stayed out, names that are no text with their bytes; the path, relative to the repository.
 
+    Recordings of patients who have withdrawn are listed without their names.
     The list of the last run stands where nothing has changed: an inbox is looked into every hour.
     """
     folder, text = Paths(dataset).reports / "ingest", io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["recording_id", "reason", "detail"])
     for each in rejected:
-        cells = (each.recording_id, each.reason, each.detail)
+        name = "" if each.reason == "withdrawn" else each.recording_id
+        cells = (name, each.reason, each.detail)
         writer.writerow([os.fsencode(cell).decode("utf-8", "backslashreplace") for cell in cells])
     for last in sorted((root / folder).glob("*.csv"))[-1:]:
         if last.read_text(encoding="utf-8") == text.getvalue():

@@ -11,6 +11,8 @@ CACHE_DIR = Path(".cache")
 DATA_DIR = Path("data")
 #: Additions to all data sets; the name is therefore none for a data set.
 ADDED_DIR = DATA_DIR / "added"
+#: Withdrawals from all data sets; no data set's name either.
+WITHDRAWN_DIR = DATA_DIR / "withdrawn"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class Paths:
     def added(self) -> Path:
         """Holds the additions, a folder and a ``.dvc`` file each; none of it is a stage's output."""
         return ADDED_DIR / self.dataset
+
+    @property
+    def withdrawn(self) -> Path:
+        """Table of the patients who have withdrawn, tracked by git."""
+        return WITHDRAWN_DIR / f"{self.dataset}.csv"
+
+    @property
+    def sides(self) -> Path:
+        """The sides of those who stay, from the first withdrawal on; tracked by git."""
+        return WITHDRAWN_DIR / f"{self.dataset}.sides.json"
 
     @property
     def manifest(self) -> Path:

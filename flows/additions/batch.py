@@ -5,18 +5,23 @@ from __future__ import annotations
 import fcntl
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from flows.additions.delivery import Delivery
+from flows.additions.withdrawn import leave_out_of_batch
 from flows.workspace.commands import dvc
-from stages.download.datasets import load
+from stages import withdrawals
+from stages.download.datasets import Dataset, load
+from stages.download.datasets._copies import files_below, is_audio
 from stages.download.datasets._tables import reader
 from stages.errors import AuscultError, DataError
 from stages.paths import ADDED_DIR, Paths
 from stages.store import replacing_folder
 from stages.validate.additions import batch_name, batches, checksums
+from stages.withdrawals import Withdrawals
 
 _BATCH = re.compile(r"[0-9a-f]{12}")
 
@@ -49,6 +54,34 @@ def add(delivery: Delivery) -> str | None:
                 _copy(delivery, scratch)
             _track(target, delivery.root)
     return delivery.batch
+
+
+def replaced(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) -> str | None:
+    """Put another batch in the place of one that holds withdrawn patients: the same without them.
+
+    The new one is there and tracked before the old one goes: after a kill both may be there, and the next call ends it.
+    The lock of :func:`locked` must be held.
+
+    Returns
+    -------
+    str or None
+        The new batch; ``None`` where no recording is left.
+    """
+    name = None
+    with tempfile.TemporaryDirectory(prefix=".reduced.", suffix=".part", dir=folder.parent) as scratch:
+        left = Path(scratch) / folder.name
+        shutil.copytree(folder, left, copy_function=shutil.copyfile)
+        leave_out_of_batch(dataset, left, withdrawn)
+        if any(is_audio(path.name) for path in files_below(left)):
+            name = batch_name(checksums(left))
+            target = folder.with_name(name)
+            if not _dvc_file(target).exists():
+                with replacing_folder(target) as fresh:
+                    shutil.copytree(left, fresh, copy_function=shutil.copyfile, dirs_exist_ok=True)
+                _track(target, root)
+    _dvc_file(folder).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    return name
 
 
 def make_ready(root: Path | None = None) -> None:
@@ -104,6 +137,7 @@ def _copy(delivery: Delivery, folder: Path) -> None:
             raise _changed(f"{file} is gone", file) from error
     for place, content in delivery.tables.items():
         (folder / place).write_bytes(content)
+    leave_out_of_batch(load(delivery.dataset), folder, withdrawals.read(delivery.dataset, delivery.root))
     if batch_name(checksums(folder)) != delivery.batch:
         raise _changed("a file of the delivery changed since it was examined", delivery.root)
     source = reader(load(delivery.dataset), folder)

@@ -17,6 +17,7 @@ REASONS: dict[str, str] = reasons.REASONS | {
     "twin": "a near copy of another patient's recording: nobody knows whose it is",
     "expectation": "beside what is present an expectation of the data set fails for it",
     "unplaced": "an audio file whose name or folder tells no recording of the data set",
+    "withdrawn": "its patient has withdrawn consent; whose it is, is written nowhere",
     "no_delivery": "a folder, of several, that holds no delivery, or one that cannot be used",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -12,18 +12,24 @@ from flows.additions.batch import locked
 from flows.additions.delivery import Delivery, Rejected
 from flows.additions.layout import layout, not_read
 from flows.additions.present import PresentData, read_present
+from flows.additions.withdrawn import places
 from stages import params as parameters
+from stages import withdrawals
 from stages.digests import file_sha256
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.datasets._tables import RECORDINGS, TablesLayout, reader
+from stages.download.leave_out import reduced
 from stages.entry import workers
 from stages.errors import DataError
 from stages.sections import Params, ValidateParams
+from stages.split import pinned
 from stages.split.parts import split
+from stages.split.pinned import Pinned
 from stages.split.twins import find_twins
 from stages.validate.expectations import check_tables
 from stages.validate.tables import Examined, Tables, build, examine_all
+from stages.withdrawals import Withdrawals
 
 #: In place of a batch's name while there is none.
 _NEW = "delivery"
@@ -53,12 +59,16 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     """
     root = Path.cwd() if root is None else root
     dataset, params = load(dataset_name), _params(dataset_name, root)
-    source, files = reader(dataset, delivery), layout(dataset, delivery)
-    checksums = {target: _checksum(file) for target, file in files.items()}  # what changes from here on is not added
+    withdrawn = withdrawals.read(dataset_name, root)
+    source, delivered = reader(dataset, delivery), layout(dataset, delivery)
+    gone = places(source, delivery, delivered, withdrawn)
+    files = {target: file for target, file in delivered.items() if target not in gone}
+    # What changes from here on is not added.
+    checksums = {target: _checksum(dataset, target, file, withdrawn) for target, file in files.items()}
     with locked(root):
         present = read_present(dataset, root, params.validate_)
-    found = _alone(dataset, delivery, files, params.validate_)
-    rejected = _unplaced(delivery, files)
+    found = _alone(dataset, delivery, files, params.validate_, withdrawn)
+    rejected = _unplaced(delivery, delivered) + _withdrawn(gone)
     there, sound = _against_present(found, present, rejected)
     sound = _without_twins(sound, present, rejected)
     sound = _as_expected(sound, present, dataset, params.validate_, rejected)
@@ -67,7 +77,7 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
     else:
         mine, tables = _files_of(files, found, set(accepted)), {}
-    sides = _sides(build(sound), present, dataset, params) if sound else {}
+    sides = _sides(build(sound), present, dataset, params, pinned.read(dataset_name, root)) if sound else {}
     return Delivery(
         dataset=dataset_name,
         root=root,
@@ -94,23 +104,28 @@ def _params(dataset_name: str, root: Path) -> Params:
     return parameters.resolve(yaml.safe_load(parameters.read(file)) | {"dataset": dataset_name}, where=str(file))
 
 
-def _checksum(file: Path) -> str:
+def _checksum(dataset: Dataset, target: str, file: Path, withdrawn: Withdrawals) -> str:
+    """Of what is put in: a table is, without the lines of those who have withdrawn."""
     try:
-        return file_sha256(file)
+        if not dataset.is_table(target):
+            return file_sha256(file)
+        return hashlib.sha256(reduced(dataset, target, file.read_bytes(), withdrawn)).hexdigest()
     except OSError:  # its recording is about to be set aside; a batch with it could not be added
         return ""
 
 
-def _alone(dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
+def _alone(
+    dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams, withdrawn: Withdrawals
+) -> list[Examined]:
     """Every recording of the delivery, read in the raw layout from links to its files, or as it lies beside tables."""
     if RECORDINGS in files:
-        return examine_all(dataset, delivery, params, workers(), batch=_NEW)
+        return examine_all(dataset, delivery, params, workers(), batch=_NEW, withdrawn=withdrawn)
     with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as name, _named(files, Path(name)):
         for target, file in files.items():
             place = Path(name) / target
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(file.resolve())
-        return examine_all(dataset, Path(name), params, workers(), batch=_NEW)
+        return examine_all(dataset, Path(name), params, workers(), batch=_NEW, withdrawn=withdrawn)
 
 
 @contextmanager
@@ -136,6 +151,12 @@ def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
         for path in files_below(delivery)
         if is_audio(path.name) and path not in taken and (tables or path.stem not in stems)
     ]
+
+
+def _withdrawn(targets: Iterable[str]) -> list[Rejected]:
+    """One entry for each recording of a patient who has withdrawn; its files are not opened."""
+    names = {PurePosixPath(target).stem for target in targets}
+    return [Rejected(name, "withdrawn", "its patient has withdrawn") for name in sorted(names)]
 
 
 def _against_present(
@@ -211,13 +232,13 @@ def _as_expected(
     return [item for item in sound if item.recording.recording_id not in failing]
 
 
-def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params) -> dict[str, str]:
+def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params, pins: Pinned) -> dict[str, str]:
     """Patient → part, as the stage ``split`` will have it."""
     import pandas as pd
 
     recordings = pd.concat([present.recordings, new.recordings], ignore_index=True)
     segments = pd.concat([present.segments, new.segments], ignore_index=True)
-    assignment = split(recordings, segments, dataset.tasks, params.split).assignment
+    assignment = split(recordings, segments, dataset.tasks, params.split, pins).assignment
     mine = assignment[assignment["recording_id"].isin(new.recordings["recording_id"])]
     return dict(sorted(zip(mine["patient_id"], mine["part"], strict=True)))
 

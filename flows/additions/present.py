@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stages import withdrawals
 from stages.download.datasets import Dataset
 from stages.entry import workers
 from stages.errors import DataError
@@ -99,9 +100,11 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
         if recording.recording_id in copies and (audio := inspect(root / paths.raw / recording.path, params)[0]):
             index.audio.setdefault(audio.audio_sha256, recording.recording_id)
     since: list[Examined] = []
+    withdrawn = withdrawals.read(dataset.name, root)
     for name in sorted(added.keys() - known):
         check_unchanged(added[name])
-        found = [index.judge(item) for item in examine_all(dataset, added[name], params, workers(), batch=name)]
+        new_here = examine_all(dataset, added[name], params, workers(), batch=name, withdrawn=withdrawn)
+        found = [index.judge(item) for item in new_here]
         index.take(found)
         since += found
     new = build(since)

@@ -50,6 +50,18 @@ def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     lineage.add_argument("--json", action="store_true", help="for a program")
     lineage.set_defaults(command=_lineage)
 
+    withdraw = verbs.add_parser("withdraw", help="a patient has withdrawn consent: leave them out from now on")
+    withdraw.add_argument("patient", help="the id, as the recordings' file names have it")
+    withdraw.add_argument("--since", metavar="DATE", help="such as 2026-11-25 (default: today)")
+    withdraw.add_argument("--dry-run", action="store_true", help="say what it would touch, and change nothing")
+    withdraw.set_defaults(command=_withdraw)
+
+    clear = verbs.add_parser("clear", help="remove what caches, remotes and MLflow still hold of withdrawn patients")
+    clear.add_argument("--dry-run", action="store_true", help="list what would go, and remove nothing")
+    clear.add_argument("--remote", metavar="NAME", help="only this one of DVC's remotes (default: all)")
+    clear.add_argument("--retire", action="store_true", help="also models in service, though nothing replaces them")
+    clear.set_defaults(command=_clear)
+
 
 def _diff(arguments: argparse.Namespace) -> None:
     from flows.data.comparing import diff
@@ -82,3 +94,15 @@ def _lineage(arguments: argparse.Namespace) -> None:
         print(answer.text(Path(), traced))
     if traced.disagreements:
         raise SystemExit(1)
+
+
+def _withdraw(arguments: argparse.Namespace) -> None:
+    from flows.data.withdraw import withdraw
+
+    print(withdraw(arguments.patient, arguments.since, dry_run=arguments.dry_run))
+
+
+def _clear(arguments: argparse.Namespace) -> None:
+    from flows.data.clear import clear
+
+    clear(dry_run=arguments.dry_run, remote=arguments.remote, retire=arguments.retire)

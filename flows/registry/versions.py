@@ -86,8 +86,14 @@ class Registry:
 
     @property
     def client(self) -> MlflowClient:
-        """For questions that are not about who serves."""
+        """MLflow's own client of this registry."""
         return self._client
+
+    def experiments(self, dataset: str) -> list[str]:
+        """Experiments of a data set that have a registered model, also those that ``params.yaml`` no longer names."""
+        prefix = registered_name(dataset, "")
+        found = self._client.search_registered_models(filter_string=f"name LIKE '{prefix}%'", max_results=1000)
+        return sorted(model.name.removeprefix(prefix) for model in found)
 
     def champion(self, dataset: str, experiment: str) -> Version | None:
         """The version in service."""
@@ -181,9 +187,10 @@ class Registry:
 
     def _before(self, dataset: str, experiment: str, current: Version) -> Version | None:
         """The last one in service before a version and not withdrawn since: one promoted twice leads in a circle."""
+        known = {version.number: version for version in self.versions(dataset, experiment)}
         seen, before = {current.number}, current.tags.get(BEFORE, _NONE)
-        while before != _NONE and before not in seen:
-            found = self.version(dataset, experiment, before)
+        while before in known and before not in seen:  # one that learned from a patient who withdrew may be gone
+            found = known[before]
             if WITHDRAWN not in found.tags:
                 return found
             seen.add(before)

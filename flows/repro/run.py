@@ -51,7 +51,7 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
     chosen = text if dataset is None else with_dataset(text, dataset)
     params = parameters.parse(chosen)
     check_names(params)
-    _check_additions()
+    _make_ready(params.dataset)
     if source is not None:
         from stages.download.source import remembered
 
@@ -63,11 +63,16 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
     _finish(params)
 
 
-def _check_additions() -> None:
-    """Say which addition is missing and how to get it: DVC would stop with "missing data 'source'"."""
+def _make_ready(dataset: str) -> None:
+    """Say which addition is missing and how to get it: DVC would stop with "missing data 'source'".
+
+    A data set's table of withdrawals is made where it is missing: nobody has withdrawn from a new one.
+    """
     from flows.additions import make_ready
+    from stages import withdrawals
 
     make_ready()
+    withdrawals.make_ready(dataset)
 
 
 def _write(text: str) -> None:

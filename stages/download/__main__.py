@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from stages import params
+from stages import params, withdrawals
 from stages.download import datasets
+from stages.download.leave_out import holds, leave_out, reduce
 from stages.entry import run
 from stages.errors import DataError
 from stages.paths import Paths
@@ -14,23 +15,32 @@ def main() -> None:
     settings = params.load()
     dataset = datasets.load(settings.dataset)
     raw = Paths(dataset.name).raw
+    withdrawn = withdrawals.read(dataset.name)
     if dataset.generated:
         print(f"download: making {dataset.title}", flush=True)
         with replacing_folder(raw) as folder:
             dataset.make(folder, settings)
+            if left := leave_out(dataset, folder, withdrawn):
+                print(f"download: {left}", flush=True)
         return
     from stages.download.bring import bring, is_there
-    from stages.download.source import describe, recall
+    from stages.download.source import describe, given_anew, recall, taken
 
+    # Whoever has withdrawn can be left out of what is there: its source may be gone, or two gigabytes away.
+    if raw.is_dir() and not given_anew(dataset.name) and holds(dataset, raw, withdrawn):
+        print(f"download: {reduce(dataset, raw, withdrawn)}; the rest of {raw} stays as it was brought", flush=True)
+        return
     try:
         source = recall(dataset.name)
     except DataError as error:
         if not is_there(dataset, raw):
             raise
-        print(f"download: {error.what}; {raw} stays as it was brought from there", flush=True)
+        reduced = f", but {reduce(dataset, raw, withdrawn)}" if holds(dataset, raw, withdrawn) else ""
+        print(f"download: {error.what}; {raw} stays as it was brought from there{reduced}", flush=True)
         return
     print(f"download: {dataset.title}, {describe(source, dataset.homepage)}", flush=True)
-    bring(dataset, source, raw)
+    bring(dataset, source, raw, withdrawn)
+    taken(dataset.name)
 
 
 if __name__ == "__main__":

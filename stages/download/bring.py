@@ -14,20 +14,22 @@ from stages.download.address import shown
 from stages.download.datasets import AnnotationError, Counts, Dataset, RemoteFile
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.fetch import fetch
+from stages.download.leave_out import leave_out
 from stages.download.source import is_address
 from stages.download.unpack import BadArchive, unpack
 from stages.errors import AuscultError, DataError, DownloadError
 from stages.paths import CACHE_DIR
 from stages.store import replacing_folder, sweep_leftovers
+from stages.withdrawals import Withdrawals
 
 DOWNLOADS = CACHE_DIR / "downloads"
 
 
-def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
+def bring(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdrawals | None = None) -> Counts:
     """Fill *raw* from *source*, or from the publisher's addresses where that is ``None``.
 
     *raw* is replaced when everything is there and reads as this data set; on any
-    error it stays as it was.
+    error it stays as it was. It is judged, and counted, before *withdrawn* patients are left out.
 
     Raises
     ------
@@ -48,7 +50,10 @@ def bring(dataset: Dataset, source: str | None, raw: Path) -> Counts:
                 places[str(folder)] = _shown(source)
                 places |= {str(folder / target): str(file) for target, file in layout.items()}
                 _place(layout, folder, scratch)
-                return _checked(dataset, folder, published=source is None)
+                counts = _checked(dataset, folder, published=source is None)
+                if withdrawn is not None and (left := leave_out(dataset, folder, withdrawn)):
+                    print(f"download: {left}", flush=True)
+                return counts
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise AuscultError(

@@ -43,11 +43,12 @@ def remember(dataset: str, source: str) -> str | None:
             where=source,
             next_step="leave SOURCE out, or name the data set it holds: make repro DATASET=icbhi SOURCE=...",
         )
-    if source.strip() == PUBLISHER:
+    kept = None if source.strip() == PUBLISHER else _checked(dataset, source)
+    if kept is None:
         _file(dataset).unlink(missing_ok=True)
-        return None
-    kept = _checked(dataset, source)
-    write_text(_file(dataset), kept + "\n")
+    else:
+        write_text(_file(dataset), kept + "\n")
+    write_text(_anew(dataset), "")
     return kept
 
 
@@ -66,6 +67,7 @@ def remembered(dataset: str, source: str) -> Iterator[None]:
     try:
         yield
     except AuscultError:
+        taken(dataset)
         if before is None:
             file.unlink(missing_ok=True)
         else:
@@ -85,6 +87,16 @@ def recall(dataset: str) -> str | None:
     if not file.is_file():
         return None
     return _checked(dataset, file.read_text(encoding="utf-8"))
+
+
+def given_anew(dataset: str) -> bool:
+    """Whether a source was given since the data set was last brought: then what is there is not enough."""
+    return _anew(dataset).exists()
+
+
+def taken(dataset: str) -> None:
+    """The source that was given has been brought, or was refused."""
+    _anew(dataset).unlink(missing_ok=True)
 
 
 def is_address(source: str) -> bool:
@@ -122,6 +134,10 @@ def _another(dataset: str) -> str:
 
 def _file(dataset: str) -> Path:
     return CACHE_DIR / f"source-{dataset}.txt"
+
+
+def _anew(dataset: str) -> Path:
+    return CACHE_DIR / f"source-{dataset}.given"
 
 
 def describe(source: str | None, homepage: str) -> str:

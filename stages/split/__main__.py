@@ -6,6 +6,7 @@ from stages import params as parameters
 from stages.entry import run
 from stages.paths import Paths
 from stages.records import ASSIGNMENT_COLUMNS
+from stages.split import pinned
 from stages.split.leaks import gate, run_checks
 from stages.split.parts import split
 from stages.split.summary import summarise
@@ -21,7 +22,7 @@ def main() -> None:
     recordings = read_table(paths.manifest / "recordings.parquet")
     segments = read_table(paths.manifest / "segments.parquet")
     tasks = [Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")]
-    result = split(recordings, segments, tasks, params)
+    result = split(recordings, segments, tasks, params, pinned.read(paths.dataset))
     patients = dict(zip(recordings["recording_id"], recordings["patient_id"], strict=True))
     twins = find_twins(read_table(paths.manifest / "fingerprints.parquet"), patients)
     checks = run_checks(result.assignment, recordings, twins)

@@ -10,6 +10,7 @@ from stages.errors import DataError
 from stages.sections import SplitParams
 from stages.split.additions import TEST, place
 from stages.split.assign import composition, draw
+from stages.split.pinned import Pinned
 from stages.tasks import Task
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ class Split:
     test_from: str
 
 
-def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task], params: SplitParams) -> Split:
+def split(
+    recordings: pd.DataFrame,
+    segments: pd.DataFrame,
+    tasks: Sequence[Task],
+    params: SplitParams,
+    pinned: Pinned | None = None,
+) -> Split:
     """Assign every recording to a part, by patient.
 
     ``official`` decides what the publisher's parts mean:
@@ -50,7 +57,8 @@ def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task
 
     All this is about the data set as downloaded. Recordings that came with additions
     (those with a ``batch``) move nobody: known patients keep their part and fold, new
-    ones are placed one by one, by seed and id alone (:mod:`stages.split.additions`).
+    ones are placed one by one, by seed and id alone (:mod:`stages.split.additions`). And once a
+    patient has withdrawn nobody is drawn again: the others stay where *pinned* has them.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def split(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task
         Fewer patients than the parts need.
     """
     with_batch = recordings["batch"].notna()
-    result = _split_downloaded(recordings[~with_batch], segments, tasks, params)
+    result = _split_downloaded(recordings[~with_batch], segments, tasks, params, pinned)
     return _with_additions(result, recordings[with_batch], params) if with_batch.any() else result
 
 
@@ -78,7 +86,11 @@ def _part_of(fold: pd.Series, params: SplitParams) -> pd.Series:
 
 
 def _split_downloaded(
-    recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task], params: SplitParams
+    recordings: pd.DataFrame,
+    segments: pd.DataFrame,
+    tasks: Sequence[Task],
+    params: SplitParams,
+    pinned: Pinned | None,
 ) -> Split:
     table = recordings.sort_values("recording_id").reset_index(drop=True)
     published = table["published_part"].astype(object).where(table["published_part"].notna(), None)
@@ -92,11 +104,20 @@ def _split_downloaded(
     train_patients = set(table.loc[(published == "train") & ~exempt, "patient_id"]) if official else set()
     # A patient is the test part's only when no recording of theirs is for training; in a published
     # split that has both, each recording stays on its side and the leak gate judges it.
-    drawn = _draw(table[~exempt], segments, tasks, params, test_patients - train_patients, with_test=not official)
+    only_test = test_patients - train_patients
+    pins = None
+    if pinned is not None:
+        others = sorted(set(table.loc[~exempt, "patient_id"]) - only_test)
+        pins = pinned.of(others, params, with_test=not official)
+    drawn = (
+        _draw(table[~exempt], segments, tasks, params, only_test, with_test=not official)
+        if pins is None
+        else {name: "test" if side == TEST else f"{_FOLD}{side}" for name, side in pins.items()}
+    )
     bins = table["patient_id"].map(drawn)
     is_test = (bins == "test") | in_test
     if official:  # a recording without a published part follows its patient
-        is_test |= published.isna() & table["patient_id"].isin(test_patients - train_patients)
+        is_test |= published.isna() & table["patient_id"].isin(only_test)
     fold = bins.where(~(is_test | exempt) & bins.notna(), f"{_FOLD}-1").str.removeprefix(_FOLD).astype("int64")
     part = _part_of(fold, params)
     part[is_test] = "test"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stages import params as parameters
+from stages import withdrawals
 from stages.download.datasets import load
 from stages.entry import run, workers
 from stages.errors import DataError
@@ -25,7 +26,8 @@ def main() -> None:
     dataset = load(everything.dataset)
     if not paths.raw.is_dir():
         raise DataError(f"{paths.raw} does not exist", where=str(paths.raw), next_step="dvc repro download")
-    tables = build(examine_merged(dataset, paths, params, workers()))
+    withdrawn = withdrawals.read(dataset.name)
+    tables = build(examine_merged(dataset, paths, params, workers(), withdrawn))
     set_aside = tables.rejects["recording_id"].nunique()
     print(f"validate: {len(tables.recordings)} recordings accepted, {set_aside} set aside", flush=True)
     if tables.batches:
@@ -35,7 +37,7 @@ def main() -> None:
     outcomes = check_tables(tables.recordings, tables.segments, dataset, params)
     check_outcomes(outcomes, paths)
     print(f"validate: {len(outcomes)} expectations hold", flush=True)
-    summary = summarise(dataset, tables, outcomes)
+    summary = summarise(dataset, tables, outcomes, withdrawn=len(withdrawn))
     for note in summary["notes"]:
         print(f"validate: note: {note}", flush=True)
     with replacing_folder(paths.manifest) as folder:

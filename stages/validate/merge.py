@@ -15,6 +15,7 @@ from stages.sections import ValidateParams
 from stages.validate.additions import batches, check_unchanged
 from stages.validate.reasons import Problem
 from stages.validate.tables import Examined, examine_all
+from stages.withdrawals import Withdrawals
 
 
 @dataclass
@@ -59,7 +60,9 @@ def came_with(batch: str | None) -> str:
     return f"the addition {batch}" if batch else "the data set as downloaded"
 
 
-def examine_merged(dataset: Dataset, paths: Paths, params: ValidateParams, workers: int) -> list[Examined]:
+def examine_merged(
+    dataset: Dataset, paths: Paths, params: ValidateParams, workers: int, withdrawn: Withdrawals | None = None
+) -> list[Examined]:
     """Every recording of the download and, batch by batch in the order of their names, of the additions.
 
     Raises
@@ -70,11 +73,12 @@ def examine_merged(dataset: Dataset, paths: Paths, params: ValidateParams, worke
     folders = batches(paths.added)  # what is missing is said before anything is decoded
     for folder in folders:
         check_unchanged(folder)
-    examined = examine_all(dataset, paths.raw, params, workers)
+    examined = examine_all(dataset, paths.raw, params, workers, withdrawn=withdrawn)
     present = Present()
     present.take(examined)
     for folder in folders:
-        found = [present.judge(item) for item in examine_all(dataset, folder, params, workers, batch=folder.name)]
+        added = examine_all(dataset, folder, params, workers, batch=folder.name, withdrawn=withdrawn)
+        found = [present.judge(item) for item in added]
         present.take(found)
         examined += [_named(item) for item in found]
     return sorted(examined, key=lambda item: item.recording.recording_id)

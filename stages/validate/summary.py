@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Counts of everything, in a fixed order of keys."""
+def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], withdrawn: int = 0) -> dict[str, Any]:
+    """Counts of everything, in a fixed order of keys; *withdrawn* patients are in none but their own."""
     recordings, segments, rejects = tables.recordings, tables.segments, tables.rejects
     set_aside = int(rejects["recording_id"].nunique())
     counts = {
@@ -37,7 +37,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> 
         "limits": list(dataset.limits),
         "counts": counts,
         "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
-        "notes": _notes(dataset, tables),
+        "notes": _notes(dataset, tables, withdrawn),
         "rejects": _rejects(rejects),
         "labels": {"recordings": tally(recordings["label"]), "segments": tally(segments["label"])},
         "tasks": {task.name: class_counts(task, recordings, segments) for task in dataset.tasks},
@@ -82,9 +82,9 @@ def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def _notes(dataset: Dataset, tables: Tables) -> list[str]:
+def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
     """What a reader should know that is no fault of a row."""
-    notes = []
+    notes = [f"withdrawn patients, who are left out: {withdrawn}"] if withdrawn else []
     absent = int((tables.rejects["reason"] == ABSENT).sum())
     named = tables.downloaded
     found = _downloaded(tables)

@@ -18,6 +18,7 @@ from stages.validate.annotations import check_metadata, check_segments
 from stages.validate.audio import Audio, inspect
 from stages.validate.fingerprint import FINGERPRINT_COLUMNS
 from stages.validate.reasons import REASONS, Problem
+from stages.withdrawals import Withdrawals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,12 @@ class Tables:
 
 
 def examine_all(
-    dataset: Dataset, raw: Path, params: ValidateParams, workers: int, batch: str | None = None
+    dataset: Dataset,
+    raw: Path,
+    params: ValidateParams,
+    workers: int,
+    batch: str | None = None,
+    withdrawn: Withdrawals | None = None,
 ) -> list[Examined]:
     """Every recording of a data set, or of one addition to it, examined by itself, sorted by id.
 
@@ -69,9 +75,13 @@ def examine_all(
         The folder to read, in the data set's raw layout; an addition may have tables instead.
     batch
         Name of the addition, ``None`` for the data set as downloaded. No publisher's split knows an addition.
+    withdrawn
+        Patients whose recordings are passed over as if they were not there: not opened, not set aside by name.
     """
     source: Reader = dataset if batch is None else reader(dataset, raw)
     recordings = sorted(source.recordings(raw), key=lambda r: r.recording_id)
+    if withdrawn:
+        recordings = [recording for recording in recordings if not withdrawn.holds(recording.patient_id)]
     home = Paths(dataset.name).raw
     if batch is not None:
         recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]

@@ -142,6 +142,22 @@ class Dataset(ABC):
             The annotation is missing or malformed.
         """
 
+    @abstractmethod
+    def patient_of(self, name: str) -> str | None:
+        """Whose a file of the raw folder is; ``None`` for a table, and for a name that tells nobody.
+
+        *name* is the place in the raw folder, or a recording's id. When a patient withdraws, the files go for which
+        this is that patient; so it knows every file that :meth:`layout` lays out but the tables.
+        """
+
+    def is_table(self, place: str) -> bool:
+        """Whether the file at this place in the raw folder has lines of several patients."""
+        return False
+
+    def patient_of_line(self, place: str, line: str) -> str | None:
+        """Whose a line of a table is; ``None`` for a header or an empty line."""
+        return None
+
 
 def names() -> list[str]:
     """Names of the data sets that have a file here."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from stages.download.datasets import Dataset
@@ -29,6 +29,7 @@ from stages.download.datasets._icbhi_readers import (
     SOUNDS,
     Person,
     Side,
+    first_field,
     read_cycles,
     read_demographics,
     read_diagnoses,
@@ -178,6 +179,20 @@ class IcbhiLayout(Dataset):
     def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
         """The breathing cycles of one recording."""
         return read_cycles(raw / AUDIO_FOLDER / f"{recording.recording_id}.txt")
+
+    def patient_of(self, name: str) -> str | None:
+        """The number that a recording's name begins with."""
+        match = _NAME.fullmatch(PurePosixPath(name).stem)
+        return match["patient"] if match is not None else None
+
+    def is_table(self, place: str) -> bool:
+        """Diagnoses, demographics and the official split."""
+        return place in _READERS
+
+    def patient_of_line(self, place: str, line: str) -> str | None:
+        """The number in the first column, or that of the recording which the split file has there."""
+        first = first_field(line)
+        return self.patient_of(first) if place == SPLIT else first if first.isdigit() else None
 
 
 def _claims(source: Path) -> Iterator[tuple[str, Path]]:

@@ -133,9 +133,18 @@ def _patients(path: Path, columns: str) -> Iterator[tuple[int, list[str]]]:
 def _table(path: Path) -> Iterator[tuple[int, list[str]]]:
     if path.is_file():
         try:
-            yield from _rows(path, lambda line: [field for field in re.split(r"[,;\s]+", line) if field])
+            yield from _rows(path, _fields)
         except AnnotationError as error:
             raise DataError(str(error), where=str(path), next_step="mend the table, or take the publisher's") from error
+
+
+def first_field(line: str) -> str:
+    """The first column of a table's line; empty where the line is."""
+    return next(iter(_fields(line)), "")
+
+
+def _fields(line: str) -> list[str]:
+    return [field for field in re.split(r"[,;\s]+", line) if field]
 
 
 def _rows(path: Path, cut: Callable[[str], list[str]]) -> Iterator[tuple[int, list[str]]]:

@@ -47,6 +47,12 @@ def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
     return TablesLayout(dataset) if (folder / RECORDINGS).is_file() else dataset
 
 
+def owners(content: bytes) -> dict[str, str]:
+    """File → patient, of a ``recordings.csv`` as :meth:`TablesLayout.excerpt` writes it."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
+    return {row["file"]: row["patient_id"] for row in rows if row.get("file") and row.get("patient_id")}
+
+
 @dataclass
 class _Content:
     """What the tables of one folder say: recordings, and segments or the reason why a recording has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from stages.download.datasets import AnnotationMissingError, Counts, Dataset, RemoteFile
@@ -174,6 +174,12 @@ class SprSound(Dataset):
             if path.is_file():
                 return read_events(path)
         raise AnnotationMissingError(f"there is no annotation file {recording.recording_id}.json")
+
+    def patient_of(self, name: str) -> str | None:
+        """The number that a recording's name begins with; the age in it has a point as well."""
+        place = PurePosixPath(name)
+        match = _NAME.fullmatch(place.name) or _NAME.fullmatch(place.stem)
+        return match["patient"] if match is not None else None
 
 
 def _claims(source: Path) -> Iterator[tuple[str, Path]]:

@@ -1,0 +1,190 @@
+"""The versions of the data that git knows: every state of ``dvc.lock`` and of the ``.dvc`` files."""
+
+from __future__ import annotations
+
+import posixpath
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flows.workspace.commands import environment, git
+from stages.errors import DataError
+
+LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Out:
+    """An output or an addition as a version records it; *md5* ends with ``.dir`` for a folder."""
+
+    path: str
+    md5: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.md5.endswith(".dir")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage or an addition recorded: its outputs, and of what they were made.
+
+    A lock may be of half a run: what a stage used is in its own entry, not in that of the stage before.
+    """
+
+    outs: tuple[Out, ...]
+    deps: tuple[Out, ...] = ()
+
+
+@dataclass(frozen=True)
+class Version:
+    """One state of everything that DVC tracks, and the commits that have it, the newest first."""
+
+    made: tuple[Made, ...]
+    commits: tuple[str, ...] = ()
+
+
+def versions(root: Path) -> list[Version]:
+    """Of every commit that a branch, tag, remote-tracking branch, stash, experiment or reflog leads to.
+
+    What a reflog alone remembers counts as well: an amended commit's data may have been pushed before.
+    """
+    commits = git(root, "rev-list", "--all", "--reflog").splitlines()
+    by_files: dict[frozenset[tuple[str, str]], list[str]] = {}
+    with _Objects(root) as objects:
+        for commit in commits:
+            by_files.setdefault(objects.tracking(commit), []).append(commit)
+        contents = {blob: objects.read(blob) for files in by_files for _, blob in files}
+    return [
+        Version(tuple(made for path, blob in sorted(files) for made in _made(path, contents[blob])), tuple(commits))
+        for files, commits in by_files.items()
+    ]
+
+
+def present(root: Path) -> Version:
+    """What ``dvc.lock`` and the ``.dvc`` files say as they lie here, committed or not.
+
+    Raises
+    ------
+    DataError
+        One of them is damaged.
+    """
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        files = {Path(stage.path) for stage in repo.index.stages}
+    tracking = [path for path in files if path.suffix == ".dvc"] + [path.with_name(LOCK) for path in files]
+    made: list[Made] = []
+    for path in sorted(set(tracking)):
+        if path.exists():
+            made += recorded(path.resolve().relative_to(root.resolve()).as_posix(), path)
+    return Version(tuple(made))
+
+
+def recorded(place: str, path: Path) -> list[Made]:
+    """What a lock or a ``.dvc`` file records; *place* is where it lies in the repository, for its relative paths."""
+    return list(_made(place, path.read_bytes(), strict=True))
+
+
+def newest_first(root: Path, commits: Iterable[str]) -> list[str]:
+    """The same commits in the order of git's log."""
+    wanted = set(commits)
+    return [commit for commit in git(root, "rev-list", "--all", "--reflog").splitlines() if commit in wanted]
+
+
+def refs_of(root: Path, commits: Iterable[str]) -> list[str]:
+    """Branches and tags whose newest commit is one of these."""
+    tips = (
+        line.split(" ", 1) for line in git(root, "for-each-ref", "--format=%(objectname) %(refname:short)").splitlines()
+    )
+    wanted = set(commits)
+    return sorted(name for commit, name in tips if commit in wanted)
+
+
+def _made(place: str, content: bytes, *, strict: bool = False) -> Iterator[Made]:
+    try:
+        said = _load(content) or {}
+        entries = list((said.get("stages") or {}).values()) if posixpath.basename(place) == LOCK else [said]
+        for entry in entries:
+            yield Made(_outs(place, entry.get("outs")), _outs(place, entry.get("deps")))
+    except Exception as error:  # a parser's own, or what a file of another shape does to the lines above
+        if strict:
+            raise DataError(f"{place} cannot be read", where=place, next_step=f"git checkout {place}") from error
+
+
+def _outs(place: str, entries: Iterable[Mapping[str, Any]] | None) -> tuple[Out, ...]:
+    folder = posixpath.dirname(place)
+    return tuple(
+        Out(posixpath.normpath(posixpath.join(folder, each["path"])), str(each["md5"]))
+        for each in entries or ()
+        if each.get("md5")
+    )
+
+
+@cache
+def _load(content: bytes) -> Mapping[str, Any]:
+    from ruamel.yaml import YAML
+
+    said: Mapping[str, Any] = YAML(typ="safe").load(content)
+    return said
+
+
+class _Objects:
+    """git's objects, asked of one process: a history of thousands of commits is read in seconds."""
+
+    def __init__(self, root: Path) -> None:
+        self._process = subprocess.Popen(
+            ["git", "cat-file", "--batch"], cwd=root, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._trees: dict[str, frozenset[tuple[str, str]]] = {}
+
+    def __enter__(self) -> _Objects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def read(self, name: str) -> bytes:
+        """An object's content; empty where it is missing, as below a shallow clone's end."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(name.encode() + b"\n")
+        self._process.stdin.flush()
+        header = self._process.stdout.readline().split()
+        if len(header) != 3:
+            return b""
+        content = self._process.stdout.read(int(header[2]))
+        self._process.stdout.read(1)
+        return content
+
+    def tracking(self, commit: str) -> frozenset[tuple[str, str]]:
+        """(path, blob) of each file with which DVC tracks something in a commit."""
+        tree = self.read(commit).partition(b"\n")[0].split()
+        return self._below(tree[1].decode()) if len(tree) == 2 else frozenset()
+
+    def _below(self, tree: str) -> frozenset[tuple[str, str]]:
+        """The same of a tree; trees that commits share are read once."""
+        if tree not in self._trees:
+            found: set[tuple[str, str]] = set()
+            for mode, name, blob in _entries(self.read(tree), len(tree) // 2):
+                if mode == b"40000":
+                    found |= {(f"{name}/{path}", inner) for path, inner in self._below(blob)}
+                elif name == LOCK or (name.endswith(".dvc") and name != ".dvc"):
+                    found.add((name, blob))
+            self._trees[tree] = frozenset(found)
+        return self._trees[tree]
+
+
+def _entries(content: bytes, size: int) -> Iterator[tuple[bytes, str, str]]:
+    """(mode, name, object) of a tree object, whose hashes have *size* bytes."""
+    at = 0
+    while at < len(content):
+        end = content.index(b"\0", at)
+        mode, _, name = content[at:end].partition(b" ")
+        yield mode, name.decode(errors="surrogateescape"), content[end + 1 : end + 1 + size].hex()
+        at = end + 1 + size

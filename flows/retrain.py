@@ -25,6 +25,7 @@ from flows.handover.journal import Entry, Journal, advanced
 from flows.retraining import Decided
 from flows.workspace import graph
 from stages.errors import AuscultError
+from stages.paths import ADDED_DIR, Paths
 
 
 @flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
@@ -156,7 +157,9 @@ def _push_data(place: Path) -> bool:
 
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
-    commit = push.commit(place, text, ["dvc.lock", f"reports/{entry.dataset}/metrics", "data/added"])
+    paths = Paths(entry.dataset)
+    kept = (paths.reports / "metrics", paths.card, paths.version, ADDED_DIR)
+    commit = push.commit(place, text, ["dvc.lock", *(path.as_posix() for path in kept)])
     promotions = [each.promotion() for each in promoted]
     return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
 

@@ -43,6 +43,16 @@ class Paths:
         return self.data / "split"
 
     @property
+    def card(self) -> Path:
+        """What this version of the data set holds, for a person; git keeps it."""
+        return self.data / "README.md"
+
+    @property
+    def version(self) -> Path:
+        """Its name, digests and counts, for ``dvc metrics``; git keeps it."""
+        return self.data / "version.json"
+
+    @property
     def audio(self) -> Path:
         """Holds audio.npy (float32 samples, end to end) and index.parquet."""
         return self.data / "audio"

@@ -10,6 +10,7 @@ import pytest
 LONGEST = (
     "tests/pipeline/test_kill.py",
     "tests/flows/test_flows.py",
+    "tests/flows/compare/test_end_to_end.py",
     "tests/train/test_stage.py",
     "tests/pipeline/test_datasets.py",
     "tests/track/",

@@ -12,6 +12,7 @@ from pathlib import Path
 from flows.additions.delivery import Delivery
 from flows.workspace.commands import dvc
 from stages.download.datasets import load
+from stages.download.datasets._tables import reader
 from stages.errors import AuscultError, DataError
 from stages.paths import ADDED_DIR, Paths
 from stages.store import replacing_folder
@@ -101,9 +102,12 @@ def _copy(delivery: Delivery, folder: Path) -> None:
             shutil.copyfile(file, folder / place)
         except FileNotFoundError as error:
             raise _changed(f"{file} is gone", file) from error
+    for place, content in delivery.tables.items():
+        (folder / place).write_bytes(content)
     if batch_name(checksums(folder)) != delivery.batch:
         raise _changed("a file of the delivery changed since it was examined", delivery.root)
-    names = {recording.recording_id for recording in load(delivery.dataset).recordings(folder)}
+    source = reader(load(delivery.dataset), folder)
+    names = {recording.recording_id for recording in source.recordings(folder)}
     if names != {item.recording.recording_id for item in delivery.accepted}:
         raise DataError(
             "the accepted recordings cannot be told from the others of the delivery by their files' names",

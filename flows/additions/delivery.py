@@ -58,8 +58,12 @@ class Delivery:
         Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` gives them.
     known
         Those of these patients whom the present data know: they keep their side.
-    files, checksums
-        Place in the batch → the delivery's file, and its SHA-256: of accepted recordings, and the tables.
+    files
+        Place in the batch → the delivery's file: of accepted recordings, and a publisher's tables.
+    tables
+        Place in the batch → content, of ``recordings.csv`` and ``segments.csv``: the rows of accepted recordings.
+    checksums
+        Place in the batch → SHA-256, of both.
     """
 
     dataset: str
@@ -70,6 +74,7 @@ class Delivery:
     sides: Mapping[str, str]
     known: frozenset[str]
     files: Mapping[str, Path]
+    tables: Mapping[str, bytes]
     checksums: Mapping[str, str]
 
     @property

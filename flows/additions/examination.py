@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from stages import params as parameters
 from stages.digests import file_sha256
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import files_below, is_audio
+from stages.download.datasets._tables import RECORDINGS, TablesLayout, reader
 from stages.entry import workers
 from stages.errors import DataError
 from stages.sections import Params, ValidateParams
@@ -35,7 +37,8 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     dataset_name
         The data set that it is for.
     delivery
-        A folder in any layout that the data set's ``layout()`` accepts. It is read, never changed.
+        A folder in any layout that the data set's ``layout()`` accepts, or audio with ``recordings.csv`` and
+        ``segments.csv``. It is read, never changed.
     root
         Root of the repository (or of a worktree of it); the current directory where it is ``None``.
 
@@ -50,16 +53,20 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     """
     root = Path.cwd() if root is None else root
     dataset, params = load(dataset_name), _params(dataset_name, root)
-    files = layout(dataset, delivery)
+    source, files = reader(dataset, delivery), layout(dataset, delivery)
     checksums = {target: _checksum(file) for target, file in files.items()}  # what changes from here on is not added
     with locked(root):
         present = read_present(dataset, root, params.validate_)
-    found = _alone(dataset, files, params.validate_)
+    found = _alone(dataset, delivery, files, params.validate_)
     rejected = _unplaced(delivery, files)
     there, sound = _against_present(found, present, rejected)
     sound = _without_twins(sound, present, rejected)
     sound = _as_expected(sound, present, dataset, params.validate_, rejected)
-    mine = _files_of(files, found, {item.recording.recording_id for item in sound})
+    accepted = {item.recording.recording_id: item.recording.path for item in sound}
+    if isinstance(source, TablesLayout):
+        mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
+    else:
+        mine, tables = _files_of(files, found, set(accepted)), {}
     sides = _sides(build(sound), present, dataset, params) if sound else {}
     return Delivery(
         dataset=dataset_name,
@@ -70,7 +77,9 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         sides=sides,
         known=frozenset(sides) & frozenset(present.recordings["patient_id"]),
         files=mine,
-        checksums={target: checksums[target] for target in mine},
+        tables=tables,
+        checksums={target: checksums[target] for target in mine}
+        | {target: hashlib.sha256(content).hexdigest() for target, content in tables.items()},
     )
 
 
@@ -92,8 +101,10 @@ def _checksum(file: Path) -> str:
         return ""
 
 
-def _alone(dataset: Dataset, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
-    """Every recording of the delivery, read in the raw layout from links to its files."""
+def _alone(dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
+    """Every recording of the delivery, read in the raw layout from links to its files, or as it lies beside tables."""
+    if RECORDINGS in files:
+        return examine_all(dataset, delivery, params, workers(), batch=_NEW)
     with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as name, _named(files, Path(name)):
         for target, file in files.items():
             place = Path(name) / target
@@ -118,11 +129,12 @@ def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
 def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
     """Audio files that the data set's layout has no place for; second encodings of a recording apart."""
     taken, stems = set(files.values()), {PurePosixPath(target).stem for target in files}
-    detail = "its name or folder tells no recording of this data set"
+    tables = RECORDINGS in files
+    detail = f"no row of {RECORDINGS} names it" if tables else "its name or folder tells no recording of this data set"
     return [
         Rejected(path.relative_to(delivery).as_posix(), "unplaced", detail)
         for path in files_below(delivery)
-        if is_audio(path.name) and path not in taken and path.stem not in stems
+        if is_audio(path.name) and path not in taken and (tables or path.stem not in stems)
     ]
 
 

@@ -11,13 +11,21 @@ from flows.additions.examination import examine
 from flows.additions.layout import layout
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import is_audio
+from stages.download.datasets._tables import RECORDINGS
 from stages.errors import DataError
 
 
-def add_all(dataset_name: str, folder: Path, root: Path) -> tuple[list[Delivery], list[Rejected]]:
+def add_all(
+    dataset_name: str, folder: Path, root: Path, *, dry_run: bool = False
+) -> tuple[list[Delivery], list[Rejected]]:
     """Examine and add the delivery that a folder holds or, where it does not hold one, those of its folders, by name.
 
     Each is a batch of its own, and present when the next one is examined. One that cannot be used stops no other.
+
+    Parameters
+    ----------
+    dry_run
+        Examine only, each as if there were no other.
 
     Returns
     -------
@@ -35,14 +43,14 @@ def add_all(dataset_name: str, folder: Path, root: Path) -> tuple[list[Delivery]
     """
     folders = _deliveries(load(dataset_name), folder)
     if folders == [folder]:
-        return [delivery := _taken(dataset_name, folder, root)], list(delivery.rejected)
+        return [delivery := _taken(dataset_name, folder, root, dry_run)], list(delivery.rejected)
     loose = sorted(path.name for path in folder.iterdir() if path.is_file() and is_audio(path.name))
     rejected = [Rejected(name, "unplaced", "it lies beside folders that are deliveries of their own") for name in loose]
     deliveries: list[Delivery] = []
     errors: list[DataError] = []
     for each in folders:
         try:
-            deliveries.append(_taken(dataset_name, each, root))
+            deliveries.append(_taken(dataset_name, each, root, dry_run))
         except DataError as error:
             rejected.append(Rejected(each.name, "no_delivery", error.what))
             errors.append(error)
@@ -53,17 +61,21 @@ def add_all(dataset_name: str, folder: Path, root: Path) -> tuple[list[Delivery]
     return deliveries, rejected
 
 
-def _taken(dataset_name: str, folder: Path, root: Path) -> Delivery:
+def _taken(dataset_name: str, folder: Path, root: Path, dry_run: bool) -> Delivery:
     delivery = examine(dataset_name, folder, root)
-    add(delivery)
+    if not dry_run:
+        add(delivery)
     return delivery
 
 
 def _deliveries(dataset: Dataset, folder: Path) -> list[Path]:
     """The folder itself, or all in it where one at least holds a delivery."""
+    inside = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    apart = not (folder / RECORDINGS).is_file() and any((path / RECORDINGS).is_file() for path in inside)
+    if apart:  # a data set's own layout may lie some levels down: it would claim the folder, and the others' audio
+        return inside
     if _is_delivery(dataset, folder):
         return [folder]
-    inside = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
     if not any(_is_delivery(dataset, path) for path in inside):
         layout(dataset, folder)  # says what is wrong with it
     return inside

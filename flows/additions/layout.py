@@ -6,10 +6,14 @@ import re
 from pathlib import Path
 
 from stages.download.datasets import Dataset
+from stages.download.datasets._tables import reader
 from stages.errors import DataError
 
 #: Instead of ``SOURCE``, which a delivery has not.
-_FOLDER = "put all of one delivery, its tables too, into a folder of its own: python -m flows ingest --folder FOLDER"
+_FOLDER = (
+    "put all of one delivery, its tables too, into a folder of its own: python -m flows ingest --folder FOLDER"
+    " (tables to fill in, where there are none: python -m flows data template FOLDER)"
+)
 #: Bytes of a file's name that are no UTF-8, as Python has them; no table can hold them.
 _NO_TEXT = re.compile("[\udc80-\udcff]")
 
@@ -29,7 +33,7 @@ def layout(dataset: Dataset, delivery: Path) -> dict[str, Path]:
             next_step="name the folder that holds it (unpacked, where it is an archive)",
         )
     try:
-        found = dataset.layout(delivery)
+        found = reader(dataset, delivery).layout(delivery)
     except OSError as error:
         raise not_read(error, delivery) from error
     except DataError as error:

@@ -13,6 +13,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from flows.compare.circumstances import (
+    Count,
+    Counted,
+    Data,
+    Did,
+    Fault,
+    Parameter,
+    Sentence,
+    Size,
+    Stage,
+    Title,
+)
 from flows.compare.strict import Length, Refused, Whole, build, load, read_regular
 from stages.errors import AuscultError
 
@@ -23,13 +35,11 @@ LARGEST = 4 << 20
 #: Names of the files in the folder of a comparison.
 JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
 
+__all__ = ["Comparison", "Count", "Data", "Did", "Experiment", "Fault", "Figure", "Mark", "Parameter", "Part", "Side"]
+__all__ += ["DocumentError", "Size", "Stage", "parse", "read", "write"]
+
 Mark = Literal["better", "worse", "within noise", "same", "unknown"]
-Did = Literal["ran", "taken from cache", "unchanged", "failed", "not reached"]
 Commit = Annotated[str, Length(64)]
-Title = Annotated[str, Length(120)]
-Sentence = Annotated[str, Length(600)]
-Counted = Annotated[int, Whole(0, 10**15)]
-Names = Annotated[tuple[Title, ...], Length(100)]
 
 
 class DocumentError(AuscultError):
@@ -147,88 +157,6 @@ class Experiment:
     def part(self, name: str) -> Part | None:
         """The part of that name."""
         return next((each for each in self.parts if each.name == name), None)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A leaf of ``params.yaml`` that differs, by its dotted name; null where a side has none."""
-
-    name: Annotated[str, Length(200)]
-    base: Sentence | None
-    head: Sentence | None
-
-
-@dataclass(frozen=True)
-class Count:
-    """One number that describes the data, before and after; null where a side has none."""
-
-    name: Annotated[str, Length(200)]
-    base: float | None
-    head: float | None
-
-
-@dataclass(frozen=True)
-class Data:
-    """What changed in the data set.
-
-    Attributes
-    ----------
-    base, head
-        Names of the two versions.
-    changed
-        Recordings, labels, patients or the split differ.
-    counts
-        What was added, removed and changed, and how many there were of what.
-    """
-
-    base: Title
-    head: Title
-    changed: bool
-    counts: Annotated[tuple[Count, ...], Length(200)]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage whose entry in ``dvc.lock`` differs, or that ran for this comparison.
-
-    Attributes
-    ----------
-    code, parameters, inputs, outputs
-        Which of its dependencies and outputs differ.
-    base_did, head_did
-        What was done for this comparison; null where a side has no such stage.
-    base_seconds, head_seconds
-        How long that took; null where nothing was done.
-    """
-
-    name: Title
-    state: Literal["changed", "added", "removed", "unchanged"]
-    code: Names
-    parameters: Names
-    inputs: Names
-    outputs: Names
-    base_did: Did | None
-    head_did: Did | None
-    base_seconds: float | None
-    head_seconds: float | None
-
-
-@dataclass(frozen=True)
-class Size:
-    """Bytes of a kind of outputs, as ``dvc.lock`` records them; null where a side has none."""
-
-    name: Title
-    base: Counted | None
-    head: Counted | None
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something of one side that could not be read, or contradicts something else."""
-
-    side: Literal["base", "head"]
-    where: Annotated[str, Length(200)]
-    reason: Sentence
 
 
 @dataclass(frozen=True)

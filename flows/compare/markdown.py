@@ -147,7 +147,8 @@ def _scores(document: Comparison) -> str:
             else ","
         )
         + " over patients that both sides answered for, and widened by what retraining alone does. The verdict rests on"
-        " validation; the test part is shown, and chooses nothing.",
+        " validation; the test part is shown, and chooses nothing. ▲ better and ▼ worse are beyond noise, ≈ is within"
+        " noise, = is the same model with the same answers, ? is not known.",
     ]
     return "\n".join(lines)
 
@@ -159,7 +160,7 @@ def _score_cells(experiment: Experiment, part_name: str) -> list[str]:
     if experiment.state in ("added", "removed"):
         return [values, experiment.state]
     if figure is None or experiment.state == "unreadable":
-        return [values, "? not read"]
+        return [values, "? not compared"]
     return [values, f"{mark(figure, experiment.noise)}<br>{points(figure)}"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flows.compare.document import Did
 from flows.workspace.commands import DVC, CommandError, follow
+from flows.workspace.graph import HINTS
 
 #: What DVC says, and what it means for the stages that it names.
 _SAYS: tuple[tuple[re.Pattern[str], Did], ...] = (
@@ -85,7 +86,8 @@ class _Listener:
         self._lines: list[str] = []
 
     def __call__(self, line: str) -> None:
-        self._tell(line)
+        if line not in HINTS:
+            self._tell(line)
         for pattern, did in _SAYS:
             if found := pattern.match(line):
                 self.end()

@@ -24,6 +24,7 @@ from stages.paths import Paths
 from stages.store import read_json, write_json, write_text
 
 _PARTS = ("validation", "test")
+_NAME = "rehearse"
 
 
 def main() -> None:
@@ -34,7 +35,9 @@ def main() -> None:
     if asked.seeds < 3:
         raise AuscultError("a spread needs three trainings at least", next_step="--seeds 5")
     root = Path.cwd()
-    place = worktree.create(root, "rehearse", git(root, "rev-parse", "HEAD"))
+    worktree.remove(root, root / worktree.FOLDER / _NAME)  # where one was killed
+    commit = git(root, "rev-parse", "HEAD")
+    place = worktree.create(root, _NAME, commit)
     try:
         worktree.fill(place)
         made = bring_up(place, print, ["balance"])
@@ -47,7 +50,7 @@ def main() -> None:
         }
     finally:
         worktree.remove(root, place)
-    section = {"commit": git(root, "rev-parse", "HEAD"), "seeds": seeds, **spread(figures)}
+    section = {"commit": commit, "seeds": seeds, **spread(figures)}
     table: dict[str, Any] = read_json(root / noise.FILE) if (root / noise.FILE).exists() else {"datasets": {}}
     table["datasets"][params.dataset] = section
     write_json(root / noise.FILE, table)

@@ -52,7 +52,7 @@ def _compare(root: Path, mine: Made, old: Side, tell: Callable[[str], None]) -> 
     with revisions.checked_out(root, old.commit) as place:
         tell(f"\nBase: {old.revision}, {old.commit[:10]}")
         theirs = _base(place, old, tell)
-        data, fault = _data(place, root) if mine.read and theirs.read else (None, "")
+        data, fault = _data(place, theirs.run, root, mine.run) if mine.read and theirs.read else (None, "")
         made = compared(root, theirs, mine, _method(root), data)
         return replace(made, faults=(*made.faults, Fault("head", "data", fault))) if fault else made
 
@@ -113,11 +113,13 @@ def _method(root: Path) -> Method:
     return Method(chosen.compare.confidence, chosen.compare.resamples, chosen.compare.seed, chosen.gate.min_patients)
 
 
-def _data(place: Path, root: Path) -> tuple[Data | None, str]:
+def _data(place: Path, base: Run, root: Path, head: Run) -> tuple[Data | None, str]:
     """How the data differ, as counts without anybody's name, or why that is not known."""
     from flows.data.difference import difference
     from flows.data.version import at_folder
 
+    if why := next(filter(None, (run.why_missing(name) for run in (head, base) for name in ("validate", "split"))), ""):
+        return None, f"how the data differ is not known: {why}"[:600]
     try:
         found = difference(at_folder(place), at_folder(root)).summary()
     except (AuscultError, OSError, ValueError, KeyError) as error:

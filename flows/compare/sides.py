@@ -157,4 +157,7 @@ def _answered(place: Path, dataset: str, name: str, in_git: Mapping[str, Mapping
     for column in ("class_index", "predicted"):
         if not table[column].between(0, len(task.classes) - 1).all():
             raise ValueError(f"predictions.parquet has a class in {column} that the task does not have")
+    given = table[[f"p_{slug(c)}" for c in task.classes]]
+    if not given.ge(0.0).all(axis=None) or not given.sum(axis=1).sub(1.0).abs().lt(1e-3).all():
+        raise ValueError("predictions.parquet has probabilities that are none: negative, missing, or not one together")
     return Answered(task, table, digest_of_model(place / paths.model(name)), in_git)

@@ -72,7 +72,8 @@ def verdict(document: Comparison, quote: Callable[[str], str] = str) -> Verdict:
     quote
         Makes a string of the document safe for where the verdict is shown.
     """
-    for side, what in ((document.head, "the head could not be made"), (document.base, "there is no base")):
+    lacking = "nothing of the base can be compared" if document.base.commit else "there is no base"
+    for side, what in ((document.head, "nothing of the head can be compared"), (document.base, lacking)):
         if side.fault:
             return Verdict("cannot say", "Cannot say", (f"{what}: {quote(side.fault)}",))
     found = _sort(document.experiments)

@@ -142,7 +142,7 @@ def class_balance(
 def part_sizes(recordings: pd.DataFrame, assignment: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Part → recordings, patients and hours; ``all`` for the whole."""
     part = recordings["recording_id"].map(assignment.set_index("recording_id")["part"])
-    sides = {"all": recordings, **{name: recordings[part == name] for name in PARTS}}
+    sides: dict[str, pd.DataFrame] = {"all": recordings, **{name: recordings[part == name] for name in PARTS}}
     return {
         name: {
             "recordings": len(rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 
@@ -25,8 +26,33 @@ def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     diff.set_defaults(command=_diff, form="text")
 
+    add = verbs.add_parser(
+        "add", help="add a delivery's recordings: 0 something joined or all was there, 2 nothing could join"
+    )
+    add.add_argument("folder", metavar="FOLDER", help="in a layout of the data set, or with recordings.csv")
+    add.add_argument("--dry-run", action="store_true", help="look and say what would happen; write nothing")
+    add.add_argument("--dataset", help="default: the one that params.yaml names")
+    add.set_defaults(command=_add)
+
+    template = verbs.add_parser("template", help="tables to fill in for a delivery: recordings.csv, segments.csv")
+    template.add_argument("folder", metavar="FOLDER", help="made where it is not there")
+    template.add_argument("--dataset", help="default: the one that params.yaml names")
+    template.set_defaults(command=_template)
+
 
 def _diff(arguments: argparse.Namespace) -> None:
     from flows.data.comparing import diff
 
     diff(arguments.before, arguments.after, arguments.form)
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    from flows.data.adding import add
+
+    print(add(Path(arguments.folder), arguments.dataset, dry_run=arguments.dry_run))
+
+
+def _template(arguments: argparse.Namespace) -> None:
+    from flows.data.template import template
+
+    print(template(Path(arguments.folder), arguments.dataset))

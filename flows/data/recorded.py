@@ -148,8 +148,8 @@ class Storage:
         return DataError(
             f"{path} of {self._revision} {why}",
             where=f"{self._revision}:{LOCK}",
-            next_step="dvc push by whoever made it (dvc push --all-commits for older versions); or make it again:"
-            f" git worktree add FOLDER {self._revision}, and dvc repro split there",
+            next_step=f"git checkout {self._revision} && dvc push, where it was made (`dvc push --all-commits` pushes"
+            " the workspace's version alone); or there: dvc repro split",
         )
 
     def _unrecorded(self, path: Path) -> DataError:

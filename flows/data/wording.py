@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.data.changes import RECORDING_CHANGES, SEGMENT_CHANGES
 from flows.data.difference import Difference, Side
+from stages.describe.markdown import escape, table
 
 #: Names that a list shows; the JSON has all of them.
 SHOWN = 20
@@ -30,18 +31,18 @@ def markdown(difference: Difference, *, names: bool) -> str:
         return f"{title}\n\nThe same recordings, labels and parts.\n"
     blocks = [
         title,
-        _table(("", _escape(before.revision), _escape(after.revision), "difference"), map(_cells, _sizes(difference))),
-        "\n".join(f"- {_escape(name)}: {_number(count)}" for name, _, count in _changes(difference)),
+        table(("", before.revision, after.revision, "difference"), map(_cells, _sizes(difference))),
+        "\n".join(f"- {escape(name)}: {_number(count)}" for name, _, count in _changes(difference)),
     ]
     if labels := _labels(difference):
-        blocks.append(_table(("labels", "before", "after", "difference"), map(_cells, labels)))
+        blocks.append(table(("labels", "before", "after", "difference"), map(_cells, labels)))
     if balance := _balance(difference):
         head = ("task", "part", "class", "before", "after", "difference")
         rows = ((*row[0], *_cells(("", *row[1:]))[1:]) for row in balance)
-        blocks.append(_details("Class balance, where it differs", _table(head, rows)))
+        blocks.append(_details("Class balance, where it differs", table(head, rows, words=3)))
     if names:
         lists = ((what, list(each)) for what, each in _lists(difference))
-        blocks += [_details(f"{what} ({len(each)})", _shortened(map(_escape, each), "- ")) for what, each in lists]
+        blocks += [_details(f"{what} ({len(each)})", _shortened(map(escape, each), "- ")) for what, each in lists]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -194,17 +195,5 @@ def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
     ]
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(map(_escape, row))} |" for row in rows)])
-
-
 def _details(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
-
-
-def _escape(cell: str) -> str:
-    """Text that a data set or a user chose, as markdown that says nothing but it."""
-    for character in "\\`*_{}[]<>|#@&~":
-        cell = cell.replace(character, {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(character, f"\\{character}"))
-    return " ".join(cell.split())

@@ -186,8 +186,10 @@ def restoring(dataset: str) -> Iterator[None]:
 
 
 def _metrics(dataset: str) -> dict[Path, bytes]:
-    """The metrics as they are. They are in git, not in DVC's cache, so that DVC cannot bring them back."""
-    return {path: path.read_bytes() for path in (Paths(dataset).reports / "metrics").glob("*.json")}
+    """Metrics and the data's card as they are. They are in git, not in DVC's cache: DVC cannot bring them back."""
+    paths = Paths(dataset)
+    kept = (*(paths.reports / "metrics").glob("*.json"), paths.card, paths.version)
+    return {path: path.read_bytes() for path in kept if path.exists()}
 
 
 def _restore(dataset: str, metrics: Mapping[Path, bytes]) -> None:

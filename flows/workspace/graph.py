@@ -12,7 +12,7 @@ from typing import Literal
 from flows.workspace.commands import DVC, dvc, follow
 
 #: What DVC tells a person to do next; nobody is there.
-_HINTS = {
+HINTS = {
     "To track the changes with git, run:",
     "\tgit add dvc.lock",
     "To enable auto staging, run:",
@@ -92,7 +92,7 @@ def reproduce(place: Path, node: str, tell: Callable[[str], None]) -> tuple[Did,
             did = "ran"
         elif "is cached - skipping run" in line:
             did = "taken from cache"
-        if line not in _HINTS:
+        if line not in HINTS:
             tell(line)
 
     follow(place, [*DVC, "repro", "--single-item", node], listen)

@@ -70,8 +70,9 @@ def check_metadata(recording: Recording, dataset: Dataset) -> list[Problem]:
     problems = []
     if recording.missing:
         problems.append(Problem("missing_metadata", ", ".join(recording.missing)))
+    known = ", ".join(sorted(dataset.recording_labels))
     if recording.label is not None and recording.label not in dataset.recording_labels:
-        problems.append(Problem("unknown_label", f"recording label {recording.label!r}"))
+        problems.append(Problem("unknown_label", f"recording label {recording.label!r}; there are: {known}"))
     return problems
 
 

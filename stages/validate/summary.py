@@ -34,6 +34,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome]) -> 
         "licence": dataset.licence,
         "homepage": dataset.homepage,
         "synthetic": dataset.generated,
+        "limits": list(dataset.limits),
         "counts": counts,
         "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
         "notes": _notes(dataset, tables),

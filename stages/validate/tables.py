@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.download.datasets import AnnotationError, AnnotationMissingError, Dataset
+from stages.download.datasets import AnnotationError, Dataset
+from stages.download.datasets._tables import Reader, reader
 from stages.paths import DATA_DIR, Paths
 from stages.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
 from stages.sections import ValidateParams
@@ -65,39 +66,39 @@ def examine_all(
     Parameters
     ----------
     raw
-        The folder to read, in the data set's raw layout.
+        The folder to read, in the data set's raw layout; an addition may have tables instead.
     batch
         Name of the addition, ``None`` for the data set as downloaded. No publisher's split knows an addition.
     """
-    recordings = sorted(dataset.recordings(raw), key=lambda r: r.recording_id)
+    source: Reader = dataset if batch is None else reader(dataset, raw)
+    recordings = sorted(source.recordings(raw), key=lambda r: r.recording_id)
     home = Paths(dataset.name).raw
     if batch is not None:
         recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]
         home = Paths(dataset.name).added / batch
     place = home.relative_to(DATA_DIR).as_posix()
     with ThreadPoolExecutor(workers) as pool:
-        examined = list(pool.map(lambda recording: _examine(dataset, raw, recording, params), recordings))
+        examined = list(pool.map(lambda recording: _examine(dataset, source, raw, recording, params), recordings))
     return [replace(item, path=f"{place}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
 
-def _examine(dataset: Dataset, raw: Path, recording: Recording, params: ValidateParams) -> Examined:
+def _examine(dataset: Dataset, source: Reader, raw: Path, recording: Recording, params: ValidateParams) -> Examined:
     if recording.path:
         audio, problems = inspect(raw / recording.path, params)
     else:
         audio, problems = None, [Problem("missing_audio", "no audio file of this name")]
     problems += check_metadata(recording, dataset)
-    segments, found, notes = _annotation(dataset, raw, recording, audio.duration_s if audio else float("inf"))
+    segments, found, notes = _annotation(dataset, source, raw, recording, audio.duration_s if audio else float("inf"))
     return Examined(recording, audio, tuple(segments), (*problems, *found), notes)
 
 
 def _annotation(
-    dataset: Dataset, raw: Path, recording: Recording, duration_s: float
+    dataset: Dataset, source: Reader, raw: Path, recording: Recording, duration_s: float
 ) -> tuple[list[Segment], list[Problem], Counter[str]]:
     try:
-        published = dataset.segments(raw, recording)
+        published = source.segments(raw, recording)
     except AnnotationError as error:
-        reason = "annotation_missing" if isinstance(error, AnnotationMissingError) else "annotation_malformed"
-        return [], [Problem(reason, str(error).replace(str(raw), "").lstrip("/"))], Counter()
+        return [], [Problem(error.reason, str(error).replace(str(raw), "").lstrip("/"))], Counter()
     except OSError as error:
         return [], [Problem("unreadable", f"its annotation: {error.strerror}")], Counter()
     segments, problems, notes = check_segments(published, duration_s, dataset)

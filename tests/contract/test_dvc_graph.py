@@ -19,7 +19,9 @@ from tests.contract.imports import ROOT, imported_files
 
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STAGES = ["download", "validate", "split", "resample", "features", "balance", "train", "evaluate", "report"]
+STAGES = [
+    *("download", "validate", "split", "describe", "resample", "features", "balance", "train", "evaluate", "report")
+]
 
 #: Files that are found by name, so no import statement shows them.
 BY_NAME = {
@@ -91,7 +93,7 @@ def test_dependencies_are_files_that_exist(stage: str) -> None:
 def leaves(section: str) -> set[str]:
     """Dotted leaf parameters of a section, with the places that fill its nulls."""
     found: set[str] = set()
-    for key, value in RAW[section].items():
+    for key, value in RAW.get(section, {}).items():
         found |= {f"{section}.{key}.{leaf}" for leaf in value} if isinstance(value, dict) else {f"{section}.{key}"}
     for values in RAW["by_dataset"].values():
         found |= {f"by_dataset.${{dataset}}.{section}.{key}" for key in values.get(section, {})}
@@ -157,7 +159,7 @@ def test_git_ignores_every_output_and_every_batch_but_not_what_names_a_batch() -
     paths = Paths("sample")
     batch = paths.added / "0123456789ab"
     ignored = [paths.raw, paths.manifest, paths.split, paths.audio, paths.features("x"), paths.balanced("x"), batch]
-    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md"]
+    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md", paths.card, paths.version]
     command = ["git", "check-ignore", "--no-index", *map(str, ignored + kept)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(path) for path in ignored]

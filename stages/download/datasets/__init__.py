@@ -56,9 +56,20 @@ class Counts:
 class AnnotationError(Exception):
     """An annotation file cannot be read; the text says which line and why."""
 
+    #: Of :data:`stages.validate.reasons.REASONS`.
+    reason: ClassVar[str] = "annotation_malformed"
+
 
 class AnnotationMissingError(AnnotationError):
     """There is no annotation file, or it names no segment where there should be some."""
+
+    reason = "annotation_missing"
+
+
+class UnknownLabelError(AnnotationError):
+    """A segment's label is none of the data set's."""
+
+    reason = "unknown_label"
 
 
 class Dataset(ABC):
@@ -82,6 +93,8 @@ class Dataset(ABC):
     #: Raw labels that may occur in segments and in recordings; anything else is an unknown label.
     segment_labels: ClassVar[frozenset[str]]
     recording_labels: ClassVar[frozenset[str]]
+    #: Columns that ``recordings.csv`` of an addition needs besides file and patient_id: see ``_tables.py``.
+    needed_columns: ClassVar[tuple[str, ...]] = ("label",)
     #: True when every recording is expected to have annotated segments.
     annotated: ClassVar[bool] = True
     #: False when the publisher's annotations come in no order; they are then sorted on reading, not rejected.
@@ -90,6 +103,9 @@ class Dataset(ABC):
     annotations_overlap: ClassVar[bool] = False
     #: Published times are rounded: up to this far beyond the audio's end, or into the next segment, is no fault.
     annotation_tolerance_s: ClassVar[float] = 0.01
+    #: What is known to be wrong with the data, or must be minded when reading figures: sentences for the card, which
+    #: git keeps, and so without anybody's number.
+    limits: ClassVar[tuple[str, ...]] = ()
 
     def make(self, raw: Path, params: Params) -> None:
         """Write a generated data set into the empty folder *raw*; only generated ones define it."""

@@ -109,6 +109,7 @@ class IcbhiLayout(Dataset):
     tasks: ClassVar[tuple[Task, ...]] = ICBHI_TASKS
     segment_labels: ClassVar[frozenset[str]] = frozenset(SOUNDS.values())
     recording_labels: ClassVar[frozenset[str]] = frozenset(DIAGNOSES)
+    needed_columns: ClassVar[tuple[str, ...]] = ("label", "device", "location")
     #: Names in the split file that mean another recording: as written there → the recording.
     split_names: ClassVar[Mapping[str, str]] = {}
     #: Patients whose test recordings are kept out of the pooled test part, with the reason.

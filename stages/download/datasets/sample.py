@@ -17,6 +17,12 @@ class Sample(IcbhiLayout):
     licence = "made by this project: no rights of others in it"
     homepage = "docs/data.md"
 
+    limits = (
+        "Made by a program: what a model learns from it holds for no patient.",
+        "The device goes with the diagnosis, and so does age, as in published data sets.",
+        "3 % of the cycles are annotated wrongly, and seven recordings are broken, on purpose.",
+    )
+
     def make(self, raw: Path, params: Params) -> None:
         """Write ``params.download.sample.patients`` patients, good and broken recordings, from the seed."""
         from stages.download.synthesis.clinic import make

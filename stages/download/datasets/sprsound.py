@@ -129,6 +129,13 @@ class SprSound(Dataset):
     tasks = TASKS
     segment_labels = frozenset(("Normal", *_ADVENTITIOUS_EVENTS))
     recording_labels = frozenset(("Normal", "Poor Quality", *_ADVENTITIOUS_RECORDS))
+    needed_columns = ("label", "location", "age_years", "sex")
+    limits = (
+        "Children only, of one hospital, and of one kind of stethoscope.",
+        "The children of the published intra-patient test are in the training part as well, by design; it is exempt.",
+        "The publisher states no checksum: a copy is held against the published counts.",
+        "A few patients have most of the adventitious events: intervals are by patient.",
+    )
     annotated = False  # recordings of poor quality have no events
     annotations_sorted = False  # events come in the order in which they were drawn
 

@@ -208,7 +208,9 @@ def test_another_data_set_is_not_compared(tmp_path: Any) -> None:
     (given,) = answers(1.0)
     side = {"e": both_parts(given, "one")}
     found = document(tmp_path, made("main", side, dataset="icbhi"), made("HEAD", side), METHOD, None)
-    assert verdict(found).line().startswith("Cannot say: there is no base: base is about the data set icbhi")
+    assert (
+        verdict(found).line().startswith("Cannot say: nothing of the base can be compared: base is about the data set")
+    )
     part = found.experiments[0].part("validation")
     assert part is not None and score(part).head is not None
 

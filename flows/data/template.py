@@ -1,0 +1,61 @@
+"""``data template``: the two tables of a delivery, to be filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages import params as parameters
+from stages.download.datasets import Dataset, load
+from stages.download.datasets._tables import DESCRIPTIONS, KEYS, RECORDINGS, SEGMENTS, TIMES
+from stages.errors import AuscultError
+from stages.store import write_text
+
+
+def template(folder: Path, dataset_name: str | None = None) -> str:
+    """Write ``recordings.csv`` and ``segments.csv`` with a header and an example that is a comment.
+
+    Parameters
+    ----------
+    folder
+        Made where it is not there. Audio may lie in it already.
+    dataset_name
+        By default the one that ``params.yaml`` names.
+
+    Returns
+    -------
+    str
+        What the tables need, in words.
+
+    Raises
+    ------
+    AuscultError
+        A table is there already.
+    """
+    dataset = load(dataset_name or parameters.load().dataset)
+    for name in (RECORDINGS, SEGMENTS):
+        if (folder / name).exists():
+            raise AuscultError(
+                f"{folder / name} is there already", where=str(folder), next_step="fill it in, or name another folder"
+            )
+    for name, lines in ((RECORDINGS, _recordings(dataset)), (SEGMENTS, _segments(dataset))):
+        write_text(folder / name, "".join(f"{','.join(line)}\n" for line in lines))
+    return "\n".join(
+        [
+            f"{folder / RECORDINGS}: a row for each recording; the line that begins with # is an example",
+            f"  needed: {', '.join((*KEYS, *dataset.needed_columns))}",
+            f"  label, one of: {', '.join(sorted(dataset.recording_labels))}",
+            f"{folder / SEGMENTS}: a row for each {'cycle' if dataset.annotated else 'event'}, times in seconds",
+            f"  label, one of: {', '.join(sorted(dataset.segment_labels))}",
+            f"Then: python -m flows data add {folder} --dry-run",
+        ]
+    )
+
+
+def _recordings(dataset: Dataset) -> list[tuple[str, ...]]:
+    label = min(dataset.recording_labels)
+    example = ("# first.wav", "P001", "", label, "Meditron", "left posterior", "63", "female")
+    return [(*KEYS, *DESCRIPTIONS), example]
+
+
+def _segments(dataset: Dataset) -> list[tuple[str, ...]]:
+    return [("file", *TIMES), ("# first.wav", "0.35", "2.61", min(dataset.segment_labels))]

@@ -1,0 +1,98 @@
+"""What is read of a side: answers in order, or the reason why there are none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.compare.pipeline import Run, Work
+from flows.compare.sides import Answered, metrics_in_git, read
+from tests.contract.imports import ROOT
+from tests.flows.compare.answers import answered
+from tests.flows.gate.simulated import TASK, answers
+from tests.pipeline.workspace import set_params
+
+EXPERIMENT = "one"
+FOLDER = Path("reports/sample/experiments") / EXPERIMENT
+METRICS = f"reports/sample/metrics/{EXPERIMENT}.json"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with one evaluated experiment."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    set_params(
+        tmp_path,
+        {"experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}}},
+    )
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / METRICS).parent.mkdir(parents=True)
+    (tmp_path / FOLDER / "evaluation.json").write_text(json.dumps({"task": TASK.to_json()}))
+    (given,) = answers(1.0, patients=10)
+    answered(given).table.to_parquet(tmp_path / FOLDER / "predictions.parquet")
+    (tmp_path / METRICS).write_text('{"validation": {"score": 0.5}, "test": {}}')
+    return tmp_path
+
+
+def found(place: Path, run: Run | None = None) -> tuple[Answered | str, list[tuple[str, str]]]:
+    side = read(place, run or Run(), metrics_in_git(place))
+    return side.experiments[EXPERIMENT], side.faults
+
+
+def test_answers_in_order_are_read_without_a_fault(place: Path) -> None:
+    side, faults = found(place)
+    assert isinstance(side, Answered) and faults == []
+    assert side.task == TASK and side.in_git == {"validation": {"score": 0.5}, "test": {}}
+
+
+FAULTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "lacks the column predicted": lambda table: table.drop(columns="predicted"),
+    "names a unit twice": lambda table: pd.concat([table, table[:1]]),
+    "a class in class_index": lambda table: table.assign(class_index=2),
+    "a class in predicted": lambda table: table.assign(predicted=-1),
+    "probabilities that are none": lambda table: table.assign(p_normal=np.nan),
+    "negative, missing": lambda table: table.assign(p_normal=-0.5, p_abnormal=1.5),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_answers_that_are_none_are_not_compared(place: Path, fault: str) -> None:
+    path = place / FOLDER / "predictions.parquet"
+    FAULTS[fault](pd.read_parquet(path)).to_parquet(path)
+    why, faults = found(place)
+    assert isinstance(why, str) and fault in why
+    assert faults == [(FOLDER.as_posix(), why)]
+
+
+@pytest.mark.parametrize("file", ["predictions.parquet", "evaluation.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_file_that_is_missing_or_damaged_has_a_reason_without_this_machines_paths(
+    place: Path, file: str, damage: str
+) -> None:
+    path = place / FOLDER / file
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:40])
+    why, faults = found(place)
+    assert isinstance(why, str) and file in why and str(place) not in why
+    assert len(faults) == 1
+
+
+def test_what_a_failed_stage_left_from_before_is_not_taken_for_its_answers(place: Path) -> None:
+    side, faults = found(place, Run({f"evaluate@{EXPERIMENT}": Work("failed", 1.0, "no memory")}))
+    assert side == f"stage evaluate@{EXPERIMENT} failed: no memory"
+    assert faults == [(f"experiment {EXPERIMENT}", side)]
+
+
+def test_a_metrics_file_that_git_lacks_is_a_fault_beside_answers_in_order(place: Path) -> None:
+    (place / METRICS).unlink()
+    side, faults = found(place)
+    assert isinstance(side, Answered) and side.in_git == {}
+    assert [where for where, _ in faults] == [METRICS]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from flows.compare.document import Experiment, Figure, Part
 from flows.compare.verdict import signed
-from flows.compare.wording import change, code, mark, number, plain
+from flows.compare.wording import change, code, firm, number, plain, sign
 
 
 def details(experiment: Experiment) -> str:
@@ -61,8 +61,8 @@ def _metrics(experiment: Experiment) -> str:
     parts = [part for part in (experiment.part("validation"), experiment.part("test")) if part is not None]
     names = list(dict.fromkeys(figure.name for part in parts for figure in part.figures))
     single = experiment.state != "compared"
-    heads = " | ".join(f"{part.name}" if single else f"{part.name} | difference | " for part in parts)
-    lines = [f"| metric | {heads} |", "|:--|" + ":--|" * (len(parts) if single else 3 * len(parts))]
+    heads = " | ".join(f"{part.name}" if single else f"{part.name} | difference" for part in parts)
+    lines = [f"| metric | {heads} |", "|:--|" + ":--|" * (len(parts) if single else 2 * len(parts))]
     for name in names:
         cells = [code(name, 80)]
         for part in parts:
@@ -81,15 +81,14 @@ def _single_cell(figure: Figure | None) -> list[str]:
 
 def _metric_cells(figure: Figure | None, noise: str) -> list[str]:
     if figure is None:
-        return ["–", "–", "?"]
+        return ["–", "?"]
+    note = f" {code(figure.note, 120)}" if figure.note else ""
     if figure.difference is None:
-        return [change(figure, 1.0, 3), code(figure.note, 120) if figure.note else "–", "?"]
-    said = signed(figure.difference, 3)
+        return [change(figure, 1.0, 3), f"?{note}"]
+    said = f"{sign(figure, noise)} {signed(figure.difference, 3)}"
     if figure.low is not None and figure.high is not None:
         said += f" ({signed(figure.low, 3)} to {signed(figure.high, 3)})"
-    elif figure.note:
-        said += f", {code(figure.note, 120)}"
-    return [change(figure, 1.0, 3), said, mark(figure, noise)]
+    return [change(figure, 1.0, 3), firm(said) + note]
 
 
 def _confusions(part: Part) -> str:

@@ -147,7 +147,8 @@ def _scores(document: Comparison) -> str:
             else ","
         )
         + " over patients that both sides answered for, and widened by what retraining alone does. The verdict rests on"
-        " validation; the test part is shown, and chooses nothing.",
+        " validation; the test part is shown, and chooses nothing. ▲ better and ▼ worse are beyond noise, ≈ is within"
+        " noise, = is the same model with the same answers, ? is not known.",
     ]
     return "\n".join(lines)
 

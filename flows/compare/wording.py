@@ -31,7 +31,18 @@ def plain(text: str, most: int) -> str:
 def mark(figure: Figure, noise: str) -> str:
     """What a figure's difference is, in a word or two."""
     doubt = "?" if figure.mark in ("better", "worse") and noise == "not measured" else ""
-    return _MARKS[figure.mark].replace(" ", _FIRM) + doubt
+    return firm(_MARKS[figure.mark]) + doubt
+
+
+def sign(figure: Figure, noise: str) -> str:
+    """The mark's symbol alone."""
+    said = mark(figure, noise)
+    return said[0] + ("?" if said.endswith("?") and len(said) > 1 else "")
+
+
+def firm(text: str) -> str:
+    """Text in which no line ends."""
+    return text.replace(" ", _FIRM)
 
 
 def change(figure: Figure, scale: float, digits: int) -> str:

@@ -104,7 +104,7 @@ def _next(deliveries: Sequence[Delivery], folder: Path, dataset: str, *, dry_run
     return "\n".join(
         [
             "Next:",
-            "  dvc repro",
+            "  dvc repro" if parameters.load().dataset == dataset else f"  make repro DATASET={dataset}",
             f"  git add {paths.added} {paths.data} {paths.reports / 'metrics'} dvc.lock",
             f"  git commit -F - <<'END'\n{message(*deliveries).rstrip()}\nEND",
             "  dvc push",

@@ -29,9 +29,10 @@ BASE, HEAD = Side("main", "a" * 40, False, ""), Side("change", "b" * 40, False, 
 
 
 def figure(name: str, base: float | None, head: float | None, mark: Mark = "within noise", note: str = "") -> Figure:
-    """A figure with an interval of ±0.03 around the difference where its mark says that there is one."""
+    """A figure with an interval around the difference that agrees with its mark."""
+    half = 0.2 if mark == "within noise" else 0.03
     moved = None if base is None or head is None or mark in ("same", "unknown") else head - base
-    low, high = (None, None) if moved is None else (round(moved - 0.03, 6), round(moved + 0.03, 6))
+    low, high = (None, None) if moved is None else (round(moved - half, 6), round(moved + half, 6))
     return Figure(name, base, head, low, high, mark, note)
 
 

@@ -16,8 +16,7 @@ from stages import params as parameters
 from stages.digests import file_sha256
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import files_below, is_audio
-from stages.download.datasets._table_places import RECORDINGS, place_of
-from stages.download.datasets._tables import TablesLayout, reader
+from stages.download.datasets._tables import RECORDINGS, TablesLayout, reader
 from stages.entry import workers
 from stages.errors import DataError
 from stages.sections import Params, ValidateParams
@@ -63,12 +62,11 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     there, sound = _against_present(found, present, rejected)
     sound = _without_twins(sound, present, rejected)
     sound = _as_expected(sound, present, dataset, params.validate_, rejected)
-    accepted = {item.recording.recording_id for item in sound}
+    accepted = {item.recording.recording_id: item.recording.path for item in sound}
     if isinstance(source, TablesLayout):
-        places = {place_of(item.recording): item.recording.path for item in sound}
-        tables = source.excerpt(delivery, accepted)
+        mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
     else:
-        places, tables = {target: target for target in _files_of(files, found, accepted)}, {}
+        mine, tables = _files_of(files, found, set(accepted)), {}
     sides = _sides(build(sound), present, dataset, params) if sound else {}
     return Delivery(
         dataset=dataset_name,
@@ -78,9 +76,9 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
         sides=sides,
         known=frozenset(sides) & frozenset(present.recordings["patient_id"]),
-        files={place: files[target] for place, target in places.items()},
+        files=mine,
         tables=tables,
-        checksums={place: checksums[target] for place, target in places.items()}
+        checksums={target: checksums[target] for target in mine}
         | {target: hashlib.sha256(content).hexdigest() for target, content in tables.items()},
     )
 

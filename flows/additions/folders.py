@@ -11,7 +11,7 @@ from flows.additions.examination import examine
 from flows.additions.layout import layout
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import is_audio
-from stages.download.datasets._table_places import RECORDINGS
+from stages.download.datasets._tables import RECORDINGS
 from stages.errors import DataError
 
 

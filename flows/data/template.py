@@ -6,8 +6,7 @@ from pathlib import Path
 
 from stages import params as parameters
 from stages.download.datasets import Dataset, load
-from stages.download.datasets._table_places import RECORDINGS, SEGMENTS
-from stages.download.datasets._tables import DESCRIPTIONS, KEYS, TIMES
+from stages.download.datasets._tables import DESCRIPTIONS, KEYS, RECORDINGS, SEGMENTS, TIMES
 from stages.errors import AuscultError
 from stages.store import write_text
 

@@ -7,32 +7,29 @@
     *.wav, *.flac    wherever the column ``file`` says, relative to the tables
 
 Labels are the data set's own raw labels. A row that cannot be used sets its recording aside, with the line in the
-reason; a table that cannot be used stops the reading. In a batch of ``data/added`` the audio lies in a folder for each
-patient, and every row begins with its file: so each file and each row there tells whose it is.
+reason; a table that cannot be used stops the reading.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 from stages.download.datasets import AnnotationError, AnnotationMissingError, Dataset, UnknownLabelError
 from stages.download.datasets._copies import files_below, is_audio
-from stages.download.datasets._table_places import RECORDINGS, SEGMENTS, place_of
 from stages.download.datasets._table_rows import CellError, Row, read_rows, table_error
 from stages.records import Recording, Segment
+from stages.store import replacing_file
 
+RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 #: Columns of the table of recordings: always needed, and those of which a data set may need some.
 KEYS = ("file", "patient_id")
 DESCRIPTIONS = ("recording_id", "label", "device", "location", "age_years", "sex")
 TIMES = ("start_s", "end_s", "label")
-#: Patients and recordings name folders and files.
-_NAME = re.compile(r"(?:[^\x00-\x1f/\\.][^\x00-\x1f/\\]*)?")
 _SEXES: dict[str, Literal["female", "male"]] = {"female": "female", "f": "female", "male": "male", "m": "male"}
 
 
@@ -88,24 +85,43 @@ class TablesLayout:
         return sorted(content.segments.get(name, ()), key=lambda each: (each.start_s, each.end_s, each.label))
 
     def excerpt(self, raw: Path, names: Collection[str]) -> dict[str, bytes]:
-        """The tables of a batch with the rows of some recordings alone, each written in one way: name → content.
+        """The tables with the rows of some recordings alone, each written in one way: name → content.
 
         What stays out of a data set leaves no line in it, and the same rows are the same bytes, whoever wrote them.
         """
         recordings = [each for each in self.recordings(raw) if each.recording_id in names]
         described = [
-            [place_of(each), each.patient_id, *(_text(getattr(each, column)) for column in DESCRIPTIONS)]
-            for each in recordings
+            [each.path, each.patient_id, *(_text(getattr(each, c)) for c in DESCRIPTIONS)] for each in recordings
         ]
         timed = [
-            [place_of(each), _text(segment.start_s), _text(segment.end_s), segment.label]
+            [each.recording_id, _text(segment.start_s), _text(segment.end_s), segment.label]
             for each in recordings
             for segment in self.segments(raw, each)
         ]
         return {
             RECORDINGS: _csv([*KEYS, *DESCRIPTIONS], described),
-            SEGMENTS: _csv(["file", *TIMES], timed),
+            SEGMENTS: _csv(["recording_id", *TIMES], timed),
         }
+
+    def forget(self, raw: Path, gone: Callable[[str], bool]) -> tuple[int, int]:
+        """Leave patients out of a folder that nobody reads yet; returns how many files and rows went.
+
+        Files are unlinked and tables replaced, never written into: either may be a link into DVC's cache.
+        """
+        recordings = self.recordings(raw)
+        left = [each for each in recordings if gone(each.patient_id)]
+        if not left:
+            return 0, 0
+        rows = len(left) + sum(len(self._content(raw).segments.get(each.recording_id, ())) for each in left)
+        kept = {each.recording_id for each in recordings} - {each.recording_id for each in left}
+        for name, content in self.excerpt(raw, kept).items():
+            with replacing_file(raw / name) as scratch:
+                scratch.write_bytes(content)
+        files = {each.path for each in left if each.path}
+        for file in files:
+            (raw / file).unlink()
+        del self._known[raw]
+        return len(files), rows
 
     def _content(self, folder: Path) -> _Content:
         if folder not in self._known:
@@ -140,10 +156,6 @@ class TablesLayout:
         cells, file = row.cells, _normal(row.cells["file"])
         faults = [row.fault] if row.fault else []
         faults += [f"{name} is empty" for name in (*KEYS, *self._dataset.needed_columns) if not cells[name]]
-        name = cells.get("recording_id") or PurePosixPath(file).stem
-        faults += [
-            f"{each!r} cannot be a file's name" for each in (cells["patient_id"], name) if not _NAME.fullmatch(each)
-        ]
         if file and file not in audio:
             faults.append(_absent(file, audio))
         age, sex = None, _SEXES.get(cells.get("sex", "").lower())
@@ -154,7 +166,7 @@ class TablesLayout:
         if cells.get("sex") and sex is None:
             faults.append(f"sex {cells['sex']!r} is neither female nor male")
         return Recording(
-            recording_id=name or _place(RECORDINGS, row),
+            recording_id=cells.get("recording_id") or PurePosixPath(file).stem or _place(RECORDINGS, row),
             patient_id=cells["patient_id"],
             path=file if file in audio else "",
             device=cells.get("device") or None,

@@ -150,3 +150,5 @@ def test_a_template_says_what_is_needed_and_its_example_can_be_read(clinic: Path
         assert "would join: 1" in add(folder, dataset, dry_run=True)
     with pytest.raises(AuscultError, match=r"recordings.csv is there already"):
         template(folder, dataset)
+    with pytest.raises(AuscultError, match="cannot be written"):
+        template(folder / "first.wav" / "folder", dataset)

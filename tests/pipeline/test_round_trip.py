@@ -7,15 +7,15 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+import soundfile
 
+from flows.data.tracing import trace
 from stages.store import read_table
-from tests.pipeline.workspace import lock, run
+from tests.pipeline.workspace import run
 from tests.validate.made_clinic import PATHS, breath, make_delivery, name_of
 
 MODEL = "models/sample/binary_augmented_cnn1d"
@@ -112,23 +112,25 @@ def test_two_versions_have_two_sets_of_metrics(clinics: Clinics) -> None:
     assert june != july
 
 
-@pytest.mark.parametrize("what", [f"{PATHS.manifest}", f"{PATHS.features('logmel')}", MODEL])
-def test_another_project_imports_a_version_and_updates_it(clinics: Clinics, what: str) -> None:
-    name = Path(what).name
+def test_another_project_imports_a_version_and_updates_it(clinics: Clinics) -> None:
+    wanted = [str(PATHS.manifest), str(PATHS.features("logmel")), MODEL]
 
     def got() -> dict[str, str]:
-        files = (path for path in (clinics.other / name).rglob("*") if path.is_file() and path.name != ".gitignore")
+        places = {what: clinics.other / Path(what).name for what in wanted}
+        files = [(what, place, path) for what, place in places.items() for path in place.rglob("*") if path.is_file()]
         return {
-            f"{what}/{path.relative_to(clinics.other / name)}": hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
+            f"{what}/{path.relative_to(place)}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for what, place, path in files
         }
 
     def made(tag: str) -> dict[str, str]:
-        return {path: digest for path, digest in clinics.outs[tag].items() if path.startswith(f"{what}/")}
+        wholes = tuple(f"{what}/" for what in wanted)
+        return {path: digest for path, digest in clinics.outs[tag].items() if path.startswith(wholes)}
 
-    run(clinics.other, "dvc", "import", "--rev", "june", str(clinics.mine), what)
+    for what in wanted:
+        run(clinics.other, "dvc", "import", "--rev", "june", str(clinics.mine), what)
     assert got() == made("june") != {}
-    run(clinics.other, "dvc", "update", "--rev", "july", f"{name}.dvc")
+    run(clinics.other, "dvc", "update", "--rev", "july", *(f"{Path(what).name}.dvc" for what in wanted))
     assert got() == made("july") != made("june")
 
 
@@ -152,23 +154,26 @@ def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clini
     assert (dataset, parameter) == ("sample", "sample")
 
 
-def test_the_snippets_of_the_documentation_run_without_the_projects_code(clinics: Clinics, tmp_path: Path) -> None:
+def test_the_snippets_of_the_documentation_run_in_another_project(clinics: Clinics, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs/remotes.md").read_text(encoding="utf-8")
-    snippets = [block.partition("```")[0] for block in text.split("```python\n")[1:]]
-    assert len(snippets) == 2
-    run(tmp_path, "dvc", "get", str(clinics.mine), f"{PATHS.features('logmel')}", "-o", "logmel")
-    run(tmp_path, "dvc", "get", str(clinics.mine), MODEL, "-o", "model")
-    for snippet in snippets:
-        run(tmp_path, sys.executable, "-P", "-c", snippet)
+    alone, with_code = (block.partition("```")[0] for block in text.split("```python\n")[1:])
+    for what, name in ((str(PATHS.features("logmel")), "logmel"), (MODEL, "model"), ("stages", "stages")):
+        run(tmp_path, "dvc", "get", str(clinics.mine), what, "-o", name)
+    soundfile.write(tmp_path / "my.wav", breath(5), 4000)
+    run(tmp_path, sys.executable, "-P", "-c", alone)  # without the code of the folder
+    assert "healthy" in run(tmp_path, sys.executable, "-c", with_code).stdout
 
 
 def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
     run(clinics.mine, sys.executable, "-m", "stages.track")
     for asked in ("binary_augmented_cnn1d", "june", "july"):
-        answer: dict[str, Any] = json.loads(flows(clinics.mine, "data", "lineage", asked, "--json"))
-        assert answer["agree"] is True
-    one = answer["data"][0]
-    by_experiment: Callable[[str], Any] = {each["experiment"]: each for each in one["trained"]}.__getitem__
-    assert [model["version"] for model in by_experiment("binary_augmented_cnn1d")["models"]] == ["2"]
-    assert one["version"] == json.loads((clinics.mine / "data/sample/version.json").read_text())["name"]
-    assert set(lock(clinics.mine)) >= {"train@binary_augmented_cnn1d"}
+        traced = trace(clinics.mine, asked)
+        assert traced.disagreements == []
+    (one,) = traced.data
+    assert {each.experiment: [model.number for model in each.versions] for each in one.trained} == {
+        "abnormal_logmel_cnn2d": ["2"],
+        "binary_augmented_cnn1d": ["2"],
+    }
+    name = json.loads((clinics.mine / PATHS.data / "version.json").read_text())["name"]
+    assert one.commit.version["name"] == name
+    assert [run.data_version for each in one.trained for model in each.versions for run in model.runs] == [name] * 2

@@ -79,6 +79,7 @@ def test_in_a_copy_of_the_repository_the_copys_artifacts_go_and_not_the_original
 
 def test_artifacts_elsewhere_are_told_and_stay_with_their_version(root: Path, tmp_path: Path) -> None:
     with sqlite3.connect(root / DATABASE) as connection:
+        (tmp_path / "bucket").mkdir()
         connection.execute("update runs set artifact_uri = ?", [(tmp_path / "bucket").as_uri()])
     outside = remove(theirs(root), DATASET, root)
     assert len(outside) == 2 and "bucket" in outside[0]

@@ -52,15 +52,16 @@ def has_learned(folder: Path, keys: Collection[str]) -> bool:
 
 
 def here(path: Path, root: Path) -> Path:
-    """Where an artifact lies in this repository.
+    """Where an artifact lies in this repository; where it has none of it, the path as it is.
 
     MLflow notes absolute paths. Of a repository that was moved or copied they lead elsewhere: into nothing, or into
     another copy, whose artifacts are not ours to remove.
     """
-    parts, own = path.parts, root.resolve()
-    if path.is_relative_to(own) or ARTIFACTS.name not in parts:
+    parts = path.parts
+    if ARTIFACTS.name not in parts:
         return path
-    return own.joinpath(*parts[len(parts) - parts[::-1].index(ARTIFACTS.name) - 1 :])
+    own = root.resolve().joinpath(*parts[len(parts) - parts[::-1].index(ARTIFACTS.name) - 1 :])
+    return own if own.exists() else path
 
 
 def _registered(dataset: str, keys: Collection[str], root: Path) -> Iterator[Registered]:

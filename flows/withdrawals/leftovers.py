@@ -71,7 +71,7 @@ def leftovers(root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio:
         Removal("half-written outputs that killed runs left", _half_written(root)),
         Removal("scratch copies of experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
     ]
-    named = [path for path in _pages(root) if file_mentions(dataset, path, withdrawn)]
+    named = [path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn)]
     found += [Removal(f"it names the patient's recordings: {path.relative_to(root)}", (path,)) for path in named]
     return [removal for removal in found if removal.paths]
 
@@ -146,12 +146,12 @@ def _half_written(root: Path) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def _pages(root: Path) -> Iterable[Path]:
+def _pages(root: Path, dataset: str) -> Iterable[Path]:
     """What flows and stages write for people to read, outside DVC's outputs."""
-    for folder in (*(root / "reports").glob("*/ingest"), *(root / "reports").glob("*/drift")):
-        yield from _files(folder)
-    for name in ("reports/data-docs", "reports/decisions", "dvc_plots"):
-        yield from _files(root / name)
+    reports = Paths(dataset).reports
+    for folder in (reports / "ingest", reports / "drift", Path("reports/data-docs"), Path("reports/decisions")):
+        yield from _files(root / folder)
+    yield from _files(root / "dvc_plots")
 
 
 def _files(folder: Path) -> Iterator[Path]:

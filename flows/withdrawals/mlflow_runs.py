@@ -136,7 +136,7 @@ def _removed_artifacts(uri: str, root: Path) -> bool:
     """Remove a folder of artifacts; False where it lies outside the repository."""
     folder = here(Path(unquote(urlsplit(uri).path)), root)
     if not folder.is_relative_to(root / ARTIFACTS):
-        return False
+        return not folder.exists() and uri.startswith("file:")
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # the folder that was made for it, unless something else is in it
         folder.parent.rmdir()

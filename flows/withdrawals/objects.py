@@ -28,6 +28,8 @@ class Store:
         self._places = [cache, *remotes]
         self._listings: dict[str, list[tuple[str, str]] | None] = {}
         self._patients: dict[str, frozenset[str] | None] = {}
+        #: Folder → whether it holds a patient: versions share most of theirs.
+        self.verdicts: dict[str, bool | None] = {}
 
     def read(self, md5: str) -> bytes | None:
         """An object's content; ``None`` where nobody here has it."""
@@ -192,11 +194,11 @@ def _sort_folder(result: Sorted, store: Store, out: Out, dataset: Dataset, withd
 
 
 def _folder_holds(store: Store, out: Out, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
-    files = store.listing(out.md5)
-    if files is None:
-        return None
-    verdicts = {theirs for _, theirs in _judged(store, files, dataset, withdrawn)}
-    return True if True in verdicts else None if None in verdicts else False
+    if out.md5 not in store.verdicts:
+        files = store.listing(out.md5)
+        found = {theirs for _, theirs in _judged(store, files or [], dataset, withdrawn)}
+        store.verdicts[out.md5] = True if True in found else None if None in found or files is None else False
+    return store.verdicts[out.md5]
 
 
 def _judged(

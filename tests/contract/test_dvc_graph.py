@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stages.download import datasets
-from stages.paths import ADDED_DIR, DATA_DIR, Paths
+from stages.paths import ADDED_DIR, DATA_DIR, WITHDRAWN_DIR, Paths
 from stages.sections import Params
 from tests.contract.imports import ROOT, imported_files
 
@@ -150,6 +150,14 @@ def test_what_opens_recordings_depends_on_the_download_and_on_all_additions() ->
         assert found == (opened if stage in ("validate", "resample") else set()), stage
 
 
+def test_a_withdrawal_reaches_what_lays_out_checks_and_places_recordings_of_its_data_set_alone() -> None:
+    paths = Paths("${dataset}")
+    wanted = {"download": {paths.withdrawn}, "validate": {paths.withdrawn}, "split": {paths.sides}}
+    for stage in STAGES:
+        found = {dep for dep in definition(stage)["deps"] if dep.startswith(WITHDRAWN_DIR.as_posix())}
+        assert found == {path.as_posix() for path in wanted.get(stage, ())}, stage
+
+
 def test_no_data_set_has_the_name_of_the_additions_folder() -> None:
     assert ADDED_DIR.relative_to(DATA_DIR).as_posix() not in datasets.names()
 
@@ -159,7 +167,7 @@ def test_git_ignores_every_output_and_every_batch_but_not_what_names_a_batch() -
     paths = Paths("sample")
     batch = paths.added / "0123456789ab"
     ignored = [paths.raw, paths.manifest, paths.split, paths.audio, paths.features("x"), paths.balanced("x"), batch]
-    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md", paths.card, paths.version]
+    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md", paths.card, paths.version, paths.withdrawn, paths.sides]
     command = ["git", "check-ignore", "--no-index", *map(str, ignored + kept)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(path) for path in ignored]

@@ -36,6 +36,7 @@ class Outputs:
     model_digest: str
     data_hash: str
     digest: str
+    data_version: str = ""
 
     @property
     def folder(self) -> Path:
@@ -49,9 +50,7 @@ class Outputs:
         """Tags that say what DVC and git call the same model and its data."""
         with (self.folder / "model.json").open("rb") as file:
             tags = {MD5_TAG: hashlib.file_digest(file, "md5").hexdigest()}
-        version = Paths(self.dataset).data / "version.json"
-        named = read_json(version).get("name") if version.exists() else None
-        return tags | {DATA_TAG: str(named)} if named else tags
+        return tags | {DATA_TAG: self.data_version} if self.data_version else tags
 
     def metrics(self) -> dict[str, float]:
         """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
@@ -85,6 +84,21 @@ def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str
     dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
     locked = {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
     return digest(locked) if locked else None
+
+
+def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
+    """Name of the data set version here, where ``dvc.lock`` has the model on the same tables; else empty."""
+    paths = Paths(dataset)
+    version, tables = paths.data / "version.json", paths.manifest / "recordings.parquet"
+    of_both = {
+        dependency.get("md5")
+        for stage in ("describe", f"train@{experiment}")
+        for dependency in recorded.get(stage, {"deps": [{"path": str(tables)}]}).get("deps", [])
+        if dependency["path"] == tables.as_posix()
+    }
+    if len(of_both) != 1 or not version.exists():
+        return ""
+    return str(read_json(version).get("name") or "")
 
 
 def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
@@ -142,7 +156,7 @@ def find() -> Iterator[Outputs]:
         if data is None:
             continue
         everything = digest(model_digest, file_sha256(metrics) if metrics else None, data)
-        yield Outputs(dataset, experiment, model_digest, data, everything)
+        yield Outputs(dataset, experiment, model_digest, data, everything, _data_version(dataset, experiment, recorded))
 
 
 def tracked() -> set[tuple[str, str]]:

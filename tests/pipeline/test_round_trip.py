@@ -67,7 +67,7 @@ def publish(folder: Path, tag: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics:
-    """The first version is the shared run's; the second has three recordings more, and was reproduced from there."""
+    """The first version is the shared run's; the second has three recordings more, and one experiment of two anew."""
     folder = tmp_path_factory.mktemp("clinics")
     mine, theirs, other = (folder / name for name in ("mine", "theirs", "other"))
     shutil.copytree(finished, mine, symlinks=True)
@@ -76,7 +76,7 @@ def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics
     subprocess.run(["git", "clone", "-q", str(mine), str(theirs)], check=True)
     delivery = make_delivery(folder / "delivery", {name: breath(seed) for seed, name in enumerate(NEW)})
     flows(mine, "data", "add", str(delivery))
-    run(mine, "dvc", "repro")
+    run(mine, "dvc", "repro", "describe", "features@logmel", "evaluate@binary_augmented_cnn1d")
     outs["july"] = publish(mine, "july")
     other.mkdir()
     run(other, "git", "init", "-q")
@@ -171,9 +171,10 @@ def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
         assert traced.disagreements == []
     (one,) = traced.data
     assert {each.experiment: [model.number for model in each.versions] for each in one.trained} == {
-        "abnormal_logmel_cnn2d": ["2"],
+        "abnormal_logmel_cnn2d": ["1"],
         "binary_augmented_cnn1d": ["2"],
     }
     name = json.loads((clinics.mine / PATHS.data / "version.json").read_text())["name"]
     assert one.commit.version["name"] == name
-    assert [run.data_version for each in one.trained for model in each.versions for run in model.runs] == [name] * 2
+    named = {model.number: {run.data_version for run in model.runs} for each in one.trained for model in each.versions}
+    assert named["2"] == {name} != named["1"]

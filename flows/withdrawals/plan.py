@@ -68,7 +68,7 @@ class Plan:
 
     def lines(self) -> Iterator[str]:
         """What goes, and what is lost with it, for the terminal."""
-        yield f"Data set {self.dataset}: {self.patients} withdrawn"
+        yield f"Data set {self.dataset}; patients who have withdrawn: {self.patients}. What goes:"
         for removal in self.removals:
             yield f"  {len(removal.paths):6d} files, {_megabytes(removal.size)}: {removal.what}"
         found = self.tracked

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from flows.data.clear import _check_service
 from flows.registry.versions import Registry
 from flows.withdrawals.mlflow_runs import Tracked, remove, tracked
 from stages.digests import patient_key
+from stages.download.datasets import load
+from stages.errors import AuscultError
 from stages.track.outputs import ARTIFACTS, DATABASE
-from tests.flows.registries import DATASET, EXPERIMENT, fill
+from stages.withdrawals import Withdrawals
+from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
 
 KEY = patient_key(DATASET, "101")
 
@@ -84,3 +88,31 @@ def test_artifacts_elsewhere_are_told_and_stay_with_their_version(root: Path, tm
     outside = remove(theirs(root), DATASET, root)
     assert len(outside) == 2 and "bucket" in outside[0]
     assert [each.version.number for each in theirs(root).versions] == ["2"]
+
+
+def test_a_model_in_service_is_not_removed_unless_that_is_said(root: Path) -> None:
+    registry, table = Registry(root), Withdrawals(DATASET, {KEY: "2026-11-25"})
+    decision = {"rule": "by_hand", "reason": "why not"}
+    for number in ("1", "2"):
+        registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, number), decision)
+    with pytest.raises(AuscultError, match=rf"in service has learned.*: {EXPERIMENT} \(version 2\)") as caught:
+        _check_service(load(DATASET), table, root, retire=False)
+    assert "flows retrain" in caught.value.next_step and "--retire" in caught.value.next_step
+    _check_service(load(DATASET), table, root, retire=True)
+    remove(theirs(root), DATASET, root)
+    assert in_service(registry) is None
+    registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
+    _check_service(load(DATASET), table, root, retire=False)
+    with pytest.raises(AuscultError, match="nothing was in service before it"):
+        registry.roll_back(DATASET, EXPERIMENT, "and back")
+
+
+def test_a_rollback_ends_at_a_champion_that_is_gone(root: Path) -> None:
+    registry = Registry(root)
+    for number in ("1", "2", "3"):
+        version = registry.version(DATASET, EXPERIMENT, number)
+        registry.promote(DATASET, EXPERIMENT, version, {"rule": "by_hand", "reason": "why not"})
+    remove(theirs(root), DATASET, root)
+    with pytest.raises(AuscultError, match="nothing was in service before it") as caught:
+        registry.roll_back(DATASET, EXPERIMENT, "worse")
+    assert "promote" in caught.value.next_step and in_service(registry) == "3"

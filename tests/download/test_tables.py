@@ -195,17 +195,3 @@ def test_an_excerpt_holds_nothing_of_what_stays_out(write: Write) -> None:
     written = TablesLayout(load("sample")).excerpt(folder, {"b"})
     assert written[RECORDINGS].decode().splitlines()[1:] == ["b.wav,P2,b,URTI,Meditron,Ar,,"]
     assert written[SEGMENTS].decode().splitlines()[1:] == ["b,0,3,wheeze"]
-
-
-def test_a_patient_who_is_left_out_leaves_no_file_and_no_row(write: Write) -> None:
-    folder = write()
-    cached = folder / "cache"
-    cached.hardlink_to(folder / RECORDINGS)
-    source = TablesLayout(load("sample"))
-    assert source.forget(folder, lambda patient: patient == "P9") == (0, 0)
-    assert (folder / RECORDINGS).read_text() == GOOD
-    assert source.forget(folder, lambda patient: patient == "P1") == (1, 3)
-    assert [each.recording_id for each in source.recordings(folder)] == ["b"]
-    assert not (folder / "a.wav").exists()
-    assert not any("a.wav" in (folder / name).read_text() for name in (RECORDINGS, SEGMENTS))
-    assert cached.read_text() == GOOD, "what DVC has stays as it is"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
@@ -23,7 +23,6 @@ from stages.download.datasets import AnnotationError, AnnotationMissingError, Da
 from stages.download.datasets._copies import files_below, is_audio
 from stages.download.datasets._table_rows import CellError, Row, read_rows, table_error
 from stages.records import Recording, Segment
-from stages.store import replacing_file
 
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 #: Columns of the table of recordings: always needed, and those of which a data set may need some.
@@ -108,26 +107,6 @@ class TablesLayout:
             RECORDINGS: _csv([*KEYS, *DESCRIPTIONS], described),
             SEGMENTS: _csv(["recording_id", *TIMES], timed),
         }
-
-    def forget(self, raw: Path, gone: Callable[[str], bool]) -> tuple[int, int]:
-        """Leave patients out of a folder that nobody reads yet; returns how many files and rows went.
-
-        Files are unlinked and tables replaced, never written into: either may be a link into DVC's cache.
-        """
-        recordings = self.recordings(raw)
-        left = [each for each in recordings if gone(each.patient_id)]
-        if not left:
-            return 0, 0
-        rows = len(left) + sum(len(self._content(raw).segments.get(each.recording_id, ())) for each in left)
-        kept = {each.recording_id for each in recordings} - {each.recording_id for each in left}
-        for name, content in self.excerpt(raw, kept).items():
-            with replacing_file(raw / name) as scratch:
-                scratch.write_bytes(content)
-        files = {each.path for each in left if each.path}
-        for file in files:
-            (raw / file).unlink()
-        del self._known[raw]
-        return len(files), rows
 
     def _content(self, folder: Path) -> _Content:
         if folder not in self._known:

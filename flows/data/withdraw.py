@@ -193,7 +193,7 @@ def _rewrite_additions(dataset: Dataset, after: Withdrawals, root: Path) -> None
 def _next(dataset: str, found: Affected) -> list[str]:
     steps = [
         "git add data/withdrawn data/added && git commit -m 'data: a withdrawal'",
-        "make repro   (or dvc repro), then git add dvc.lock reports && git commit, and dvc push",
+        "make repro   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",
     ]
     if serving := [each for each in found.registered if each.champion]:
         names = ", ".join(each.experiment for each in serving)

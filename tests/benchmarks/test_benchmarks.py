@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import Measurement, __main__
+from benchmarks import Measurement, __main__, clinic
+from benchmarks.clinic import make_clinic
 from benchmarks.process import cost
 from benchmarks.recordings import PATHS, forget_results, make_root
 from stages.errors import AuscultError
@@ -27,6 +28,15 @@ def test_made_recordings_go_through_resample(tmp_path: Path) -> None:
     forget_results(tmp_path, cache=True)
     assert not (tmp_path / ".cache").exists()
     assert (tmp_path / PATHS.raw / "rec00000.wav").exists()
+
+
+def test_the_clinic_of_many_short_recordings_passes_validation(tmp_path: Path) -> None:
+    make_clinic(tmp_path, 17)
+    cost(["-m", "stages.validate"], tmp_path)
+    manifest = tmp_path / clinic.PATHS.manifest
+    assert len(read_table(manifest / "recordings.parquet")) == 17
+    assert len(read_table(manifest / "segments.parquet")) == 17 * clinic.CYCLES
+    assert read_table(manifest / "rejects.parquet").empty
 
 
 def test_a_command_that_fails_stops_the_measurement(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from stages.download.datasets import load
 from stages.withdrawals import Withdrawals
 
 ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
+OUTS = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
 OURS, THEIRS = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
 
 
@@ -31,7 +32,7 @@ def put(root: Path, place: str, content: str = "x") -> Path:
 
 def clear(root: Path, known_audio: frozenset[str] = frozenset()) -> set[str]:
     """Remove what is found, twice; what is left."""
-    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio)] * 2:
+    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio, OUTS)] * 2:
         removal.remove()
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
@@ -64,6 +65,19 @@ def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
         "reports/icbhi/drift/1.html",
         "reports/decisions/1/page.html",
     }
+
+
+def test_outputs_that_no_stage_makes_any_more_go(tmp_path: Path) -> None:
+    made = {
+        "models/icbhi/made/model.json",
+        "models/icbhi/made/weights/seed-0",
+        "data/icbhi/features/logmel/windows.npy",
+    }
+    others = {"models/sample/dropped/model.json", "reports/icbhi/metrics/dropped.json"}
+    dropped = ("models/icbhi/dropped/model.json", "data/icbhi/features/mfcc/x", "data/icbhi/balanced/dropped.parquet")
+    for place in (*made, *others, *dropped, "reports/icbhi/experiments/dropped/predictions.parquet"):
+        put(tmp_path, place)
+    assert clear(tmp_path) == made | others
 
 
 def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:

@@ -46,17 +46,13 @@ class Removal:
             path.unlink(missing_ok=True) if not path.is_dir() else None
 
 
-def leftovers(
-    root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str], outs: Collection[str]
-) -> list[Removal]:
+def leftovers(root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str]) -> list[Removal]:
     """Everything of the kinds below that holds, or may hold, somebody who has withdrawn.
 
     Parameters
     ----------
     known_audio
         SHA-256 of the audio files that stay: what is cached of any other recording goes. It is only a cache.
-    outs
-        Paths of the outputs that the stages make: others that lie where outputs do are of dropped experiments.
     """
     cache = root / CACHE_DIR
     found = [
@@ -75,13 +71,26 @@ def leftovers(
         Removal("half-written outputs that killed runs left", _half_written(root)),
         Removal("scratch copies of experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
     ]
-    found += [
-        Removal(f"no stage makes it any more: {path.relative_to(root)}", (path,))
-        for path in _dropped(root, dataset.name, outs)
-    ]
     named = [path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn)]
     found += [Removal(f"it names the patient's recordings: {path.relative_to(root)}", (path,)) for path in named]
     return [removal for removal in found if removal.paths]
+
+
+def dropped(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
+    """Outputs of experiments and representations that the parameters and the graph no longer name.
+
+    Nothing makes them again without the patient. They are a person's to remove: the report depends on their folders.
+
+    Parameters
+    ----------
+    outs
+        Paths of the outputs that the stages make.
+    """
+    paths = Paths(dataset)
+    folders = (paths.features("x").parent, paths.balanced("x").parent, paths.model("x").parent)
+    found = (path for folder in (*folders, paths.evaluation("x").parent) for path in (root / folder).glob("[!.]*"))
+    places = sorted(path.relative_to(root).as_posix() for path in found)
+    return [place for place in places if not any(out == place or out.startswith(f"{place}/") for out in outs)]
 
 
 def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[str]:
@@ -146,17 +155,6 @@ def _fetched_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, ours
     if dataset.is_table(path.name):
         return withdrawn.any_of(set(lines_of(dataset, path.name, path.read_bytes())))
     return ours and mentions(dataset, path.read_bytes(), withdrawn)
-
-
-def _dropped(root: Path, dataset: str, outs: Collection[str]) -> Iterator[Path]:
-    """Outputs of experiments and representations that the parameters and the graph no longer name."""
-    paths = Paths(dataset)
-    models, reports = paths.model("x").parent, paths.evaluation("x").parent
-    for folder in (paths.features("x").parent, paths.balanced("x").parent, models, reports):
-        for path in sorted((root / folder).glob("[!.]*")):
-            place = path.relative_to(root).as_posix()
-            if not any(out == place or out.startswith(f"{place}/") for out in outs):
-                yield path
 
 
 def _half_written(root: Path) -> tuple[Path, ...]:

@@ -146,8 +146,7 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     now = next((version.commits for version in versions if head in version.commits), ())
     found.holding = history.newest_first(root, set(found.holding).difference(now))
     copies = leftovers.lock_copies(root, dataset.name)
-    outs = {out.path for made in kept[0].made for out in made.outs}
-    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found), outs)
+    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found))
     if copies:
         removals.append(Removal("copies of dvc.lock: the next make repro writes them again", copies))
     plan = Plan(

@@ -8,14 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.withdrawals.leftovers import leftovers, lock_copies, not_ours
+from flows.withdrawals.leftovers import dropped, leftovers, lock_copies, not_ours
 from flows.withdrawals.people import mentions
 from stages.digests import patient_key
 from stages.download.datasets import load
 from stages.withdrawals import Withdrawals
 
 ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
-OUTS = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
 OURS, THEIRS = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
 
 
@@ -32,7 +31,7 @@ def put(root: Path, place: str, content: str = "x") -> Path:
 
 def clear(root: Path, known_audio: frozenset[str] = frozenset()) -> set[str]:
     """Remove what is found, twice; what is left."""
-    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio, OUTS)] * 2:
+    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio)] * 2:
         removal.remove()
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
@@ -67,17 +66,25 @@ def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
     }
 
 
-def test_outputs_that_no_stage_makes_any_more_go(tmp_path: Path) -> None:
-    made = {
-        "models/icbhi/made/model.json",
+def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
+    made = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
+    for place in (
+        *made,
         "models/icbhi/made/weights/seed-0",
-        "data/icbhi/features/logmel/windows.npy",
-    }
-    others = {"models/sample/dropped/model.json", "reports/icbhi/metrics/dropped.json"}
-    dropped = ("models/icbhi/dropped/model.json", "data/icbhi/features/mfcc/x", "data/icbhi/balanced/dropped.parquet")
-    for place in (*made, *others, *dropped, "reports/icbhi/experiments/dropped/predictions.parquet"):
-        put(tmp_path, place)
-    assert clear(tmp_path) == made | others
+        "models/sample/x/model.json",
+        "reports/icbhi/metrics/x.json",
+    ):
+        put(tmp_path, f"{place}/x" if "." not in place else place)
+    assert dropped(tmp_path, "icbhi", made) == []
+    places = (
+        "data/icbhi/balanced/old.parquet",
+        "data/icbhi/features/mfcc",
+        "models/icbhi/old",
+        "reports/icbhi/experiments/old",
+    )
+    for place in places:
+        put(tmp_path, place if "." in place else f"{place}/x")
+    assert dropped(tmp_path, "icbhi", made) == places
 
 
 def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:

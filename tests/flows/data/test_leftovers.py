@@ -84,7 +84,7 @@ def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
     )
     for place in places:
         put(tmp_path, place if "." in place else f"{place}/x")
-    assert dropped(tmp_path, "icbhi", made) == places
+    assert dropped(tmp_path, "icbhi", made) == list(places)
 
 
 def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:

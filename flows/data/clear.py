@@ -8,7 +8,8 @@ from pathlib import Path
 
 from flows.handover.journal import Journal
 from flows.repro import locks
-from flows.withdrawals import learned
+from flows.withdrawals import history, learned
+from flows.withdrawals.leftovers import dropped
 from flows.withdrawals.people import patients
 from flows.withdrawals.plan import Plan, make
 from flows.workspace import graph
@@ -109,6 +110,13 @@ def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> No
             f"the outputs here may hold the patient, not up to date: {', '.join(stale) or 'there is no manifest'}",
             where=str(root),
             next_step="make repro (or dvc repro), then commit dvc.lock and the metrics, then the same command again",
+        )
+    outs = {out.path for made in history.present(root).made for out in made.outs}
+    if left := dropped(root, dataset.name, outs):
+        raise DataError(
+            "outputs of experiments that were dropped lie here, and nothing makes them again without the patient",
+            where=left[0],
+            next_step=f"rm -r {' '.join(left)}; then make repro, as the report looks into these folders, and commit",
         )
     changed = git(root, "status", "--porcelain", "--", *_COMMITTED)
     if changed:

@@ -65,27 +65,30 @@ def versions(root: Path) -> list[Version]:
 
 
 def present(root: Path) -> Version:
-    """What ``dvc.lock`` and the ``.dvc`` files say as they lie here, committed or not.
+    """What the stages and additions that there are have made, as it is recorded here, committed or not.
 
-    Raises
-    ------
-    DataError
-        One of them is damaged.
+    Entries of ``dvc.lock`` that no stage of ``dvc.yaml`` has any more are left out: DVC keeps those of an experiment
+    that was dropped, and what it once made may hold somebody.
     """
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
-        files = {Path(stage.path) for stage in repo.index.stages}
-    tracking = [path for path in files if path.suffix == ".dvc"] + [path.with_name(LOCK) for path in files]
-    made: list[Made] = []
-    for path in sorted(set(tracking)):
-        if path.exists():
-            made += recorded(path.resolve().relative_to(root.resolve()).as_posix(), path)
-    return Version(tuple(made))
+        outs = [out for out in repo.index.outs if out.is_in_repo and out.hash_info]
+        return Version((Made(tuple(Out(_place(root, out.fs_path), str(out.hash_info.value)) for out in outs)),))
+
+
+def _place(root: Path, path: str) -> str:
+    return Path(path).resolve().parent.relative_to(root.resolve()).joinpath(Path(path).name).as_posix()
 
 
 def recorded(place: str, path: Path) -> list[Made]:
-    """What a lock or a ``.dvc`` file records; *place* is where it lies in the repository, for its relative paths."""
+    """What a lock or a ``.dvc`` file records; *place* is where it lies in the repository, for its relative paths.
+
+    Raises
+    ------
+    DataError
+        It is damaged.
+    """
     return list(_made(place, path.read_bytes(), strict=True))
 
 

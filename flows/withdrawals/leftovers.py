@@ -76,6 +76,23 @@ def leftovers(root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio:
     return [removal for removal in found if removal.paths]
 
 
+def dropped(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
+    """Outputs of experiments and representations that the parameters and the graph no longer name.
+
+    Nothing makes them again without the patient. They are a person's to remove: the report depends on their folders.
+
+    Parameters
+    ----------
+    outs
+        Paths of the outputs that the stages make.
+    """
+    paths = Paths(dataset)
+    folders = (paths.features("x").parent, paths.balanced("x").parent, paths.model("x").parent)
+    found = (path for folder in (*folders, paths.evaluation("x").parent) for path in (root / folder).glob("[!.]*"))
+    places = sorted(path.relative_to(root).as_posix() for path in found)
+    return [place for place in places if not any(out == place or out.startswith(f"{place}/") for out in outs)]
+
+
 def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[str]:
     """Places that name the patient's recordings and that only a person may empty."""
     folders = [root / DATA_DIR / name / dataset.name for name in ("inbox", "recent")]

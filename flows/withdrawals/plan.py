@@ -14,6 +14,7 @@ from flows.withdrawals.history import Version
 from flows.withdrawals.leftovers import Removal
 from flows.withdrawals.mlflow_runs import Tracked
 from flows.withdrawals.objects import Sorted, Store
+from flows.workspace.commands import git
 from stages.download import datasets
 from stages.download.datasets import Dataset
 from stages.errors import unknown_name
@@ -140,7 +141,10 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     store = Store(cache, reached.values())
     versions, kept = history.versions(root), _kept(root, dataset)
     found = objects.sort(store, versions, kept, dataset, withdrawn)
-    found.holding = history.newest_first(root, found.holding)
+    # What is checked out is up to date, whatever its lock says besides of experiments that were dropped.
+    head = git(root, "rev-parse", "HEAD")
+    now = next((version.commits for version in versions if head in version.commits), ())
+    found.holding = history.newest_first(root, set(found.holding).difference(now))
     copies = leftovers.lock_copies(root, dataset.name)
     removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found))
     if copies:

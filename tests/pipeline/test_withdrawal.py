@@ -17,7 +17,8 @@ from stages.paths import Paths
 from stages.store import read_json, read_table
 from stages.validate.additions import batch_name, checksums
 from tests.pipeline.search import Traces, found
-from tests.pipeline.workspace import repro, run, set_params
+from tests.pipeline.test_datasets import only_logmel
+from tests.pipeline.workspace import SMALL, repro, run, set_params
 from tests.validate.made_clinic import breath, make_delivery, name_of
 
 PATIENT, NEW = "110", "901"
@@ -69,6 +70,21 @@ def add(root: Path, dataset: str, delivery: Path) -> str:
     return name
 
 
+def only_one_experiment(root: Path) -> None:
+    """Drop the other one, whose stages would take as long again, with what it made, as ``make repro`` asks for."""
+    set_params(root, {"experiments": {EXPERIMENT: SMALL["experiments"][EXPERIMENT]}})
+    only_logmel(root)
+    places = [f"data/sample/features/{name}" for name in ("mfcc", "augmented")]
+    for name in set(SMALL["experiments"]) - {EXPERIMENT}:
+        places += [
+            str(PATHS.model(name)),
+            str(PATHS.evaluation(name)),
+            str(PATHS.balanced(name)),
+            str(PATHS.metrics(name)),
+        ]
+    run(root, "rm", "-r", *places)
+
+
 def sides(folder: Path) -> dict[str, tuple[str, int]]:
     table = read_table(folder / PATHS.split / "assignment.parquet")
     return {
@@ -93,9 +109,9 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     run(root, "dvc", "push", "-q")
     run(root, "git", "checkout", "-q", "-")
     run(root, "dvc", "checkout", "-q", "--force")
-    sounds = {name_of(int(PATIENT), 7): breath(70), name_of(int(NEW)): breath(71)}
+    sounds = {name_of(int(PATIENT), 7): breath(70), name_of(int(NEW)): breath(71, 7.0)}
     batch = add(root, "sample", make_delivery(base / "delivery", sounds))
-    other = add(root, "icbhi", make_delivery(base / "of icbhi", {name_of(int(PATIENT)): breath(72)}))
+    other = add(root, "icbhi", make_delivery(base / "of icbhi", {name_of(int(PATIENT)): breath(72, 8.0)}))
     commit(root, "additions")
     run(root, "dvc", "push", "-q", "--run-cache")
     (root / "reports/sample/ingest").mkdir()
@@ -110,7 +126,8 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
     said = data(root, "withdraw", PATIENT, "--since", "2026-11-25")
     early = data(root, "clear", check=False)
-    commit(root, "a withdrawal")
+    only_one_experiment(root)
+    commit(root, "a withdrawal, and one experiment less")
     repro(root)
     commit(root, "without them")
     run(root, "dvc", "push", "-q")
@@ -206,12 +223,3 @@ def test_git_learned_no_name(story: dict[str, object]) -> None:
     root = Path(str(story["root"]))
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', PATIENT)},2026-11-25\n"
     assert f"{PATIENT}_" not in run(root, "git", "log", "-p", "--all", "--", "data/withdrawn", "data/added").stdout
-
-
-def test_done_again_nothing_is_left_to_do(story: dict[str, object]) -> None:
-    root = Path(str(story["root"]))
-    assert "has withdrawn since 2026-11-25" in data(root, "withdraw", PATIENT)
-    assert run(root, "git", "status", "--porcelain").stdout == ""
-    again = data(root, "clear")
-    assert " 0 objects and 0 entries of the run cache in DVC's cache" in again
-    assert " 0 objects and 0 entries of the run cache in the remote store" in again

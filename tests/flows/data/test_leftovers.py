@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.withdrawals.leftovers import leftovers, lock_copies, not_ours
+from flows.withdrawals.leftovers import dropped, leftovers, lock_copies, not_ours
 from flows.withdrawals.people import mentions
 from stages.digests import patient_key
 from stages.download.datasets import load
@@ -64,6 +64,27 @@ def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
         "reports/icbhi/drift/1.html",
         "reports/decisions/1/page.html",
     }
+
+
+def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
+    made = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
+    for place in (
+        *made,
+        "models/icbhi/made/weights/seed-0",
+        "models/sample/x/model.json",
+        "reports/icbhi/metrics/x.json",
+    ):
+        put(tmp_path, f"{place}/x" if "." not in place else place)
+    assert dropped(tmp_path, "icbhi", made) == []
+    places = (
+        "data/icbhi/balanced/old.parquet",
+        "data/icbhi/features/mfcc",
+        "models/icbhi/old",
+        "reports/icbhi/experiments/old",
+    )
+    for place in places:
+        put(tmp_path, place if "." in place else f"{place}/x")
+    assert dropped(tmp_path, "icbhi", made) == list(places)
 
 
 def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:

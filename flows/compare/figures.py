@@ -221,7 +221,7 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
     tail = expanded_tail(confidence, patients)
     low, high = np.quantile(moved, [tail, 1.0 - tail])
     student = float(stdtrit(patients - 1, (1.0 + confidence) / 2.0))
-    half = student * np.sqrt(patients / (patients - 1)) * float(np.std(moved))
+    half = student * float(np.sqrt(patients / (patients - 1))) * float(np.std(moved))
     return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
 
 

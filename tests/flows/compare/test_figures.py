@@ -91,7 +91,7 @@ def test_of_seven_patients_the_interval_still_widens_with_the_confidence() -> No
         figure = score(compared(base, head, method=method))
         assert figure.low is not None and figure.high is not None
         widths.append(figure.high - figure.low)
-    assert widths[1] > 1.5 * widths[0]
+    assert widths[1] > 1.4 * widths[0]
 
 
 def test_with_few_patients_there_is_no_interval_in_words() -> None:

@@ -50,6 +50,7 @@ class CompareSettings(Section):
     confidence: Annotated[float, Field(ge=0.5, lt=1.0)]
     resamples: Annotated[int, Field(ge=100, le=10**5)]
     seed: Seed
+    min_patients: Annotated[int, Field(ge=4)]
 
 
 class Settings(Section):

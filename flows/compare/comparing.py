@@ -112,7 +112,7 @@ def _compared(name: str, old: Answered, new: Answered, table: Mapping[str, Noise
             f" {new.task.unit}s with {new.task.normal!r} in head"
         )
         return Experiment(name, new.task.name, "unreadable", "not measured", _cut(note), _alone(new, is_head=True))
-    same_model = old.model == new.model
+    same_model = old.model == new.model != ""
     same = same_model and figures.equal_answers(old, new)
     known = noise.SAME_MODEL if same_model else noise.find(table, name)
     parts = tuple(figures.compare(part, old, new, known, method, same=same) for part in _PARTS)

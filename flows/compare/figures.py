@@ -3,7 +3,8 @@
 Both sides' answers to the same units are weighed with the same resamples of patients
 (:func:`stages.evaluate.bootstrap.patient_weights`), by this checkout's metrics. Where the two models are not the same
 files, a retraining alone would have moved each of them: a normal draw with twice the measured variance of the figure
-is added to each resampled difference. The quantiles are the expanded percentile ones of :mod:`flows.gate.interval`.
+is added to each resampled difference. The ends are the expanded percentile ones of :mod:`flows.gate.interval`, or
+Student's t where that reaches further.
 """
 
 from __future__ import annotations
@@ -206,9 +207,22 @@ def _figure(
     if why or drawn is None:
         return Figure(name, *values, None, None, "unknown", why or "no interval: its retraining noise is not known")
     moved = (moved + drawn)[np.isfinite(moved)]
-    tail = expanded_tail(method.confidence, min(patients_by_side(head.answers)))
-    low, high = (round(float(end), DIGITS) for end in np.quantile(moved, [tail, 1.0 - tail]))
+    low, high = _ends(values[1] - values[0], moved, min(patients_by_side(head.answers)), method.confidence)
     return Figure(name, *values, low, high, _mark(name, low, high), "")
+
+
+def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: float) -> tuple[float, float]:
+    """Both ends of the interval: the expanded percentiles, or Student's t where that reaches further.
+
+    Of few patients there are few different resamples: their quantiles end where the confidence asked for begins.
+    """
+    from scipy.special import stdtrit
+
+    tail = expanded_tail(confidence, patients)
+    low, high = np.quantile(moved, [tail, 1.0 - tail])
+    student = float(stdtrit(patients - 1, (1.0 + confidence) / 2.0))
+    half = student * float(np.sqrt(patients / (patients - 1))) * float(np.std(moved))
+    return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
 
 
 def _no_interval(name: str, moved: NDArray[np.float64], answers: Answers, method: Method) -> str:

@@ -109,8 +109,9 @@ def _method(root: Path) -> Method:
     try:
         _, chosen = settings.load(root)
     except AuscultError:
-        return Method(0.95, 4000, 43, 8)
-    return Method(chosen.compare.confidence, chosen.compare.resamples, chosen.compare.seed, chosen.gate.min_patients)
+        return Method(0.95, 4000, 43, 6)
+    how = chosen.compare
+    return Method(how.confidence, how.resamples, how.seed, how.min_patients)
 
 
 def _data(place: Path, base: Run, root: Path, head: Run) -> tuple[Data | None, str]:

@@ -82,6 +82,18 @@ def test_noise_alone_is_seldom_called_a_difference() -> None:
     assert called["without"] > called["with"], "the patients alone do not cover it"
 
 
+def test_of_seven_patients_the_interval_still_widens_with_the_confidence() -> None:
+    """Their resamples alone end too early: 99.4 % would err as often as 95 %."""
+    head, base = (answered(each) for each in answers(1.2, 1.2, patients=7))
+    widths = []
+    for confidence in (0.95, 0.99375):
+        method = replace(METHOD, confidence=confidence, min_patients=6)
+        figure = score(compared(base, head, method=method))
+        assert figure.low is not None and figure.high is not None
+        widths.append(figure.high - figure.low)
+    assert widths[1] > 1.4 * widths[0]
+
+
 def test_with_few_patients_there_is_no_interval_in_words() -> None:
     head, base = (answered(sides(each, 20, 7)) for each in answers(2.0, 0.5))
     figure = score(compared(base, head))

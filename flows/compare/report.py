@@ -88,7 +88,7 @@ def _base(place: Path, side: Side, tell: Callable[[str], None]) -> Made:
     return _read(place, side, run, committed)
 
 
-def _read(place: Path, side: Side, run: Run, committed: dict[str, bytes]) -> Made:
+def _read(place: Path, side: Side, run: Run, committed: dict[str, sides.InGit]) -> Made:
     if run.fault:
         return Made(replace(side, fault=run.fault[:600]), run)
     try:

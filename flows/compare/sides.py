@@ -31,13 +31,29 @@ class Answered:
         Digest of ``model.json``, which holds the checksums of the weights: equal for the same model, also where it was
         found on another way. Empty where there is none.
     in_git
-        Part → figure → value of the metrics file that git keeps; empty where it could not be read.
+        Part → figure → value of the metrics file that git keeps; empty where it could not be read, or where the lock
+        beside it vouches for it.
     """
 
     task: Task
     table: pd.DataFrame
     model: str
     in_git: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class InGit:
+    """A metrics file as it lies in a checkout.
+
+    Attributes
+    ----------
+    vouched
+        Whether ``dvc.lock`` records exactly this file: the run that made the one made the other. On another kind of
+        processor a retraining then has other figures, and nobody has forgotten anything.
+    """
+
+    content: bytes
+    vouched: bool
 
 
 @dataclass
@@ -59,14 +75,19 @@ class SideRead:
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
-def metrics_in_git(place: Path) -> dict[str, bytes]:
-    """Every metrics file below ``reports/`` as it lies in a checkout, before its pipeline rewrites it."""
+def metrics_in_git(place: Path) -> dict[str, InGit]:
+    """Every metrics file below ``reports/`` as it lies in a checkout, before its pipeline rewrites it and the lock."""
+    import hashlib
+
+    recorded = {out["path"]: out.get("md5") for stage in _lock(place).values() for out in stage.get("outs", [])}
+    found = {path.relative_to(place).as_posix(): path.read_bytes() for path in place.glob("reports/*/metrics/*.json")}
     return {
-        path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(place.glob("reports/*/metrics/*.json"))
+        path: InGit(content, recorded.get(path) == hashlib.md5(content, usedforsecurity=False).hexdigest())
+        for path, content in sorted(found.items())
     }
 
 
-def read(place: Path, run: Run, committed: Mapping[str, bytes]) -> SideRead:
+def read(place: Path, run: Run, committed: Mapping[str, InGit]) -> SideRead:
     """Read one side after its pipeline has run.
 
     Parameters
@@ -85,7 +106,10 @@ def read(place: Path, run: Run, committed: Mapping[str, bytes]) -> SideRead:
     side = SideRead(params.dataset, params=_plain_params(place), lock=_lock(place))
     for name in params.experiments:
         path = Paths(params.dataset).metrics(name).as_posix()
-        in_git, why = _figures(committed.get(path))
+        kept = committed.get(path)
+        in_git, why = _figures(kept.content if kept is not None else None)
+        if kept is not None and kept.vouched:
+            in_git = {}
         if why:
             side.faults.append((path, why))
         if why := run.why_missing(f"evaluate@{name}") or run.why_missing(f"train@{name}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -96,3 +97,14 @@ def test_a_metrics_file_that_git_lacks_is_a_fault_beside_answers_in_order(place:
     side, faults = found(place)
     assert isinstance(side, Answered) and side.in_git == {}
     assert [where for where, _ in faults] == [METRICS]
+
+
+def test_a_metrics_file_that_its_own_lock_records_is_another_machines_and_no_disagreement(place: Path) -> None:
+    md5 = hashlib.md5((place / METRICS).read_bytes()).hexdigest()
+    lock = {"stages": {"evaluate": {"outs": [{"path": METRICS, "hash": "md5", "md5": md5, "size": 1}]}}}
+    (place / "dvc.lock").write_text(json.dumps(lock))
+    side, faults = found(place)
+    assert isinstance(side, Answered) and (side.in_git, faults) == ({}, [])
+    (place / METRICS).write_text('{"validation": {"score": 0.9}, "test": {}}')
+    side, _ = found(place)
+    assert isinstance(side, Answered) and side.in_git["validation"] == {"score": 0.9}

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from flows.handover.push import is_there
 from flows.registry.versions import WITHDRAWN, Registry
 from flows.workspace import worktree
+from flows.workspace.orphans import end_orphans
 from stages.errors import AuscultError, DataError
 from stages.paths import CACHE_DIR
 from stages.store import read_json, write_json
@@ -148,6 +149,7 @@ class Journal:
         str or None
             What was done, in words.
         """
+        end_orphans()  # before anything is asked: a push of the dead run may still be on its way
         entry = self.read()
         if entry is None:
             self._sweep()

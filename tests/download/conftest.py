@@ -90,10 +90,10 @@ class Server:
             handler.send_header("Content-Range", f"bytes {start}-{len(page.body) - 1}/{len(page.body)}")
         elif status == 416:
             handler.send_header("Content-Range", f"bytes */{len(page.body)}")
-        handler.end_headers()
         cut = page.cut_after.pop(0) if page.cut_after else None
         sent = body[:cut]
-        self.log.append(Served(handler.path, wanted, status, len(sent)))
+        self.log.append(Served(handler.path, wanted, status, len(sent)))  # before the client can ask for more
+        handler.end_headers()
         with contextlib.suppress(ConnectionError):
             handler.wfile.write(sent)
             handler.wfile.flush()

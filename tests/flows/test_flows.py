@@ -220,3 +220,23 @@ def test_after_a_kill_of_everything_the_run_is_marked_and_the_schedules_are_kept
     kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
     assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
     assert service.is_clean()
+
+
+def test_without_any_remote_a_retraining_with_new_recordings_promotes_and_keeps_its_branch_here(
+    service: Service, tmp_path: Path
+) -> None:
+    _retire(service)
+    git(service.root, "remote", "remove", "origin")
+    run(service.root, "dvc", "remote", "remove", "-q", "store")
+    commit(service.root, "no remote")
+    before = set(git(service.root, "branch", "--format=%(refname:short)").splitlines())
+    delivery = more_patients(service.root, tmp_path / "made")
+    said = service.command("retrain", "--data", str(delivery))
+    assert "Promoted: " in said.stdout, said.stdout + said.stderr
+    assert "recordings added" in said.stderr and "stays here" in said.stderr
+    (branch,) = set(git(service.root, "branch", "--format=%(refname:short)").splitlines()) - before
+    assert branch.startswith("retrain/20")
+    changed = git(service.root, "diff", "--name-only", "HEAD", branch).splitlines()
+    assert "dvc.lock" in changed and any(path.startswith(f"data/added/{DATASET}/") for path in changed)
+    assert service.champion() is not None
+    assert service.is_clean()

@@ -29,6 +29,13 @@ with Journal(Path(sys.argv[1]), "retrain").held("retrain-the-first"):
     time.sleep(60)
 """
 
+PUSHER = """
+import os, sys
+from pathlib import Path
+from flows.handover.push import hand_over
+hand_over(Path(sys.argv[1]), "origin", sys.argv[2], sys.argv[3])
+"""
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -48,6 +55,28 @@ def promotion(version: str, champion: str | None = None) -> dict[str, Any]:
     """What the journal keeps of a version that is to be promoted in place of *champion*."""
     decision = {"rule": "better", "reason": "why"}
     return {"experiment": EXPERIMENT, "version": version, "champion": champion, "decision": decision}
+
+
+def test_a_push_that_outlived_its_flow_does_not_arrive_after_the_run_was_taken_back(root: Path) -> None:
+    entry = cut_off(root, state="handing over")
+    bare = root.with_name(f"{root.name}.git")
+    hook, reached, passed = bare / "hooks/pre-receive", root.parent / "reached", root.parent / "passed"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch '{reached}'\nsleep 2\ntouch '{passed}'\n")
+    hook.chmod(0o755)
+    flow = subprocess.Popen(
+        [sys.executable, "-c", PUSHER, str(root), entry.branch, entry.commit],
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    while not reached.exists():
+        time.sleep(0.05)
+    flow.kill()
+    flow.wait()
+    said = Journal(root, "retrain").recover()
+    assert said is not None and "taken back" in said
+    time.sleep(2.5)
+    assert not passed.exists()
+    assert git(root, "ls-remote", "--heads", "origin", entry.branch) == ""
 
 
 def test_a_second_run_is_refused_with_the_firsts_name(root: Path) -> None:

@@ -57,14 +57,16 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     checksums = {target: _checksum(file) for target, file in files.items()}  # what changes from here on is not added
     with locked(root):
         present = read_present(dataset, root, params.validate_)
-    found = _alone(dataset, files, params.validate_)
+    found = _alone(dataset, delivery, files, params.validate_)
     rejected = _unplaced(delivery, files)
     there, sound = _against_present(found, present, rejected)
     sound = _without_twins(sound, present, rejected)
     sound = _as_expected(sound, present, dataset, params.validate_, rejected)
-    accepted = {item.recording.recording_id for item in sound}
-    tables = source.excerpt(delivery, accepted) if isinstance(source, TablesLayout) else {}
-    mine = {place: file for place, file in _files_of(files, found, accepted).items() if place not in tables}
+    accepted = {item.recording.recording_id: item.recording.path for item in sound}
+    if isinstance(source, TablesLayout):
+        mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
+    else:
+        mine, tables = _files_of(files, found, set(accepted)), {}
     sides = _sides(build(sound), present, dataset, params) if sound else {}
     return Delivery(
         dataset=dataset_name,
@@ -99,8 +101,10 @@ def _checksum(file: Path) -> str:
         return ""
 
 
-def _alone(dataset: Dataset, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
-    """Every recording of the delivery, read in the raw layout from links to its files."""
+def _alone(dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams) -> list[Examined]:
+    """Every recording of the delivery, read in the raw layout from links to its files, or as it lies beside tables."""
+    if RECORDINGS in files:
+        return examine_all(dataset, delivery, params, workers(), batch=_NEW)
     with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as name, _named(files, Path(name)):
         for target, file in files.items():
             place = Path(name) / target

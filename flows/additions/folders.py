@@ -11,6 +11,7 @@ from flows.additions.examination import examine
 from flows.additions.layout import layout
 from stages.download.datasets import Dataset, load
 from stages.download.datasets._copies import is_audio
+from stages.download.datasets._tables import RECORDINGS
 from stages.errors import DataError
 
 
@@ -69,9 +70,12 @@ def _taken(dataset_name: str, folder: Path, root: Path, dry_run: bool) -> Delive
 
 def _deliveries(dataset: Dataset, folder: Path) -> list[Path]:
     """The folder itself, or all in it where one at least holds a delivery."""
+    inside = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+    apart = not (folder / RECORDINGS).is_file() and any((path / RECORDINGS).is_file() for path in inside)
+    if apart:  # a data set's own layout may lie some levels down: it would claim the folder, and the others' audio
+        return inside
     if _is_delivery(dataset, folder):
         return [folder]
-    inside = sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
     if not any(_is_delivery(dataset, path) for path in inside):
         layout(dataset, folder)  # says what is wrong with it
     return inside

@@ -68,13 +68,12 @@ def _listed(what: str, names: Sequence[str]) -> str:
 
 
 def _left_out(rejected: Sequence[Rejected]) -> str:
-    """Each with all its reasons; counted once."""
+    """Every one with all its reasons, as somebody has to mend them; counted once."""
     if not rejected:
         return ""
     counts = left_out(rejected)
     lines = [f"left out: {counts.total()} ({', '.join(f'{count} {reason}' for reason, count in counts.items())})"]
-    lines += [f"  {entry.recording_id}: {entry.reason}, {entry.detail}" for entry in rejected[:SHOWN]]
-    return "\n".join([*lines, *_more(len(rejected))])
+    return "\n".join([*lines, *(f"  {entry.recording_id}: {entry.reason}, {entry.detail}" for entry in rejected)])
 
 
 def _more(total: int) -> list[str]:
@@ -98,15 +97,15 @@ def _sides(deliveries: Sequence[Delivery]) -> str:
 def _next(deliveries: Sequence[Delivery], folder: Path, dataset: str, *, dry_run: bool) -> str:
     batches = [each.batch for each in deliveries if each.accepted]
     if not batches:
-        return "Everything is there already: nothing to do."
+        return "What can join is there already: nothing was added."
     if dry_run:
         return f"Nothing was written. To add them: python -m flows data add {shlex.quote(str(folder))}"
-    files = " ".join(f"{Paths(dataset).added / batch}.dvc" for batch in batches)
+    paths = Paths(dataset)
     return "\n".join(
         [
             "Next:",
-            "  dvc repro",
-            f"  git add {files} dvc.lock data/{dataset} reports/{dataset}/metrics",
+            "  dvc repro" if parameters.load().dataset == dataset else f"  make repro DATASET={dataset}",
+            f"  git add {paths.added} {paths.data} {paths.reports / 'metrics'} dvc.lock",
             f"  git commit -F - <<'END'\n{message(*deliveries).rstrip()}\nEND",
             "  dvc push",
             "  git push",

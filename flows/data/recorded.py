@@ -129,14 +129,17 @@ class Storage:
             return Path(cache.oid_to_path(md5)).read_bytes()
         remote = self._repo.config["core"].get("remote")
         if not remote:
-            raise self._missing(path, "is not in DVC's cache, and there is no default remote")
+            why = "is not in DVC's cache, and there is no default remote"
+            raise self._missing(path, why, "dvc remote add -d NAME URL, where it was pushed to")
         try:
             storage = self._repo.cloud.get_remote_odb(remote)
             with storage.fs.open(storage.oid_to_path(md5), "rb") as file:
                 content: bytes = file.read()
                 return content
         except FileNotFoundError as error:
-            raise self._missing(path, f"is neither in DVC's cache nor in the remote {remote!r}") from error
+            why = f"is neither in DVC's cache nor in the remote {remote!r}"
+            pushed = f"git checkout {self._revision} && dvc push, where it was made (--all-commits pushes no older one)"
+            raise self._missing(path, why, pushed) from error
         except Exception as error:  # each kind of storage has errors of its own
             raise DataError(
                 f"{path} of {self._revision} is not in DVC's cache, and the remote {remote!r} cannot be read: {error}",
@@ -144,12 +147,11 @@ class Storage:
                 next_step="dvc remote list; mend its address or your access, and run the same command again",
             ) from error
 
-    def _missing(self, path: Path, why: str) -> DataError:
+    def _missing(self, path: Path, why: str, remedy: str) -> DataError:
         return DataError(
             f"{path} of {self._revision} {why}",
             where=f"{self._revision}:{LOCK}",
-            next_step=f"git checkout {self._revision} && dvc push, where it was made (`dvc push --all-commits` pushes"
-            " the workspace's version alone); or there: dvc repro split",
+            next_step=f"{remedy}; or make it again: git checkout {self._revision} && dvc repro split",
         )
 
     def _unrecorded(self, path: Path) -> DataError:

@@ -29,7 +29,7 @@ def template(folder: Path, dataset_name: str | None = None) -> str:
     Raises
     ------
     AuscultError
-        A table is there already.
+        A table is there already, or the folder cannot be written to.
     """
     dataset = load(dataset_name or parameters.load().dataset)
     for name in (RECORDINGS, SEGMENTS):
@@ -38,7 +38,11 @@ def template(folder: Path, dataset_name: str | None = None) -> str:
                 f"{folder / name} is there already", where=str(folder), next_step="fill it in, or name another folder"
             )
     for name, lines in ((RECORDINGS, _recordings(dataset)), (SEGMENTS, _segments(dataset))):
-        write_text(folder / name, "".join(f"{','.join(line)}\n" for line in lines))
+        try:
+            write_text(folder / name, "".join(f"{','.join(line)}\n" for line in lines))
+        except OSError as error:
+            what = f"{folder / name} cannot be written: {error.strerror}"
+            raise AuscultError(what, where=str(folder), next_step="name another folder") from error
     return "\n".join(
         [
             f"{folder / RECORDINGS}: a row for each recording; the line that begins with # is an example",

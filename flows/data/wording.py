@@ -39,7 +39,7 @@ def markdown(difference: Difference, *, names: bool) -> str:
     if balance := _balance(difference):
         head = ("task", "part", "class", "before", "after", "difference")
         rows = ((*row[0], *_cells(("", *row[1:]))[1:]) for row in balance)
-        blocks.append(_details("Class balance, where it differs", table(head, rows)))
+        blocks.append(_details("Class balance, where it differs", table(head, rows, words=3)))
     if names:
         lists = ((what, list(each)) for what, each in _lists(difference))
         blocks += [_details(f"{what} ({len(each)})", _shortened(map(escape, each), "- ")) for what, each in lists]

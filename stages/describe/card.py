@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from stages.describe.markdown import escape, table
-from stages.describe.people import SMALLEST, age_groups, sexes
+from stages.describe.people import SMALLEST, STEP, age_groups, sexes
 from stages.records import PARTS
 from stages.tasks import Task
 
@@ -57,8 +57,8 @@ def render(
 def _head(version: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     added = f"{version['added_recordings']} recordings in {version['additions']} additions"
     facts = (
-        ("content (SHA-256)", version["content_sha256"]),
-        ("split (SHA-256)", version["split_sha256"]),
+        ("content (SHA-256)", f"`{version['content_sha256']}`"),
+        ("split (SHA-256)", f"`{version['split_sha256']}`"),
         ("licence", manifest["licence"]),
         ("from", _address(manifest["homepage"])),
         ("added after the download", added if version["additions"] else "nothing"),
@@ -68,7 +68,7 @@ def _head(version: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
         f"`{version['name']}`: {version['recordings']:,} recordings of {version['patients']:,} patients,"
         f" {version['hours']:.2f} hours, {version['segments']:,} annotated segments.",
         "Synthetic: it shows that the pipeline works and says nothing about patients." if manifest["synthetic"] else "",
-        "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts)]),
+        _list([f"{name}: {value}" for name, value in facts]),
         "Written by `python -m stages.describe` from the manifest and the split: counts only, nobody's name."
         f" What the digests cover, and how to compare versions: [{DOCS.name}](../../{DOCS.as_posix()}).",
     ]
@@ -96,7 +96,7 @@ def _tasks(split: Mapping[str, Any], tasks: list[Task]) -> list[str]:
     for task in tasks:
         counts = {name: split["parts"][name]["tasks"][task.name] for name in sides}
         rows = [(name, *(counts[side][name]["units"] for side in sides)) for name in task.classes]
-        blocks += [f"Task `{task.name}`, {escape(task.title)} ({task.unit}s):", table(("class", *sides), rows)]
+        blocks += [f"Task `{task.name}` ({escape(task.title)}), in {task.unit}s:", table(("class", *sides), rows)]
     return blocks
 
 
@@ -113,10 +113,19 @@ def _recordings(manifest: Mapping[str, Any], recordings: pd.DataFrame) -> list[s
     if lengths:
         lines.append(f"- seconds: {lengths['min']:g} to {lengths['max']:g}, median {lengths['median']:g}")
     few = f"not shown: of fewer than {SMALLEST} patients in a group"
-    lines.append(f"- patients by age (years): {_tally(age_groups(recordings)) or few}")
-    lines.append(f"- patients by sex: {_tally(sexes(recordings)) or few}")
-    why = f"Age and sex are not crossed and no group is smaller than {SMALLEST} patients: it would point at people."
+    lines.append(f"- patients by age (years): {_shares(age_groups(recordings)) or few}")
+    lines.append(f"- patients by sex: {_shares(sexes(recordings)) or few}")
+    why = (
+        f"Age and sex are not crossed, no group is smaller than {SMALLEST} patients, and shares go in steps of"
+        f" {STEP} %: neither this page nor what differs from the last one points at a person."
+    )
     return ["\n".join(lines), why]
+
+
+def _shares(found: Mapping[str, int]) -> str:
+    """Roundly: an exact count tells, beside that of the version before, who the one new patient is."""
+    total = sum(found.values())
+    return ", ".join(f"{escape(name)} ({STEP * round(100 * count / total / STEP)} %)" for name, count in found.items())
 
 
 def _tally(found: Mapping[str, int]) -> str:

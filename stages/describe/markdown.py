@@ -12,9 +12,9 @@ def escape(text: str) -> str:
     return " ".join("".join(_MARKUP.get(character, character) for character in text).split())
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table whose cells are escaped; the first column is words, the others are set right."""
-    lines = [_line(head), f"| --- |{' ---: |' * (len(head) - 1)}"]
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], words: int = 1) -> str:
+    """A table whose cells are escaped; the first *words* columns are words, the others are numbers and set right."""
+    lines = [_line(head), f"|{' --- |' * words}{' ---: |' * (len(head) - words)}"]
     return "\n".join([*lines, *(_line([str(cell) for cell in row]) for row in rows)])
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 #: Fewer patients than this are not told apart: the card lies in git, and who knows that somebody took part could
 #: read what else it says of a group of one.
 SMALLEST = 3
+#: Shares of patients are shown in steps of so many per cent.
+STEP = 5
 #: Where age groups begin, in years.
 AGES = (0, 2, 6, 12, 18, 30, 45, 60, 75)
 

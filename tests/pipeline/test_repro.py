@@ -42,10 +42,11 @@ def test_second_run_has_nothing_to_do(finished: Path) -> None:
     assert (finished / "dvc.lock").read_bytes() == before
 
 
-def test_git_sees_nothing_but_lock_and_metrics(finished: Path) -> None:
+def test_git_sees_nothing_but_lock_metrics_and_card(finished: Path) -> None:
     status = run(finished, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
     changed = {line[3:] for line in status}
-    assert changed == {"dvc.lock"} | {f"reports/sample/metrics/{name}.json" for name in metrics(finished)}
+    card = {"data/sample/README.md", "data/sample/version.json"}
+    assert changed == {"dvc.lock"} | card | {f"reports/sample/metrics/{name}.json" for name in metrics(finished)}
 
 
 def metrics(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
@@ -80,9 +81,8 @@ def test_push_and_pull_work_at_once_through_the_clones_own_remote(copy: Path) ->
     before = run(copy, "git", "status", "--porcelain").stdout
     run(copy, "dvc", "push")
     assert run(copy, "git", "status", "--porcelain").stdout == before
-    for part in ("data", "models", ".dvc/cache"):
-        run(copy, "rm", "-rf", part)
-    run(copy, "git", "checkout", "data/added")
+    run(copy, "git", "clean", "-fdXq", "data", "models")  # the card is git's
+    run(copy, "rm", "-rf", ".dvc/cache")
     run(copy, "dvc", "pull")
     assert "up to date" in run(copy, "dvc", "status").stdout
 

@@ -103,7 +103,8 @@ class Dataset(ABC):
     annotations_overlap: ClassVar[bool] = False
     #: Published times are rounded: up to this far beyond the audio's end, or into the next segment, is no fault.
     annotation_tolerance_s: ClassVar[float] = 0.01
-    #: What is known to be wrong with the data, or must be minded when reading figures: sentences, for the card.
+    #: What is known to be wrong with the data, or must be minded when reading figures: sentences for the card, which
+    #: git keeps, and so without anybody's number.
     limits: ClassVar[tuple[str, ...]] = ()
 
     def make(self, raw: Path, params: Params) -> None:

@@ -122,7 +122,8 @@ def _header(path: Path, line: int, fields: list[str], needed: Collection[str], o
     names, known = [field.lower() for field in fields], [*needed, *optional]
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            longer = [each for each in known if name and each.startswith(name)]
+            close = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             what = f"there is no column {name[:80]!r}; there are: {', '.join(known)}.{hint}"
             raise table_error(path, line, what, "rename or remove it: nothing else of a patient belongs here")

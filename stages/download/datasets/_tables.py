@@ -43,7 +43,7 @@ class Reader(Protocol):
 
 
 def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
-    """Who reads a folder of recordings for a data set: :class:`TablesLayout` where there is a ``recordings.csv`` in it."""
+    """Who reads a folder for a data set: :class:`TablesLayout` where there is a ``recordings.csv`` in it."""
     return TablesLayout(dataset) if (folder / RECORDINGS).is_file() else dataset
 
 

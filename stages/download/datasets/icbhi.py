@@ -49,8 +49,8 @@ class Icbhi(IcbhiLayout):
         "The device gives the diagnosis away (every recording of two of the four devices is COPD, every healthy one is"
         " of a third), and so does age: read a figure for diagnoses beside what a model scores that hears nothing.",
         "Half of the single-channel recordings were made at 4 kHz: what lies above 2 kHz tells the device.",
-        "The published split file names the recording 226_1b1_Pl_sc_LittC2SE by another device; it is joined by hand.",
-        "Patients 156 and 218 are on both sides of the published split; their test recordings are exempt.",
+        "The published split file names one recording by another device; it is joined by hand.",
+        "Two patients are on both sides of the published split; their test recordings are exempt.",
         "The published test part holds no asthma, LRTI or pneumonia.",
     )
     split_names: ClassVar[Mapping[str, str]] = MISNAMED

@@ -90,6 +90,11 @@ def test_a_segment_that_is_relabelled_retimed_removed_is_told_apart_from_its_nei
     assert found.recordings_changed == {f"p00001_{number}": ["segments"] for number in range(3)}
 
 
+def test_a_segment_with_other_times_and_another_label_is_another_segment(before: DataVersion) -> None:
+    found = difference(before, edited(before, "segments", "p00001_0:000", label="wheeze", end_s=2.75))
+    assert (found.segments["removed"], found.segments["added"]) == ({"normal": 1}, {"wheeze": 1})
+
+
 def test_two_equal_segments_of_which_one_goes_are_one_removed(before: DataVersion) -> None:
     twice = before.segments.head(1).assign(segment_id="p00000_0:003")
     doubled = replace(before, segments=pd.concat([before.segments, twice], ignore_index=True))

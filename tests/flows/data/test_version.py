@@ -41,9 +41,9 @@ def dvc(root: Path, *arguments: str) -> None:
     run(root, sys.executable, "-m", "dvc", *arguments)
 
 
-def write(root: Path, recordings: int, missing: list[str]) -> None:
+def write(root: Path, recordings: int, missing: list[str], segments_each: int = 3) -> None:
     """The outputs of a made version, where the pipeline has them."""
-    version, manifest = without(made_version(recordings), missing), root / "data/sample/manifest"
+    version, manifest = without(made_version(recordings, segments_each), missing), root / "data/sample/manifest"
     write_table(manifest / "recordings.parquet", version.recordings, RECORDING_COLUMNS)
     write_table(manifest / "segments.parquet", version.segments, SEGMENT_COLUMNS)
     write_table(manifest / "rejects.parquet", version.rejects, REJECT_COLUMNS)
@@ -145,7 +145,7 @@ def test_ten_thousand_recordings_are_compared_in_seconds(made: Path, tmp_path: P
     """As a command of its own: what it imports, its time, and its memory count."""
     root = Path(shutil.copytree(made, tmp_path / "large"))
     for missing in ([], [f"p{number:05d}_1" for number in range(0, 2500, 9)]):
-        write(root, 10_000, missing)
+        write(root, 10_000, missing, segments_each=8)
         dvc(root, "commit", "-q", "--force")
         run(root, "git", "commit", "-q", "-a", "-m", "large")
     code = (

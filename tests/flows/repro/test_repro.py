@@ -33,6 +33,7 @@ if sys.argv[1] == "checkout":
     raise SystemExit(0)
 shutil.rmtree("models/sample", ignore_errors=True)
 Path("reports/sample/metrics/one.json").unlink(missing_ok=True)
+Path("data/sample/README.md").unlink(missing_ok=True)
 if sys.argv[-1] == "interrupted":
     time.sleep(0.5)
     os.kill(os.getppid(), signal.SIGINT)
@@ -71,6 +72,8 @@ def fake_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "models/sample").mkdir(parents=True)
     (folder / "reports/sample/metrics").mkdir(parents=True)
     (folder / "reports/sample/metrics/one.json").write_text("{}")
+    (folder / "data/sample").mkdir(parents=True)
+    (folder / "data/sample/README.md").write_text("# The card\n")
     (folder / "dvc.lock").write_text(lock_with("models/sample", "models/icbhi"))
 
 
@@ -200,6 +203,7 @@ def test_a_failed_run_gets_the_outputs_of_its_data_set_back(fake_dvc: None) -> N
         repro._dvc("sample", "repro")
     assert Path("models/sample").is_dir()
     assert Path("reports/sample/metrics/one.json").read_text() == "{}", "git's, which DVC does not bring back"
+    assert Path("data/sample/README.md").read_text() == "# The card\n"
     assert not Path("models/icbhi").exists()
 
 

@@ -23,6 +23,7 @@ from stages.records import RECORDING_COLUMNS, SEGMENT_COLUMNS
 from stages.resample.audio import write_audio
 from stages.store import open_array, read_json, read_table, write_json, write_table
 from stages.tasks import Task
+from stages.track import outputs
 from stages.train.models import architecture
 from stages.train.normaliser import Normaliser
 from stages.train.trained import FORMAT, TrainedModel
@@ -96,6 +97,22 @@ def test_runs_and_versions_say_what_dvc_and_git_call_them(root: Path) -> None:
         for query in (run, version):
             tags = dict(database.execute(query))
             assert (tags["auscult.model_md5"], tags["auscult.data"]) == (md5, "sample-0123abcd")
+
+
+@pytest.mark.parametrize(("described", "named"), [("0", "sample-0123abcd"), ("1", "")])
+def test_a_model_of_older_tables_is_not_given_the_name_of_the_version_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: str, named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json(Paths("sample").model("whole") / "model.json", {})
+    write_json(Paths("sample").data / "version.json", {"name": "sample-0123abcd"})
+    stages = {
+        stage: {"deps": [{"path": "data/sample/manifest/recordings.parquet", "md5": md5}]}
+        for stage, md5 in (("describe", described), ("train@whole", "0"))
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
+    (found,) = outputs.find()
+    assert found.data_version == named
 
 
 def test_the_registered_models_answer_as_the_pipeline(root: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
     from stages import params as parameters
 
     tell(f"Head: {side.revision}, {side.commit[:10]}{' with uncommitted changes' if side.dirty else ''}")
-    committed, run = sides.metrics_in_git(root), Run()
+    before, run = sides.committed(root), Run()
     try:
         params = parameters.load(root / parameters.FILE)
         repro.check_names(params)
@@ -74,25 +74,25 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
             lock_copies.keep(params.dataset)
     except AuscultError as error:
         return Made(replace(side, fault=_words(error)), run)
-    return _read(root, side, run, committed)
+    return _read(root, side, run, before)
 
 
 def _base(place: Path, side: Side, tell: Callable[[str], None]) -> Made:
     """The base made in its worktree: from the cache or the remote where its outputs are there, else computed."""
-    committed, run = sides.metrics_in_git(place), Run()
+    before, run = sides.committed(place), Run()
     try:
         worktree.fill(place)
         run = bring_up(place, tell, _NEEDED)
     except AuscultError as error:
         return Made(replace(side, fault=_words(error)), run)
-    return _read(place, side, run, committed)
+    return _read(place, side, run, before)
 
 
-def _read(place: Path, side: Side, run: Run, committed: dict[str, sides.InGit]) -> Made:
+def _read(place: Path, side: Side, run: Run, before: sides.Committed) -> Made:
     if run.fault:
         return Made(replace(side, fault=run.fault[:600]), run)
     try:
-        return Made(side, run, sides.read(place, run, committed))
+        return Made(side, run, sides.read(place, run, before))
     except AuscultError as error:
         return Made(replace(side, fault=_words(error)), run)
 

@@ -31,8 +31,8 @@ class Answered:
         Digest of ``model.json``, which holds the checksums of the weights: equal for the same model, also where it was
         found on another way. Empty where there is none.
     in_git
-        Part → figure → value of the metrics file that git keeps; empty where it could not be read, or where the lock
-        beside it vouches for it.
+        Part → figure → value of the metrics file that git keeps; empty where it could not be read, or where it is of
+        another machine and in order.
     """
 
     task: Task
@@ -42,18 +42,37 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class InGit:
-    """A metrics file as it lies in a checkout.
+class Committed:
+    """What a checkout holds before its pipeline rewrites it.
 
     Attributes
     ----------
-    vouched
-        Whether ``dvc.lock`` records exactly this file: the run that made the one made the other. On another kind of
-        processor a retraining then has other figures, and nobody has forgotten anything.
+    metrics
+        Path → content of every metrics file below ``reports/``.
+    lock
+        The stages of ``dvc.lock``.
     """
 
-    content: bytes
-    vouched: bool
+    metrics: Mapping[str, bytes]
+    lock: Mapping[str, Any]
+
+    def in_order(self, path: str, after: Mapping[str, Any]) -> bool:
+        """Whether a metrics file is that of the lock, and the lock that of the code and parameters in *after*.
+
+        On another kind of processor a retraining then has other figures, and nobody has forgotten anything.
+        """
+        import hashlib
+
+        md5 = hashlib.md5(self.metrics[path], usedforsecurity=False).hexdigest()
+        outs = (out for stage in self.lock.values() for out in stage.get("outs", []))
+        recorded = any(out["path"] == path and out.get("md5") == md5 for out in outs)
+        return recorded and all(_recipe(self.lock.get(name)) == _recipe(stage) for name, stage in after.items())
+
+
+def _recipe(stage: Any) -> tuple[Any, ...]:
+    """The code and the parameters that an entry of a lock names."""
+    deps = {dep["path"]: dep.get("md5") for dep in (stage or {}).get("deps", [])}
+    return {path: md5 for path, md5 in deps.items() if path.startswith("stages/")}, (stage or {}).get("params")
 
 
 @dataclass
@@ -75,25 +94,19 @@ class SideRead:
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
-def metrics_in_git(place: Path) -> dict[str, InGit]:
-    """Every metrics file below ``reports/`` as it lies in a checkout, before its pipeline rewrites it and the lock."""
-    import hashlib
-
-    recorded = {out["path"]: out.get("md5") for stage in _lock(place).values() for out in stage.get("outs", [])}
+def committed(place: Path) -> Committed:
+    """The metrics files and the lock of a checkout."""
     found = {path.relative_to(place).as_posix(): path.read_bytes() for path in place.glob("reports/*/metrics/*.json")}
-    return {
-        path: InGit(content, recorded.get(path) == hashlib.md5(content, usedforsecurity=False).hexdigest())
-        for path, content in sorted(found.items())
-    }
+    return Committed(found, _lock(place))
 
 
-def read(place: Path, run: Run, committed: Mapping[str, InGit]) -> SideRead:
+def read(place: Path, run: Run, before: Committed) -> SideRead:
     """Read one side after its pipeline has run.
 
     Parameters
     ----------
-    committed
-        What :func:`metrics_in_git` found before.
+    before
+        What :func:`committed` found.
 
     Raises
     ------
@@ -106,9 +119,8 @@ def read(place: Path, run: Run, committed: Mapping[str, InGit]) -> SideRead:
     side = SideRead(params.dataset, params=_plain_params(place), lock=_lock(place))
     for name in params.experiments:
         path = Paths(params.dataset).metrics(name).as_posix()
-        kept = committed.get(path)
-        in_git, why = _figures(kept.content if kept is not None else None)
-        if kept is not None and kept.vouched:
+        in_git, why = _figures(before.metrics.get(path))
+        if in_git and before.in_order(path, side.lock):
             in_git = {}
         if why:
             side.faults.append((path, why))

@@ -136,7 +136,7 @@ def make(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | Non
 
 
 def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remotes: list[str]) -> Plan:
-    reached, problems = _remotes(repo, remotes)
+    reached, problems = _remotes(repo, root, remotes)
     cache = repo.cache.local
     store = Store(cache, reached.values())
     versions, kept = history.versions(root), _kept(root, dataset)
@@ -180,14 +180,16 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     return plan
 
 
-def _remotes(repo: Repo, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
+def _remotes(repo: Repo, root: Path, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
     reached: dict[str, HashFileDB] = {}
     problems: list[str] = []
     for name in names:
         try:
             odb = repo.cloud.get_remote_odb(name, "data clear")
-            if odb.fs.protocol == "local" and not Path(odb.path).parents[1].exists():
-                raise FileNotFoundError(str(Path(odb.path).parents[1]))
+            if odb.fs.protocol == "local" and not (folder := Path(odb.path).parents[1]).exists():
+                if folder.is_relative_to(root.resolve()):  # this clone's own, into which nothing was ever pushed
+                    continue
+                raise FileNotFoundError(str(folder))
             odb.fs.exists(odb.path)
             reached[name] = odb
         except Exception as error:  # whatever this kind of remote raises

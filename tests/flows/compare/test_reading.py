@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from flows.compare.pipeline import Run, Work
-from flows.compare.sides import Answered, metrics_in_git, read
+from flows.compare.sides import Answered, committed, read
 from tests.contract.imports import ROOT
 from tests.flows.compare.answers import answered
 from tests.flows.gate.simulated import TASK, answers
@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def found(place: Path, run: Run | None = None) -> tuple[Answered | str, list[tuple[str, str]]]:
-    side = read(place, run or Run(), metrics_in_git(place))
+    side = read(place, run or Run(), committed(place))
     return side.experiments[EXPERIMENT], side.faults
 
 
@@ -99,12 +99,27 @@ def test_a_metrics_file_that_git_lacks_is_a_fault_beside_answers_in_order(place:
     assert [where for where, _ in faults] == [METRICS]
 
 
-def test_a_metrics_file_that_its_own_lock_records_is_another_machines_and_no_disagreement(place: Path) -> None:
-    md5 = hashlib.md5((place / METRICS).read_bytes()).hexdigest()
-    lock = {"stages": {"evaluate": {"outs": [{"path": METRICS, "hash": "md5", "md5": md5, "size": 1}]}}}
-    (place / "dvc.lock").write_text(json.dumps(lock))
-    side, faults = found(place)
-    assert isinstance(side, Answered) and (side.in_git, faults) == ({}, [])
+def test_figures_of_another_machine_are_no_disagreement_but_edited_or_outdated_ones_are(place: Path) -> None:
+    def lock(code: str, features: str) -> None:
+        md5 = hashlib.md5((place / METRICS).read_bytes()).hexdigest()
+        deps = [{"path": "stages/evaluate/metrics.py", "md5": code}, {"path": "data/sample/features", "md5": features}]
+        stage = {"deps": deps, "outs": [{"path": METRICS, "hash": "md5", "md5": md5, "size": 1}]}
+        (place / "dvc.lock").write_text(json.dumps({"stages": {"evaluate": stage}}))
+
+    def checked() -> bool:
+        """Whether the figures in git are held against those that were made here."""
+        lock("new", "made here")
+        side = read(place, Run(), before).experiments[EXPERIMENT]
+        assert isinstance(side, Answered)
+        return side.in_git != {}
+
+    lock("new", "made elsewhere")
+    before = committed(place)
+    assert not checked()
+    lock("old", "made elsewhere")
+    before = committed(place)
+    assert checked(), "nobody ran the pipeline after a change of the code"
+    lock("new", "made elsewhere")
     (place / METRICS).write_text('{"validation": {"score": 0.9}, "test": {}}')
-    side, _ = found(place)
-    assert isinstance(side, Answered) and side.in_git["validation"] == {"score": 0.9}
+    before = committed(place)
+    assert checked(), "edited by hand"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from stages.tasks import Task
 
+_COLUMNS = ("unit_id", "recording_id", "patient_id", "part", "start_s", "end_s", "class_index", "predicted")
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -186,11 +188,13 @@ def _answered(place: Path, dataset: str, name: str, in_git: Mapping[str, Mapping
     folder = place / paths.evaluation(name)
     task = Task.from_json(read_json(folder / "evaluation.json")["task"])
     table = read_table(folder / "predictions.parquet")
-    needed = ["unit_id", "patient_id", "part", "class_index", "predicted", *(f"p_{slug(c)}" for c in task.classes)]
+    needed = [*_COLUMNS, *(f"p_{slug(c)}" for c in task.classes)]
     if missing := [column for column in needed if column not in table.columns]:
         raise ValueError(f"predictions.parquet lacks the column {missing[0]}")
     if table.duplicated(["part", "unit_id"]).any():
         raise ValueError("predictions.parquet names a unit twice")
+    if table[["start_s", "end_s"]].isna().any(axis=None):
+        raise ValueError("predictions.parquet has a unit without times")
     for column in ("class_index", "predicted"):
         if not table[column].between(0, len(task.classes) - 1).all():
             raise ValueError(f"predictions.parquet has a class in {column} that the task does not have")

@@ -121,6 +121,24 @@ def test_only_common_units_with_equal_labels_are_compared() -> None:
     assert score(part) == score(again)
 
 
+def test_a_segment_is_known_by_its_times_whatever_its_number() -> None:
+    """One more is annotated at the begin of a recording: those behind it have their neighbours' names now."""
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    first = head.table[:1].assign(start_s=-1.0, end_s=-0.1)
+    table = pd.concat([first, head.table], ignore_index=True)
+    table["unit_id"] = [f"u{number:05}" for number in range(len(table))]
+    part = compared(base, replace(head, table=table))
+    assert (part.head_units, part.units) == (part.base_units + 1, part.base_units)
+    assert score(part) == score(compared(base, head))
+
+
+def test_two_segments_with_the_same_times_and_label_are_two_units() -> None:
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    twice = [replace(each, table=each.table.assign(start_s=0.0, end_s=1.0)) for each in (base, head)]
+    part = compared(*twice)
+    assert part.units == part.base_units
+
+
 def test_classes_are_compared_by_name_whatever_their_order() -> None:
     head, base = (answered(each) for each in answers(1.6, 1.0))
     turned = Task("abnormal", "segment", ("abnormal", "normal"), "normal", head.task.mapping)
@@ -131,7 +149,7 @@ def test_classes_are_compared_by_name_whatever_their_order() -> None:
 
 def test_nothing_in_common_is_no_difference_of_any_kind() -> None:
     head, base = (answered(each) for each in answers(1.6, 1.0))
-    part = compared(base, replace(head, table=head.table.assign(unit_id=lambda t: "x" + t["unit_id"])))
+    part = compared(base, replace(head, table=head.table.assign(recording_id=lambda t: "x" + t["recording_id"])))
     assert part.units == 0 and score(part).mark == "unknown" and "empty" in score(part).note
 
 
@@ -151,7 +169,7 @@ def test_equal_answers_are_equal_in_every_column() -> None:
     (given,) = answers(1.2)
     side = answered(given)
     assert equal_answers(side, answered(given))
-    for column in ("class_index", "predicted", "p_normal", "constant", "patient_id"):
+    for column in ("class_index", "predicted", "p_normal", "constant", "start_s", "patient_id"):
         table = side.table.copy()
         table.loc[3, column] = "p99" if column == "patient_id" else 1 - table.loc[3, column]
         assert not equal_answers(side, replace(side, table=table)), column

@@ -55,6 +55,7 @@ def test_answers_in_order_are_read_without_a_fault(place: Path) -> None:
 FAULTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "lacks the column predicted": lambda table: table.drop(columns="predicted"),
     "names a unit twice": lambda table: pd.concat([table, table[:1]]),
+    "a unit without times": lambda table: table.assign(start_s=np.nan),
     "a class in class_index": lambda table: table.assign(class_index=2),
     "a class in predicted": lambda table: table.assign(predicted=-1),
     "probabilities that are none": lambda table: table.assign(p_normal=np.nan),

@@ -56,13 +56,14 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
         round(1.0 - (1.0 - asked.confidence) / shared_by, 6), asked.resamples, asked.seed, asked.min_patients
     )
     table = noise.load(root, new.dataset)
+    lacking = "" if base.read else "there is no base to compare with"
+    lacking = lacking if head.read else "nothing of the head could be read"
     experiments = [
-        _experiment(
-            name, old.experiments.get(name), new.experiments.get(name), table, method, base=base.read is not None
-        )
+        _experiment(name, old.experiments.get(name), new.experiments.get(name), table, method, lacking)
         for name in names
     ]
-    both = base.read is not None and head.read is not None
+    both = not lacking
+    lock = new.lock if head.read else old.lock
     return Comparison(
         SCHEMA,
         new.dataset,
@@ -74,7 +75,7 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
         tuple(experiments[:100]),
         tuple(recorded.parameters(old.params, new.params)[:400] if both else ()),
         data,
-        tuple(recorded.stages(old.lock if both else new.lock, new.lock, base.run, head.run)[:400]),
+        tuple(recorded.stages(old.lock if both else lock, lock, base.run, head.run)[:400]),
         tuple(recorded.sizes(old.lock, new.lock, both=both) if new.lock else ()),
         tuple([*_faults("head", new), *_faults("base", old)][:400]),
     )
@@ -86,10 +87,9 @@ def _experiment(
     new: Answered | str | None,
     table: Mapping[str, Noise],
     method: Method,
-    *,
-    base: bool,
+    lacking: str,
 ) -> Experiment:
-    """One experiment, whatever there is of it; a string is why a side has no answers, *base* whether there is one."""
+    """One experiment, whatever there is of it; a string is why a side has no answers, *lacking* why there is none."""
     if isinstance(old, Answered) and isinstance(new, Answered):
         return _compared(name, old, new, table, method)
     there = new if isinstance(new, Answered) else old if isinstance(old, Answered) else None
@@ -98,8 +98,8 @@ def _experiment(
     if old is None or new is None:
         state: Literal["added", "removed", "unreadable"] = "removed" if new is None else "added"
         note = next((each for each in (new, old) if isinstance(each, str)), "")
-        if not base:
-            state, note = "unreadable", note or "there is no base to compare with"
+        if lacking:  # what is not known to be there is not gone either
+            state, note = "unreadable", note or lacking
         return Experiment(name, task, state, "not measured", _cut(note), parts)
     notes = [f"{side}: {each}" for side, each in (("head", new), ("base", old)) if isinstance(each, str)]
     return Experiment(name, task, "unreadable", "not measured", _cut("; ".join(notes)), parts)

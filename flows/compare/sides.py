@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.compare.pipeline import Run
+from flows.compare.pipeline import Run, below
 from stages.errors import AuscultError
 from stages.paths import Paths
 
@@ -134,8 +134,7 @@ def read(place: Path, run: Run, before: Committed) -> SideRead:
             side.experiments[name] = _answered(place, params.dataset, name, in_git)
         except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
             why = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
-            why = why.replace(f"{place}/", "")
-            side.experiments[name] = why
+            why = side.experiments[name] = below(place, why)
             side.faults.append((Paths(params.dataset).evaluation(name).as_posix(), why))
     return side
 

@@ -41,6 +41,7 @@ def compared(base: str = "main") -> Comparison:
     report(base, lambda line: None)
     made = document.read(FOLDER / document.JSON)
     assert (FOLDER / document.MARKDOWN).read_text() == markdown.render(made)
+    assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "where it lies is nobody else's business"
     return made
 
 

@@ -14,6 +14,7 @@ from flows.compare.comparing import Made, document
 from flows.compare.document import Figure, Part, Side
 from flows.compare.figures import Method, compare, disagreements, equal_answers
 from flows.compare.noise import NOT_MEASURED, SAME_MODEL, Noise
+from flows.compare.pipeline import Run, Work
 from flows.compare.sides import Answered, SideRead
 from flows.compare.verdict import verdict
 from stages.evaluate.metrics import Answers, measure
@@ -232,6 +233,18 @@ def test_an_experiment_that_a_side_cannot_answer_is_not_called_unchanged(tmp_pat
     assert [each.state for each in found.experiments] == ["same", "unreadable"]
     assert "not comparable: f (head: it is gone)" in verdict(found).line()
     assert verdict(found).kind != "nothing changed"
+
+
+def test_of_a_head_that_cannot_be_read_nothing_is_called_removed(tmp_path: Any) -> None:
+    (given,) = answers(1.0)
+    base = made("main", {"e": both_parts(given, "one")}, lock={"train@e": {"deps": [], "outs": []}})
+    base.run = Run({"train@e": Work("ran", 2.0)})
+    head = Made(Side("HEAD", "b" * 40, False, "params.yaml is not valid YAML"))
+    found = document(tmp_path, base, head, METHOD, None)
+    (experiment,) = found.experiments
+    assert (experiment.state, experiment.note) == ("unreadable", "nothing of the head could be read")
+    assert [(each.name, each.state) for each in found.stages] == [("train@e", "unchanged")]
+    assert verdict(found).line().startswith("Cannot say: nothing of the head")
 
 
 def test_another_data_set_is_not_compared(tmp_path: Any) -> None:

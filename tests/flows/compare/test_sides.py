@@ -90,7 +90,14 @@ def test_the_worktree_of_a_killed_comparison_is_removed_by_the_next(root: Path) 
 GRAPH = """
 stages:
   a: {cmd: echo a > a.txt, outs: [a.txt]}
-  b: {cmd: "echo working; echo 'ERROR: no such thing'; echo '  next:  mend it'; exit 2", deps: [a.txt], outs: [b.txt]}
+  b:
+    cmd: |-
+      echo working
+      echo "ERROR: no such thing as $PWD/b.txt"
+      echo '  next:  mend it'
+      exit 2
+    deps: [a.txt]
+    outs: [b.txt]
   c: {cmd: cat b.txt > c.txt, deps: [b.txt], outs: [c.txt]}
   d: {cmd: cat a.txt > d.txt, deps: [a.txt], outs: [d.txt]}
 """
@@ -107,7 +114,7 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(root: Path) -> None:
         "d": "ran",
     }
     assert run.fault == "" and "working" in lines
-    assert run.why_missing("b") == "stage b failed: no such thing"
+    assert run.why_missing("b") == "stage b failed: no such thing as b.txt", "not where that is on this machine"
     assert run.why_missing("c") == "stage c was not reached: it needs b, which failed"
     assert run.why_missing("d") == "" and run.stages["d"].seconds is not None
     assert run.stages["b"].seconds is not None and run.stages["c"].seconds is None

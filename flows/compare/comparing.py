@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,8 @@ from flows.compare.sides import Answered, SideRead
 from stages.paths import Paths
 
 _PARTS = ("validation", "test")
+#: Experiments that a comparison holds.
+_MOST = 100
 
 
 @dataclass
@@ -60,8 +62,9 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
     lacking = lacking if head.read else "nothing of the head could be read"
     experiments = [
         _experiment(name, old.experiments.get(name), new.experiments.get(name), table, method, lacking)
-        for name in names
+        for name in names[:_MOST]
     ]
+    experiments = [_measured_otherwise(each, old, new) if each.state == "same" else each for each in experiments]
     both = not lacking
     lock = new.lock if head.read else old.lock
     return Comparison(
@@ -72,12 +75,12 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
         method.confidence,
         shared_by,
         method.resamples,
-        tuple(experiments[:100]),
+        tuple(experiments),
         tuple(recorded.parameters(old.params, new.params)[:400] if both else ()),
         data,
         tuple(recorded.stages(old.lock if both else lock, lock, base.run, head.run)[:400]),
         tuple(recorded.sizes(old.lock, new.lock, both=both) if new.lock else ()),
-        tuple([*_faults("head", new), *_faults("base", old)][:400]),
+        tuple([*_left_out(names), *_faults("head", new), *_faults("base", old)][:400]),
     )
 
 
@@ -122,6 +125,22 @@ def _compared(name: str, old: Answered, new: Answered, table: Mapping[str, Noise
     elif same_model and not same:
         note = "the model files are the same, the answers are not: what differs is the evaluation or the data"
     return Experiment(name, new.task.name, "same" if same else "compared", known.kind, note, parts)
+
+
+def _measured_otherwise(experiment: Experiment, old: SideRead, new: SideRead) -> Experiment:
+    """The same answers, but another metrics file: head's metrics give both sides the same figures."""
+    path = Paths(new.dataset).metrics(experiment.name).as_posix()
+    if recorded.digest(old.lock, path) == recorded.digest(new.lock, path):
+        return experiment
+    why = "the model and its answers are the same, the metrics files are not: they are computed in another way"
+    return replace(experiment, note=f"{why}; shown are head's figures of both")
+
+
+def _left_out(names: Sequence[str]) -> list[Fault]:
+    if len(names) <= _MOST:
+        return []
+    why = f"of {len(names)} experiments the first {_MOST} are compared, nothing is said of the others"
+    return [Fault("head", "experiments", why)]
 
 
 def _alone(side: Answered, *, is_head: bool) -> tuple[Part, ...]:

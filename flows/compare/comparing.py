@@ -13,6 +13,7 @@ from flows.compare.figures import Method
 from flows.compare.noise import Noise
 from flows.compare.pipeline import Run
 from flows.compare.sides import Answered, SideRead
+from stages.errors import DataError
 from stages.paths import Paths
 
 _PARTS = ("validation", "test")
@@ -57,7 +58,7 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
     method = Method(
         round(1.0 - (1.0 - asked.confidence) / shared_by, 6), asked.resamples, asked.seed, asked.min_patients
     )
-    table = noise.load(root, new.dataset)
+    table, unread = _noise(root, new.dataset)
     lacking = "" if base.read else "there is no base to compare with"
     lacking = lacking if head.read else "nothing of the head could be read"
     experiments = [
@@ -80,7 +81,7 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
         data,
         tuple(recorded.stages(old.lock if both else lock, lock, base.run, head.run)[:400]),
         tuple(recorded.sizes(old.lock, new.lock, both=both) if new.lock else ()),
-        tuple([*_left_out(names), *_faults("head", new), *_faults("base", old)][:400]),
+        tuple([*unread, *_left_out(names), *_faults("head", new), *_faults("base", old)][:400]),
     )
 
 
@@ -134,6 +135,14 @@ def _measured_otherwise(experiment: Experiment, old: SideRead, new: SideRead) ->
         return experiment
     why = "the model and its answers are the same, the metrics files are not: they are computed in another way"
     return replace(experiment, note=f"{why}; shown are head's figures of both")
+
+
+def _noise(root: Path, dataset: str) -> tuple[Mapping[str, Noise], list[Fault]]:
+    """The table of retraining noise, or why it is as if it had not been measured."""
+    try:
+        return noise.load(root, dataset), []
+    except DataError as error:
+        return {}, [Fault("head", noise.FILE.as_posix(), _cut(error.what))]
 
 
 def _left_out(names: Sequence[str]) -> list[Fault]:

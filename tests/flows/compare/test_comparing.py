@@ -127,6 +127,22 @@ def test_another_data_set_is_not_compared(tmp_path: Any) -> None:
     assert part is not None and score(part).head is not None
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["<<<<<<< HEAD", "[]", '{"datasets": {"sample": {"experiments": {}}}}', '{"datasets": {"sample": %s}}'],
+    ids=["a conflict", "a list", "half of it", "negative"],
+)
+def test_a_damaged_table_of_noise_is_said_and_the_verdict_is_perhaps(tmp_path: Any, content: str) -> None:
+    negative = '{"experiments": {}, "pooled": {"validation": {"score": -1}, "test": {}}}'
+    (tmp_path / noise.FILE).parent.mkdir()
+    (tmp_path / noise.FILE).write_text(content.replace("%s", negative))
+    head, base = answers(2.0, 0.5)
+    sides = made("main", {"e": both_parts(base, "old")}), made("HEAD", {"e": both_parts(head, "new")})
+    found = document(tmp_path, *sides, METHOD, None)
+    assert verdict(found).headline == "Perhaps better"
+    assert [each.where for each in found.faults] == [noise.FILE.as_posix()]
+
+
 def test_the_table_of_noise_falls_back_to_the_data_sets_own(tmp_path: Any) -> None:
     from flows.compare.rehearse import spread
     from stages.store import write_json

@@ -156,6 +156,13 @@ def test_the_link_is_the_callers_and_a_plain_address() -> None:
             render(made, link=address)
 
 
+def test_the_command_of_a_posted_comment_brings_a_forks_commit() -> None:
+    made = golden()["better"]
+    command = f"git checkout {made.head.commit} && make pr-report BASE={made.base.commit}\n"
+    assert f"\n    {command}" in render(made)
+    assert f"\n    git fetch origin {made.head.commit} && {command}" in render(made, link="https://example.org/runs/1")
+
+
 def test_reading_and_rendering_need_the_standard_library_alone() -> None:
     """They run where the comment is posted, with a Python in which nothing is installed."""
     code = "import flows.compare.markdown, flows.compare.document, flows.compare.verdict"

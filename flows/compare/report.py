@@ -63,7 +63,7 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
     from stages import params as parameters
 
     tell(f"Head: {side.revision}, {side.commit[:10]}{' with uncommitted changes' if side.dirty else ''}")
-    before, run = sides.committed(root), Run()
+    before, run = (sides.at_hand if side.dirty else sides.committed)(root), Run()
     try:
         params = parameters.load(root / parameters.FILE)
         repro.check_names(params)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from flows.compare.pipeline import Run, below
+from flows.workspace.commands import content
 from stages.errors import AuscultError
 from stages.paths import Paths
 
@@ -45,7 +46,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a checkout holds before its pipeline rewrites it.
+    """What git holds of a side.
 
     Attributes
     ----------
@@ -97,7 +98,15 @@ class SideRead:
 
 
 def committed(place: Path) -> Committed:
-    """The metrics files and the lock of a checkout."""
+    """The metrics files and the lock of a checkout's commit, whatever the pipeline has made of them since."""
+    listed = content(place, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
+    names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
+    lock = _stages(content(place, "show", "HEAD:dvc.lock"))
+    return Committed({name: content(place, "show", f"HEAD:{name}") for name in names}, lock)
+
+
+def at_hand(place: Path) -> Committed:
+    """The same of a checkout with changes that are not committed: what would be, if it were now."""
     found = {path.relative_to(place).as_posix(): path.read_bytes() for path in place.glob("reports/*/metrics/*.json")}
     return Committed(found, _lock(place))
 
@@ -150,13 +159,17 @@ def _plain_params(place: Path) -> dict[str, Any]:
 
 def _lock(place: Path) -> dict[str, Any]:
     """The stages of a lock; none where there is no lock or a damaged one."""
+    path = place / "dvc.lock"
+    return _stages(path.read_bytes() if path.is_file() else b"")
+
+
+def _stages(content: bytes) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        stages = YAML(typ="safe").load((place / "dvc.lock").read_bytes())["stages"]
-        return dict(stages)
-    except (OSError, YAMLError, TypeError, KeyError, ValueError):
+        return dict(YAML(typ="safe").load(content)["stages"])
+    except (YAMLError, TypeError, KeyError, ValueError):
         return {}
 
 

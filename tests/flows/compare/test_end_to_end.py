@@ -82,6 +82,8 @@ def test_a_change_of_the_answers(inside: Path, name: str, right: int, kind: str)
     assert (stage.head_did, stage.base_did) == ("ran", "unchanged")
     (fault, *_) = made.faults  # nobody ran the pipeline before the commit
     assert (fault.side, fault.where) == ("head", METRICS) and "in git" in fault.reason
+    if kind == "better":
+        assert compared().faults == made.faults, "the first comparison has run it, and committed nothing"
 
 
 def test_a_changed_data_set(inside: Path) -> None:

@@ -178,8 +178,9 @@ def _foot(document: Comparison, where: str, *, posted: bool) -> str:
     head = f"git checkout {commit} && " if commit and not document.head.dirty else ""
     if head and posted:  # a fork's commit is in nobody's clone; GitHub gives it to whoever names it
         head = f"git fetch origin {commit} && {head}"
+    trust = " Figures and artifact were made by the pull request's own code: read that before you believe or open them."
     return (
-        f"Plots and the full report are in {where}. The same on your machine:\n\n"
+        f"Plots and the full report are in {where}.{trust * posted} The same on your machine:\n\n"
         f"    {head}make pr-report BASE={base}\n\n"
         "How to read this: docs/pull-requests.md."
     )

@@ -156,6 +156,13 @@ def test_the_link_is_the_callers_and_a_plain_address() -> None:
             render(made, link=address)
 
 
+def test_a_posted_comment_says_whose_code_made_the_figures() -> None:
+    """No check of their form can tell that they are true."""
+    said = "made by the pull request's own code"
+    assert said in render(golden()["better"], link="https://example.org/runs/1")
+    assert said not in render(golden()["better"])
+
+
 def test_the_command_of_a_posted_comment_brings_a_forks_commit() -> None:
     made = golden()["better"]
     command = f"git checkout {made.head.commit} && make pr-report BASE={made.base.commit}\n"

@@ -51,8 +51,12 @@ class Run:
     def why_missing(self, stage: str) -> str:
         """Why a stage has no outputs of this run; empty where it has."""
         work = self.stages.get(stage)
-        if self.fault or work is None or work.did not in ("failed", "not reached"):
+        if self.fault or not self.stages:
             return self.fault
+        if work is None:  # DVC was ended, or has no such stage: what lies there is of an earlier run
+            return f"DVC did not look at stage {stage}"
+        if work.did not in ("failed", "not reached"):
+            return ""
         return f"stage {stage} {'failed' if work.did == 'failed' else 'was not reached'}: {work.reason}"
 
 

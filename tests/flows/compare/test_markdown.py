@@ -148,6 +148,11 @@ def test_a_comment_over_the_limit_is_shortened_and_says_so(limit: int) -> None:
         assert "<code>same_29</code>" not in comment, "the least telling goes first"
 
 
+def test_counts_that_are_not_shown_are_counted() -> None:
+    data = Data("sample-1", "sample-2", True, tuple(Count(f"label {n}", 1, 2) for n in range(67)))
+    assert "and 7 more." in render(comparison(data=data))
+
+
 def test_the_link_is_the_callers_and_a_plain_address() -> None:
     made = golden()["better"]
     assert "[the run's artifact](<https://example.org/runs/1>)" in render(made, link="https://example.org/runs/1")

@@ -116,6 +116,7 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(root: Path) -> None:
     assert run.fault == "" and "working" in lines
     assert run.why_missing("b") == "stage b failed: no such thing as b.txt", "not where that is on this machine"
     assert run.why_missing("c") == "stage c was not reached: it needs b, which failed"
+    assert run.why_missing("e") == "DVC did not look at stage e", "as where DVC was ended after a failure"
     assert run.why_missing("d") == "" and run.stages["d"].seconds is not None
     assert run.stages["b"].seconds is not None and run.stages["c"].seconds is None
     (root / "d.txt").unlink()

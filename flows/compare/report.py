@@ -16,6 +16,7 @@ from flows.compare.verdict import verdict
 from flows.repro import lock_copies, locks
 from flows.repro import run as repro
 from flows.workspace import worktree
+from flows.workspace.orphans import end_orphans
 from stages.errors import AuscultError
 from stages.store import write_text
 
@@ -35,6 +36,7 @@ def report(base: str, tell: Callable[[str], None] = print) -> Comparison:
     """
     root = Path.cwd()
     with locks.only_run():
+        end_orphans()  # a killed comparison's DVC, which would go on in the worktree that is made anew
         locks.clear_dead()
         revisions.sweep(root)
         head = revisions.head_of(root)

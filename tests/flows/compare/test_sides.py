@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 
 from flows.compare import recorded, revisions, sides
 from flows.compare.pipeline import Run, Work, bring_up
+from flows.compare.report import report
 from flows.workspace import worktree
+from stages.entry import OWNER
 from stages.errors import AuscultError
 from tests.flows.repositories import git, make
 
@@ -85,6 +89,19 @@ def test_the_worktree_of_a_killed_comparison_is_removed_by_the_next(root: Path) 
         assert (place / "params.yaml").exists()
         raise KeyboardInterrupt
     assert not place.exists()
+
+
+def test_what_a_killed_comparison_left_running_is_ended_by_the_next(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(root, "seed: 2")
+    killed = subprocess.Popen(["sleep", "0"])
+    killed.wait()
+    left = subprocess.Popen(["sleep", "60"], env=os.environ | {OWNER: str(killed.pid)})
+    monkeypatch.chdir(root)
+    with pytest.raises(AuscultError, match="no revision"):
+        report("mian", lambda line: None)
+    left.wait(5)  # long before its time
 
 
 GRAPH = """

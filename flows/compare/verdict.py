@@ -190,17 +190,19 @@ def _why(experiments: Sequence[Experiment], quote: Callable[[str], str]) -> str:
 
 
 def _on_other_data(document: Comparison) -> list[str]:
-    if not _differs(document):
-        return []
+    """On how many units the figures rest, where the two sides' units are not the same."""
     counts = []
     for each in document.experiments:
         part = each.part(PART)
         if each.state in ("compared", "same") and part is not None and part.units:
             counts.append((part.units, part.base_units, part.head_units))
+    if all(len(set(count)) == 1 for count in counts) and not _differs(document):
+        return []
+    why = "the data differ" if _differs(document) else "the two sides answered for different units"
     if not counts:
-        return ["the data differ"]
+        return [why]
     least = min(counts)
     return [
-        f"the data differ, so it rests on what both sides hold with equal labels"
+        f"{why}, so it rests on what both sides hold with equal labels"
         f" (at least {least[0]} validation units, of {least[1]} in base and {least[2]} in head)"
     ]

@@ -86,6 +86,20 @@ def test_the_same_answers_measured_in_another_way_are_not_nothing_changed(tmp_pa
     assert said == "No difference: every model that could be compared is the same; measured in another way: e"
 
 
+def test_answers_for_fewer_units_are_said_also_where_the_data_are_the_same(tmp_path: Any) -> None:
+    """A model that answers only where it is sure may look better."""
+    head, base = (both_parts(each, name) for each, name in zip(answers(2.0, 0.5), ("new", "old"), strict=True))
+    fewer = replace(head, table=head.table.groupby("part").head(300))
+    found = document(tmp_path, made("main", {"e": base}), made("HEAD", {"e": fewer}), METHOD, None)
+    units = len(base.table) // 2
+    said = f"(at least 300 validation units, of {units} in base and 300 in head)"
+    assert said in verdict(found).line()
+    assert (
+        "different units"
+        not in verdict(document(tmp_path, made("main", {"e": base}), made("HEAD", {"e": head}), METHOD, None)).line()
+    )
+
+
 def test_experiments_that_find_no_room_are_said(tmp_path: Any) -> None:
     side: dict[str, Answered | str] = {f"e{n}": "it is gone" for n in range(101)}
     found = document(tmp_path, made("main", side), made("HEAD", side), METHOD, None)

@@ -50,7 +50,7 @@ flows: $(READY)  ## Prefect's server, a worker and the schedules: make flows [PO
 	@$(PY) -m flows serve $(if $(PORT),--port "$(PORT)")
 
 pr-report: $(READY)  ## what this branch changes against its base: make pr-report [BASE=main]
-	@$(PY) -m flows compare --base "$(or $(BASE),main)"
+	@$(PY) -m flows compare --base "$${BASE:-main}"
 
 data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in reports/data-docs/
 	$(PY) -m stages.validate.data_docs

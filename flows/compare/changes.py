@@ -8,7 +8,7 @@ from flows.compare.document import Comparison, Stage
 from flows.compare.wording import code, listed
 
 #: Rows of a table that are shown.
-_LISTED = 30
+_LISTED, _COUNTED = 30, 60
 
 
 def data(document: Comparison) -> str:
@@ -19,11 +19,14 @@ def data(document: Comparison) -> str:
     if not data.changed:
         return f"#### Data\n\nThe same recordings, labels and split on both sides ({code(data.head)})."
     lines = [f"#### Data: {code(data.base)} → {code(data.head)}", "", "| | base | head |", "|:--|--:|--:|"]
-    lines += [f"| {code(each.name)} | {_count(each.base)} | {_count(each.head)} |" for each in data.counts[:60]]
+    lines += [f"| {code(each.name)} | {count(each.base)} | {count(each.head)} |" for each in data.counts[:_COUNTED]]
+    if len(data.counts) > _COUNTED:
+        lines.append(f"\nand {len(data.counts) - _COUNTED} more.")
     return "\n".join(lines)
 
 
-def _count(value: float | None) -> str:
+def count(value: float | None) -> str:
+    """A number of the data set in words."""
     return "–" if value is None else f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
 
 

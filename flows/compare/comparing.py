@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -13,9 +13,12 @@ from flows.compare.figures import Method
 from flows.compare.noise import Noise
 from flows.compare.pipeline import Run
 from flows.compare.sides import Answered, SideRead
+from stages.errors import DataError
 from stages.paths import Paths
 
 _PARTS = ("validation", "test")
+#: Experiments that a comparison holds.
+_MOST = 100
 
 
 @dataclass
@@ -55,14 +58,16 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
     method = Method(
         round(1.0 - (1.0 - asked.confidence) / shared_by, 6), asked.resamples, asked.seed, asked.min_patients
     )
-    table = noise.load(root, new.dataset)
+    table, unread = _noise(root, new.dataset)
+    lacking = "" if base.read else "there is no base to compare with"
+    lacking = lacking if head.read else "nothing of the head could be read"
     experiments = [
-        _experiment(
-            name, old.experiments.get(name), new.experiments.get(name), table, method, base=base.read is not None
-        )
-        for name in names
+        _experiment(name, old.experiments.get(name), new.experiments.get(name), table, method, lacking)
+        for name in names[:_MOST]
     ]
-    both = base.read is not None and head.read is not None
+    experiments = [_measured_otherwise(each, old, new) if each.state == "same" else each for each in experiments]
+    both = not lacking
+    lock = new.lock if head.read else old.lock
     return Comparison(
         SCHEMA,
         new.dataset,
@@ -71,12 +76,12 @@ def document(root: Path, base: Made, head: Made, asked: Method, data: Data | Non
         method.confidence,
         shared_by,
         method.resamples,
-        tuple(experiments[:100]),
+        tuple(experiments),
         tuple(recorded.parameters(old.params, new.params)[:400] if both else ()),
         data,
-        tuple(recorded.stages(old.lock if both else new.lock, new.lock, base.run, head.run)[:400]),
+        tuple(recorded.stages(old.lock if both else lock, lock, base.run, head.run)[:400]),
         tuple(recorded.sizes(old.lock, new.lock, both=both) if new.lock else ()),
-        tuple([*_faults("head", new), *_faults("base", old)][:400]),
+        tuple([*unread, *_left_out(names), *_faults("head", new), *_faults("base", old)][:400]),
     )
 
 
@@ -86,10 +91,9 @@ def _experiment(
     new: Answered | str | None,
     table: Mapping[str, Noise],
     method: Method,
-    *,
-    base: bool,
+    lacking: str,
 ) -> Experiment:
-    """One experiment, whatever there is of it; a string is why a side has no answers, *base* whether there is one."""
+    """One experiment, whatever there is of it; a string is why a side has no answers, *lacking* why there is none."""
     if isinstance(old, Answered) and isinstance(new, Answered):
         return _compared(name, old, new, table, method)
     there = new if isinstance(new, Answered) else old if isinstance(old, Answered) else None
@@ -98,8 +102,8 @@ def _experiment(
     if old is None or new is None:
         state: Literal["added", "removed", "unreadable"] = "removed" if new is None else "added"
         note = next((each for each in (new, old) if isinstance(each, str)), "")
-        if not base:
-            state, note = "unreadable", note or "there is no base to compare with"
+        if lacking:  # what is not known to be there is not gone either
+            state, note = "unreadable", note or lacking
         return Experiment(name, task, state, "not measured", _cut(note), parts)
     notes = [f"{side}: {each}" for side, each in (("head", new), ("base", old)) if isinstance(each, str)]
     return Experiment(name, task, "unreadable", "not measured", _cut("; ".join(notes)), parts)
@@ -122,6 +126,30 @@ def _compared(name: str, old: Answered, new: Answered, table: Mapping[str, Noise
     elif same_model and not same:
         note = "the model files are the same, the answers are not: what differs is the evaluation or the data"
     return Experiment(name, new.task.name, "same" if same else "compared", known.kind, note, parts)
+
+
+def _measured_otherwise(experiment: Experiment, old: SideRead, new: SideRead) -> Experiment:
+    """The same answers, but another metrics file: head's metrics give both sides the same figures."""
+    path = Paths(new.dataset).metrics(experiment.name).as_posix()
+    if recorded.digest(old.lock, path) == recorded.digest(new.lock, path):
+        return experiment
+    why = "the model and its answers are the same, the metrics files are not: they are computed in another way"
+    return replace(experiment, note=f"{why}; shown are head's figures of both")
+
+
+def _noise(root: Path, dataset: str) -> tuple[Mapping[str, Noise], list[Fault]]:
+    """The table of retraining noise, or why it is as if it had not been measured."""
+    try:
+        return noise.load(root, dataset), []
+    except DataError as error:
+        return {}, [Fault("head", noise.FILE.as_posix(), _cut(error.what))]
+
+
+def _left_out(names: Sequence[str]) -> list[Fault]:
+    if len(names) <= _MOST:
+        return []
+    why = f"of {len(names)} experiments the first {_MOST} are compared, nothing is said of the others"
+    return [Fault("head", "experiments", why)]
 
 
 def _alone(side: Answered, *, is_head: bool) -> tuple[Part, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flows.compare.circumstances import (
     Count,
@@ -199,7 +199,9 @@ def parse(content: bytes) -> Comparison:
     if len(content) > LARGEST:
         raise _refused(f"it holds {len(content)} bytes, and at most {LARGEST} are read")
     try:
-        made: Comparison = build(Comparison, load(content), "")
+        plain = load(content)
+        _same_version(plain)
+        made: Comparison = build(Comparison, plain, "")
     except Refused as error:
         raise _refused(str(error)) from None
     _check(made)
@@ -221,6 +223,15 @@ def write(path: Path, comparison: Comparison) -> None:
     text = json.dumps(asdict(comparison), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     parse(text.encode("utf-8"))
     write_text(path, text)
+
+
+def _same_version(plain: Any) -> None:
+    """Whoever opened a pull request before the layout changed has done nothing wrong, and is told what to do."""
+    found = plain.get("schema") if isinstance(plain, dict) else None
+    if type(found) is int and found != SCHEMA and 0 < found < 1000:
+        raise Refused(
+            f"it is one of version {found}, so the branch is of another state of the project: merge main into it"
+        )
 
 
 def _check(made: Comparison) -> None:

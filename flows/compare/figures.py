@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from flows.compare.document import Figure, Mark, Part
 from flows.compare.noise import Noise
+from flows.compare.pairing import aligned
 from flows.gate.interval import expanded_tail, patients_by_side
 from stages.evaluate.bootstrap import DIGITS, figures_with_intervals, interval, patient_weights
 from stages.evaluate.metrics import Answers, confusions, slug
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 LOWER = frozenset({"brier", "log_loss", "calibration_error"})
 #: Columns of other answers to the same units; their score is shown.
 BASELINES = ("constant", "no_audio", "opponent")
+#: What must be equal, besides the probabilities, for answers to be the same.
+_ALIKE = ("patient_id", "start_s", "end_s", "class_index", "predicted")
 #: Figures less far apart than this agree: answers are stored with nine digits, figures with six.
 CLOSE = 1e-4
 
@@ -71,7 +74,7 @@ def compare(part: str, base: Answered, head: Answered, noise: Noise, method: Met
         The two are the same model with the same answers.
     """
     old, new = _of_part(base.table, part), _of_part(head.table, part)
-    common = _aligned(base, head, old, new)
+    common = aligned(base, head, old, new)
     sides = [_measured(side, table, part, method) for side, table in zip((base, head), common, strict=True)]
     names = list(dict.fromkeys([*sides[1].figures, *sides[0].figures]))
     figures = [
@@ -115,11 +118,11 @@ def alone(part: str, side: Answered, *, is_head: bool) -> Part:
 
 def equal_answers(base: Answered, head: Answered) -> bool:
     """Whether both sides answered the same units in the same way."""
-    columns = [*_probabilities(head), "class_index", "predicted", *(b for b in BASELINES if b in head.table)]
+    columns = [*_probabilities(head), *_ALIKE, *(name for name in BASELINES if name in head.table)]
     if base.task != head.task or any(column not in base.table for column in columns):
         return False
     tables = [
-        each.table.sort_values(["part", "unit_id"])[["part", "unit_id", "patient_id", *columns]].reset_index(drop=True)
+        each.table.sort_values(["part", "unit_id"])[["part", "unit_id", *columns]].reset_index(drop=True)
         for each in (base, head)
     ]
     return bool(tables[0].equals(tables[1]))
@@ -144,21 +147,6 @@ def disagreements(side: Answered) -> Iterator[str]:
 
 def _of_part(table: pd.DataFrame, part: str) -> pd.DataFrame:
     return table[table["part"] == part]
-
-
-def _aligned(base: Answered, head: Answered, old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The units that both hold with the same label, in one order; classes are compared by name."""
-    old, new = (table.set_index("unit_id", drop=False).sort_index() for table in (old, new))
-    both = old.index.intersection(new.index)
-    old, new = old.loc[both], new.loc[both]
-    labels = [
-        np.array(each.task.classes, dtype=object)[table["class_index"].to_numpy()]
-        for each, table in ((base, old), (head, new))
-    ]
-    equal = labels[0] == labels[1]
-    # Whose recordings these are the head says: the same patients are drawn for both.
-    old = old.assign(patient_id=new["patient_id"].to_numpy())
-    return old[equal], new[equal]
 
 
 def _probabilities(side: Answered) -> list[str]:

@@ -50,7 +50,7 @@ def render(document: Comparison, limit: int = LIMIT, link: str | None = None) ->
         The link is no plain web address.
     """
     where = f"[the run's artifact](<{_address(link)}>): `comparison.html` opens offline" if link else _ARTIFACT
-    blocks, left = _blocks(document, where), list[str]()
+    blocks, left = _blocks(document, where, posted=link is not None), list[str]()
     while len((text := _joined(blocks, left, where)).encode()) > limit:
         spare = [block for block in blocks if block.rank > 0]
         if not spare:
@@ -93,7 +93,7 @@ def _least(document: Comparison, limit: int, where: str) -> str:
     return said.headline.encode()[:limit].decode(errors="ignore")
 
 
-def _blocks(document: Comparison, where: str) -> list[_Block]:
+def _blocks(document: Comparison, where: str, *, posted: bool) -> list[_Block]:
     said = verdict(document, code)
     first = said.joined(f"**{said.headline}**") + "."
     blocks = [
@@ -108,7 +108,7 @@ def _blocks(document: Comparison, where: str) -> list[_Block]:
     for each in document.experiments:
         rank, name = (2, "figures of unchanged experiments") if each.state == "same" else (3, "figures of experiments")
         blocks.append(_Block(rank, name, details(each)))
-    blocks.append(_Block(0, "", _foot(document, where)))
+    blocks.append(_Block(0, "", _foot(document, where, posted=posted)))
     return [block for block in blocks if block.text]
 
 
@@ -173,11 +173,14 @@ def _faults(faults: Sequence[Fault]) -> str:
     return "#### Could not be read, or does not agree\n\n" + "\n".join(lines)
 
 
-def _foot(document: Comparison, where: str) -> str:
-    base = document.base.commit or "main"
-    head = f"git checkout {document.head.commit} && " if document.head.commit and not document.head.dirty else ""
+def _foot(document: Comparison, where: str, *, posted: bool) -> str:
+    base, commit = document.base.commit or "main", document.head.commit
+    head = f"git checkout {commit} && " if commit and not document.head.dirty else ""
+    if head and posted:  # a fork's commit is in nobody's clone; GitHub gives it to whoever names it
+        head = f"git fetch origin {commit} && {head}"
+    trust = " Figures and artifact were made by the pull request's own code: read that before you believe or open them."
     return (
-        f"Plots and the full report are in {where}. The same on your machine:\n\n"
+        f"Plots and the full report are in {where}.{trust * posted} The same on your machine:\n\n"
         f"    {head}make pr-report BASE={base}\n\n"
         "How to read this: docs/pull-requests.md."
     )

@@ -7,12 +7,14 @@ resampling of patients sees nothing of that.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from stages.store import read_json
+from stages.errors import DataError
 
 FILE = Path("benchmarks/retraining.json")
 Kind = Literal["same model", "measured", "pooled", "not measured"]
@@ -47,18 +49,40 @@ NOT_MEASURED = Noise("not measured", {})
 
 
 def load(root: Path, dataset: str) -> dict[str, Noise]:
-    """The measured noise of a data set's experiments; under the empty name what they have in common, if anything."""
+    """The measured noise of a data set's experiments; under the empty name what they have in common, if anything.
+
+    Raises
+    ------
+    DataError
+        The table is damaged.
+    """
     if not (root / FILE).exists():
         return {}
-    section = read_json(root / FILE).get("datasets", {}).get(dataset)
-    if section is None:
-        return {}
-    pooled: Spread = section["pooled"]
+    try:
+        section = json.loads((root / FILE).read_text(encoding="utf-8"))["datasets"].get(dataset)
+        return {} if section is None else _of_section(section)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"it is no table of retraining noise ({type(error).__name__}: {error})",
+            where=str(FILE),
+            next_step="git checkout main -- benchmarks/retraining.json, or measure again: flows.compare.rehearse",
+        ) from error
+
+
+def _of_section(section: Any) -> dict[str, Noise]:
+    pooled = {part: _checked(section["pooled"][part]) for part in ("validation", "test")}
     own = {
-        name: {part: {**pooled[part], **spread.get(part, {})} for part in pooled}
+        name: {part: {**pooled[part], **_checked(spread.get(part, {}))} for part in pooled}
         for name, spread in section["experiments"].items()
     }
     return {name: Noise("measured", spread) for name, spread in own.items()} | {"": Noise("pooled", pooled)}
+
+
+def _checked(spread: Any) -> dict[str, float]:
+    made = {str(name): float(value) for name, value in spread.items()}
+    if wrong := [name for name, value in made.items() if not 0.0 <= value < math.inf]:
+        raise ValueError(f"{wrong[0]} is no standard deviation")
+    return made
 
 
 def find(table: Mapping[str, Noise], experiment: str) -> Noise:

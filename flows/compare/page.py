@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.compare import plots
-from flows.compare.changes import size, stage_differs
+from flows.compare.changes import count, size, stage_differs
 from flows.compare.document import Comparison, Figure
 from flows.compare.verdict import Verdict, points, signed, verdict
 from flows.compare.wording import change, mark, number
@@ -42,6 +42,7 @@ def write_page(path: Path, document: Comparison) -> None:
         change=change,
         mark=mark,
         number=number,
+        count=count,
         size=size,
         stage_differs=lambda stage: stage_differs(stage, str),
         difference=_difference,

@@ -51,8 +51,12 @@ class Run:
     def why_missing(self, stage: str) -> str:
         """Why a stage has no outputs of this run; empty where it has."""
         work = self.stages.get(stage)
-        if self.fault or work is None or work.did not in ("failed", "not reached"):
+        if self.fault or not self.stages:
             return self.fault
+        if work is None:  # DVC was ended, or has no such stage: what lies there is of an earlier run
+            return f"DVC did not look at stage {stage}"
+        if work.did not in ("failed", "not reached"):
+            return ""
         return f"stage {stage} {'failed' if work.did == 'failed' else 'was not reached'}: {work.reason}"
 
 
@@ -64,14 +68,14 @@ def bring_up(place: Path, tell: Callable[[str], None], targets: Sequence[str] = 
     targets
         Only these stages and those that they need; by default all.
     """
-    listener = _Listener(tell)
+    listener = _Listener(tell, place)
     try:
         follow(place, [*DVC, "repro", "--keep-going", *targets], listener)
     except CommandError as error:
         listener.end()
         run = Run(listener.stages)
         if not any(work.did == "failed" for work in run.stages.values()):
-            run.fault = f"dvc repro: {_reason(error.lines)}"
+            run.fault = f"dvc repro: {_reason(error.lines, place)}"
         return run
     listener.end()
     return Run(listener.stages)
@@ -80,9 +84,9 @@ def bring_up(place: Path, tell: Callable[[str], None], targets: Sequence[str] = 
 class _Listener:
     """DVC's lines, understood one by one."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], place: Path) -> None:
         self.stages: dict[str, Work] = {}
-        self._tell, self._now, self._since = tell, "", 0.0
+        self._tell, self._place, self._now, self._since = tell, place, "", 0.0
         self._lines: list[str] = []
 
     def __call__(self, line: str) -> None:
@@ -101,12 +105,15 @@ class _Listener:
                 self.stages[name] = Work("not reached", reason=f"it needs {because}, which failed")
         elif _RAN_BADLY.match(line) and self._now:
             self.stages[self._now].did = "failed"
-            self.stages[self._now].reason = _reason(self._lines)
+            self.stages[self._now].reason = _reason(self._lines, self._place)
             self.end()
         elif found := _FAILED.match(line):  # also of a stage that could not even begin
             for name in _NAMES.findall(found[1]):
                 work = self.stages.setdefault(name, Work("failed"))
-                work.did, work.reason = "failed", work.reason or found[2].strip(": ") or _reason(self._lines)
+                work.did, work.reason = (
+                    "failed",
+                    work.reason or found[2].strip(": ") or _reason(self._lines, self._place),
+                )
         else:
             self._lines = [*self._lines[-30:], line]
 
@@ -117,8 +124,13 @@ class _Listener:
             self._now = ""
 
 
-def _reason(lines: Iterable[str]) -> str:
+def below(place: Path, text: str) -> str:
+    """Text for others, in which files of a checkout are not named by where that lies on this machine."""
+    return text.replace(f"{place.resolve()}/", "").replace(f"{place}/", "")
+
+
+def _reason(lines: Iterable[str], place: Path) -> str:
     """The line that says what went wrong: an error in words, else the last one, as of a traceback."""
     said = [line.strip() for line in lines if line.strip() and not line.startswith((">", "Updating", "Generating"))]
     errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
-    return ([*errors, *said[-1:]] or ["it printed nothing"])[0][:400]
+    return below(place, ([*errors, *said[-1:]] or ["it printed nothing"])[0])[:400]

@@ -44,7 +44,7 @@ def metrics(experiment: Experiment) -> str | None:
     canvas = Canvas(figsize=(6.4, 0.8 + 0.21 * len(shown)), layout="constrained", facecolor="white")
     axes = canvas.subplots()
     _forest(axes, shown, [each.name for each in shown], 1.0)
-    axes.set_title("validation, head − base", fontsize=9, color=INK, loc="left")
+    axes.set_title("validation, head − base, in each metric's own unit", fontsize=9, color=INK, loc="left")
     return _png(canvas)
 
 

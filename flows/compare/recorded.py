@@ -92,6 +92,11 @@ def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
+def digest(lock: Mapping[str, Any], path: str) -> str:
+    """What a lock records of an output; empty where it does not."""
+    return next((found[path] for entry in lock.values() if path in (found := _files(entry, "outs"))), "")
+
+
 def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Size]:
     """Bytes of the models and of all outputs, as the locks record them."""
     made = []

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from flows.compare import document, markdown, revisions, sides
+from flows.compare import document, markdown, pipeline, revisions, sides
 from flows.compare.comparing import Made
 from flows.compare.comparing import document as compared
 from flows.compare.document import Comparison, Data, Fault, Side
@@ -16,6 +16,7 @@ from flows.compare.verdict import verdict
 from flows.repro import lock_copies, locks
 from flows.repro import run as repro
 from flows.workspace import worktree
+from flows.workspace.orphans import end_orphans
 from stages.errors import AuscultError
 from stages.store import write_text
 
@@ -35,6 +36,7 @@ def report(base: str, tell: Callable[[str], None] = print) -> Comparison:
     """
     root = Path.cwd()
     with locks.only_run():
+        end_orphans()  # a killed comparison's DVC, which would go on in the worktree that is made anew
         locks.clear_dead()
         revisions.sweep(root)
         head = revisions.head_of(root)
@@ -63,7 +65,7 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
     from stages import params as parameters
 
     tell(f"Head: {side.revision}, {side.commit[:10]}{' with uncommitted changes' if side.dirty else ''}")
-    before, run = sides.committed(root), Run()
+    before, run = (sides.at_hand if side.dirty else sides.committed)(root), Run()
     try:
         params = parameters.load(root / parameters.FILE)
         repro.check_names(params)
@@ -73,7 +75,7 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
         if not run.fault and all(work.did not in ("failed", "not reached") for work in run.stages.values()):
             lock_copies.keep(params.dataset)
     except AuscultError as error:
-        return Made(replace(side, fault=_words(error)), run)
+        return Made(replace(side, fault=_words(error, root)), run)
     return _read(root, side, run, before)
 
 
@@ -84,7 +86,7 @@ def _base(place: Path, side: Side, tell: Callable[[str], None]) -> Made:
         worktree.fill(place)
         run = bring_up(place, tell, _NEEDED)
     except AuscultError as error:
-        return Made(replace(side, fault=_words(error)), run)
+        return Made(replace(side, fault=_words(error, place)), run)
     return _read(place, side, run, before)
 
 
@@ -94,12 +96,12 @@ def _read(place: Path, side: Side, run: Run, before: sides.Committed) -> Made:
     try:
         return Made(side, run, sides.read(place, run, before))
     except AuscultError as error:
-        return Made(replace(side, fault=_words(error)), run)
+        return Made(replace(side, fault=_words(error, place)), run)
 
 
-def _words(error: AuscultError) -> str:
+def _words(error: AuscultError, place: Path) -> str:
     """What went wrong, in one line; not where on this machine."""
-    return " ".join(error.what.split())[:600]
+    return " ".join(pipeline.below(place, error.what).split())[:600]
 
 
 def _method(root: Path) -> Method:
@@ -124,7 +126,8 @@ def _data(place: Path, base: Run, root: Path, head: Run) -> tuple[Data | None, s
     try:
         found = difference(at_folder(place), at_folder(root)).summary()
     except (AuscultError, OSError, ValueError, KeyError) as error:
-        return None, f"how the data differ is not known: {_words(error) if isinstance(error, AuscultError) else error}"
+        why = error.what if isinstance(error, AuscultError) else str(error)
+        return None, f"how the data differ is not known: {pipeline.below(root, pipeline.below(place, why))}"[:600]
     counts = [document.Count(each["name"][:200], each["before"], each["after"]) for each in found["counts"]]
     return Data(found["before"][:120], found["after"][:120], bool(found["changed"]), tuple(counts[:200])), ""
 

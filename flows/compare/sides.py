@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from flows.compare.pipeline import Run
+from flows.compare.pipeline import Run, below
+from flows.workspace.commands import content
 from stages.errors import AuscultError
 from stages.paths import Paths
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stages.tasks import Task
+
+_COLUMNS = ("unit_id", "recording_id", "patient_id", "part", "start_s", "end_s", "class_index", "predicted")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Committed:
-    """What a checkout holds before its pipeline rewrites it.
+    """What git holds of a side.
 
     Attributes
     ----------
@@ -95,7 +98,15 @@ class SideRead:
 
 
 def committed(place: Path) -> Committed:
-    """The metrics files and the lock of a checkout."""
+    """The metrics files and the lock of a checkout's commit, whatever the pipeline has made of them since."""
+    listed = content(place, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
+    names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
+    lock = _stages(content(place, "show", "HEAD:dvc.lock"))
+    return Committed({name: content(place, "show", f"HEAD:{name}") for name in names}, lock)
+
+
+def at_hand(place: Path) -> Committed:
+    """The same of a checkout with changes that are not committed: what would be, if it were now."""
     found = {path.relative_to(place).as_posix(): path.read_bytes() for path in place.glob("reports/*/metrics/*.json")}
     return Committed(found, _lock(place))
 
@@ -132,8 +143,7 @@ def read(place: Path, run: Run, before: Committed) -> SideRead:
             side.experiments[name] = _answered(place, params.dataset, name, in_git)
         except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
             why = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
-            why = why.replace(f"{place}/", "")
-            side.experiments[name] = why
+            why = side.experiments[name] = below(place, why)
             side.faults.append((Paths(params.dataset).evaluation(name).as_posix(), why))
     return side
 
@@ -149,13 +159,17 @@ def _plain_params(place: Path) -> dict[str, Any]:
 
 def _lock(place: Path) -> dict[str, Any]:
     """The stages of a lock; none where there is no lock or a damaged one."""
+    path = place / "dvc.lock"
+    return _stages(path.read_bytes() if path.is_file() else b"")
+
+
+def _stages(content: bytes) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        stages = YAML(typ="safe").load((place / "dvc.lock").read_bytes())["stages"]
-        return dict(stages)
-    except (OSError, YAMLError, TypeError, KeyError, ValueError):
+        return dict(YAML(typ="safe").load(content)["stages"])
+    except (YAMLError, TypeError, KeyError, ValueError):
         return {}
 
 
@@ -186,11 +200,13 @@ def _answered(place: Path, dataset: str, name: str, in_git: Mapping[str, Mapping
     folder = place / paths.evaluation(name)
     task = Task.from_json(read_json(folder / "evaluation.json")["task"])
     table = read_table(folder / "predictions.parquet")
-    needed = ["unit_id", "patient_id", "part", "class_index", "predicted", *(f"p_{slug(c)}" for c in task.classes)]
+    needed = [*_COLUMNS, *(f"p_{slug(c)}" for c in task.classes)]
     if missing := [column for column in needed if column not in table.columns]:
         raise ValueError(f"predictions.parquet lacks the column {missing[0]}")
     if table.duplicated(["part", "unit_id"]).any():
         raise ValueError("predictions.parquet names a unit twice")
+    if table[["start_s", "end_s"]].isna().any(axis=None):
+        raise ValueError("predictions.parquet has a unit without times")
     for column in ("class_index", "predicted"):
         if not table[column].between(0, len(task.classes) - 1).all():
             raise ValueError(f"predictions.parquet has a class in {column} that the task does not have")

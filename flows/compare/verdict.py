@@ -54,6 +54,7 @@ class _Sorted:
     within: list[Experiment] = field(default_factory=list)
     same: list[Experiment] = field(default_factory=list)
     unknown: list[Experiment] = field(default_factory=list)
+    remeasured: list[Experiment] = field(default_factory=list)
     added: list[Experiment] = field(default_factory=list)
     removed: list[Experiment] = field(default_factory=list)
 
@@ -84,6 +85,7 @@ def verdict(document: Comparison, quote: Callable[[str], str] = str) -> Verdict:
         *_unmeasured(found),
         *_named("no difference beyond noise", found.within if kind not in ("no difference",) else [], quote),
         *_named("not comparable", found.unknown, quote, _why(found.unknown, quote)),
+        *_named("measured in another way", found.remeasured, quote),
         *_named("added", found.added, quote),
         *_named("removed", found.removed, quote),
         *_on_other_data(document),
@@ -104,6 +106,8 @@ def _sort(experiments: Sequence[Experiment]) -> _Sorted:
             found.removed.append(each)
         elif each.state == "same":
             found.same.append(each)
+            if each.note:  # the same answers, and other figures in git
+                found.remeasured.append(each)
         elif each.state == "unreadable" or figure is None or figure.mark == "unknown":
             found.unknown.append(each)
         else:
@@ -122,7 +126,8 @@ def _headline(document: Comparison, found: _Sorted) -> tuple[Kind, str]:
         return "worse", f"{perhaps}worse".capitalize()
     if found.within:
         return "no difference", "No difference beyond noise"
-    if found.same and not (found.unknown or found.added or found.removed or document.faults or _differs(document)):
+    others = found.unknown or found.added or found.removed or found.remeasured
+    if found.same and not (others or document.faults or _differs(document)):
         return "nothing changed", "Nothing changed: every model and metric is the same"
     if found.same:
         return "no difference", "No difference: every model that could be compared is the same"
@@ -185,17 +190,19 @@ def _why(experiments: Sequence[Experiment], quote: Callable[[str], str]) -> str:
 
 
 def _on_other_data(document: Comparison) -> list[str]:
-    if not _differs(document):
-        return []
+    """On how many units the figures rest, where the two sides' units are not the same."""
     counts = []
     for each in document.experiments:
         part = each.part(PART)
         if each.state in ("compared", "same") and part is not None and part.units:
             counts.append((part.units, part.base_units, part.head_units))
+    if all(len(set(count)) == 1 for count in counts) and not _differs(document):
+        return []
+    why = "the data differ" if _differs(document) else "the two sides answered for different units"
     if not counts:
-        return ["the data differ"]
+        return [why]
     least = min(counts)
     return [
-        f"the data differ, so it rests on what both sides hold with equal labels"
+        f"{why}, so it rests on what both sides hold with equal labels"
         f" (at least {least[0]} validation units, of {least[1]} in base and {least[2]} in head)"
     ]

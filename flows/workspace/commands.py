@@ -46,6 +46,13 @@ def git(place: Path, *arguments: str) -> str:
     return _quiet(["git", *arguments], place)
 
 
+def content(place: Path, *arguments: str) -> bytes:
+    """What git prints, byte by byte; nothing where it ends with an error."""
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else b""
+
+
 def succeeds(place: Path, *command: str) -> bool:
     """Whether a command ends with 0; what it prints is lost."""
     return subprocess.run(command, cwd=place, env=environment(), capture_output=True, check=False).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,18 @@ def test_pull_requests_look_for_the_caches_that_main_saves() -> None:
     assert "hashFiles('dvc.lock')" in keys["ci"][1][1]
     (prefix,) = [each["restore-keys"] for each in restored["pr-metrics"] if "restore-keys" in each]
     assert keys["ci"][1][1].startswith(prefix)
+
+
+@pytest.mark.parametrize("base", ["origin/release", 'x";id;"', "x`id`", "ü b"])
+def test_a_branchs_name_reaches_the_command_as_it_is(base: str) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "pr-report", "PY=echo", "READY=", f"BASE={base}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"-m flows compare --base {base}\n", done.stderr
 
 
 def test_what_is_uploaded_is_what_the_comment_asks_for() -> None:

@@ -17,6 +17,9 @@ def answered(given: Answers, model: str = "a model", part: str = "validation") -
     table = pd.DataFrame(
         {
             "unit_id": [f"u{number:05}" for number in range(len(given))],
+            "recording_id": [f"r{patient}" for patient in given.patients],
+            "start_s": np.arange(len(given), dtype=np.float64),
+            "end_s": np.arange(len(given), dtype=np.float64) + 0.9,
             "patient_id": np.asarray(given.patients, dtype=str),
             "part": part,
             "class_index": given.y,

@@ -79,6 +79,12 @@ def test_what_is_no_document_at_all_is_refused(content: bytes) -> None:
         parse(content)
 
 
+def test_a_branch_from_before_the_layout_changed_is_told_what_to_do(tmp_path: Path) -> None:
+    older = {"schema": 7, "of another layout": True}
+    with pytest.raises(DocumentError, match=r"it is one of version 7.*merge main into it"):
+        parse(json.dumps(older).encode())
+
+
 def test_a_large_file_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "LARGEST", 1000)
     (tmp_path / "large.json").write_bytes(b" " * 2000)

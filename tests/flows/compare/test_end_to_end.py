@@ -41,6 +41,7 @@ def compared(base: str = "main") -> Comparison:
     report(base, lambda line: None)
     made = document.read(FOLDER / document.JSON)
     assert (FOLDER / document.MARKDOWN).read_text() == markdown.render(made)
+    assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "where it lies is nobody else's business"
     return made
 
 
@@ -81,6 +82,8 @@ def test_a_change_of_the_answers(inside: Path, name: str, right: int, kind: str)
     assert (stage.head_did, stage.base_did) == ("ran", "unchanged")
     (fault, *_) = made.faults  # nobody ran the pipeline before the commit
     assert (fault.side, fault.where) == ("head", METRICS) and "in git" in fault.reason
+    if kind == "better":
+        assert compared().faults == made.faults, "the first comparison has run it, and committed nothing"
 
 
 def test_a_changed_data_set(inside: Path) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from flows.compare import noise
-from flows.compare.comparing import Made, document
-from flows.compare.document import Figure, Part, Side
+from flows.compare.document import Figure, Part
 from flows.compare.figures import Method, compare, disagreements, equal_answers
-from flows.compare.noise import NOT_MEASURED, SAME_MODEL, Noise
-from flows.compare.sides import Answered, SideRead
-from flows.compare.verdict import verdict
-from stages.evaluate.metrics import Answers, measure
+from flows.compare.noise import SAME_MODEL, Noise
+from flows.compare.sides import Answered
+from stages.evaluate.metrics import measure
 from stages.tasks import Task
 from tests.flows.compare.answers import METHOD, answered
 from tests.flows.gate.simulated import answers, sides
@@ -121,6 +117,24 @@ def test_only_common_units_with_equal_labels_are_compared() -> None:
     assert score(part) == score(again)
 
 
+def test_a_segment_is_known_by_its_times_whatever_its_number() -> None:
+    """One more is annotated at the begin of a recording: those behind it have their neighbours' names now."""
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    first = head.table[:1].assign(start_s=-1.0, end_s=-0.1)
+    table = pd.concat([first, head.table], ignore_index=True)
+    table["unit_id"] = [f"u{number:05}" for number in range(len(table))]
+    part = compared(base, replace(head, table=table))
+    assert (part.head_units, part.units) == (part.base_units + 1, part.base_units)
+    assert score(part) == score(compared(base, head))
+
+
+def test_two_segments_with_the_same_times_and_label_are_two_units() -> None:
+    head, base = (answered(each) for each in answers(1.6, 1.0))
+    twice = [replace(each, table=each.table.assign(start_s=0.0, end_s=1.0)) for each in (base, head)]
+    part = compared(*twice)
+    assert part.units == part.base_units
+
+
 def test_classes_are_compared_by_name_whatever_their_order() -> None:
     head, base = (answered(each) for each in answers(1.6, 1.0))
     turned = Task("abnormal", "segment", ("abnormal", "normal"), "normal", head.task.mapping)
@@ -131,7 +145,7 @@ def test_classes_are_compared_by_name_whatever_their_order() -> None:
 
 def test_nothing_in_common_is_no_difference_of_any_kind() -> None:
     head, base = (answered(each) for each in answers(1.6, 1.0))
-    part = compared(base, replace(head, table=head.table.assign(unit_id=lambda t: "x" + t["unit_id"])))
+    part = compared(base, replace(head, table=head.table.assign(recording_id=lambda t: "x" + t["recording_id"])))
     assert part.units == 0 and score(part).mark == "unknown" and "empty" in score(part).note
 
 
@@ -151,95 +165,8 @@ def test_equal_answers_are_equal_in_every_column() -> None:
     (given,) = answers(1.2)
     side = answered(given)
     assert equal_answers(side, answered(given))
-    for column in ("class_index", "predicted", "p_normal", "constant", "patient_id"):
+    for column in ("class_index", "predicted", "p_normal", "constant", "start_s", "patient_id"):
         table = side.table.copy()
         table.loc[3, column] = "p99" if column == "patient_id" else 1 - table.loc[3, column]
         assert not equal_answers(side, replace(side, table=table)), column
     assert not equal_answers(side, replace(side, table=side.table[1:]))
-
-
-def both_parts(given: Answers, model: str) -> Answered:
-    made = answered(given, model)
-    return replace(made, table=pd.concat([made.table, made.table.assign(part="test")], ignore_index=True))
-
-
-def made(name: str, experiments: dict[str, Answered | str], dataset: str = "sample", **read: Any) -> Made:
-    return Made(Side(name, "a" * 40, False, ""), read=SideRead(dataset, experiments=dict(experiments), **read))
-
-
-def test_experiments_share_the_error(tmp_path: Any) -> None:
-    head, base = answers(1.6, 1.0)
-    old = {f"e{n}": both_parts(base, "old") for n in range(4)}
-    new = {f"e{n}": both_parts(head, "new") for n in range(4)}
-    one = document(tmp_path, made("main", {"e0": old["e0"]}), made("HEAD", {"e0": new["e0"]}), METHOD, None)
-    four = document(tmp_path, made("main", old), made("HEAD", new), METHOD, None)
-    assert (one.confidence, four.confidence, four.shared_by) == (0.95, 0.9875, 4)
-    widths = []
-    for each in (one, four):
-        part = each.experiments[0].part("validation")
-        assert part is not None
-        figure = score(part)
-        assert figure.high is not None and figure.low is not None
-        widths.append(figure.high - figure.low)
-    assert widths[1] > widths[0]
-
-
-def test_without_a_measurement_the_verdict_is_perhaps(tmp_path: Any) -> None:
-    head, base = answers(2.0, 0.5)
-    found = document(
-        tmp_path,
-        made("main", {"e": both_parts(base, "old")}),
-        made("HEAD", {"e": both_parts(head, "new")}),
-        METHOD,
-        None,
-    )
-    assert found.experiments[0].noise == NOT_MEASURED.kind
-    assert verdict(found).headline == "Perhaps better"
-
-
-def test_the_same_files_and_answers_are_the_same_model_and_a_changed_one_is_compared(tmp_path: Any) -> None:
-    (given,) = answers(1.0)
-    side = {"e": both_parts(given, "one")}
-    assert document(tmp_path, made("main", side), made("HEAD", side), METHOD, None).experiments[0].state == "same"
-    other = document(tmp_path, made("main", side), made("HEAD", {"e": both_parts(given, "two")}), METHOD, None)
-    assert other.experiments[0].state == "compared" and verdict(other).kind == "no difference"
-
-
-def test_an_experiment_that_a_side_cannot_answer_is_not_called_unchanged(tmp_path: Any) -> None:
-    (given,) = answers(1.0)
-    side = both_parts(given, "one")
-    found = document(
-        tmp_path, made("main", {"e": side, "f": side}), made("HEAD", {"e": side, "f": "it is gone"}), METHOD, None
-    )
-    assert [each.state for each in found.experiments] == ["same", "unreadable"]
-    assert "not comparable: f (head: it is gone)" in verdict(found).line()
-    assert verdict(found).kind != "nothing changed"
-
-
-def test_another_data_set_is_not_compared(tmp_path: Any) -> None:
-    (given,) = answers(1.0)
-    side = {"e": both_parts(given, "one")}
-    found = document(tmp_path, made("main", side, dataset="icbhi"), made("HEAD", side), METHOD, None)
-    assert (
-        verdict(found).line().startswith("Cannot say: nothing of the base can be compared: base is about the data set")
-    )
-    part = found.experiments[0].part("validation")
-    assert part is not None and score(part).head is not None
-
-
-def test_the_table_of_noise_falls_back_to_the_data_sets_own(tmp_path: Any) -> None:
-    from flows.compare.rehearse import spread
-    from stages.store import write_json
-
-    trainings = [{part: {"score": value, "sometimes": 1.0} for part in ("validation", "test")} for value in (0.5, 0.7)]
-    trainings[0]["test"].pop("sometimes")
-    still = [{part: {"score": 0.6} for part in ("validation", "test")}] * 2
-    table = spread({"moving": trainings, "still": still})
-    assert table["experiments"]["moving"]["validation"]["score"] == pytest.approx(0.141421)
-    assert table["pooled"]["validation"]["score"] == pytest.approx(0.1)
-    assert "sometimes" not in table["experiments"]["moving"]["test"]
-    write_json(tmp_path / noise.FILE, {"datasets": {"sample": table}})
-    loaded = noise.load(tmp_path, "sample")
-    assert noise.find(loaded, "moving").of("test", "score") == pytest.approx(0.141421)
-    assert noise.find(loaded, "new").kind == "pooled" and noise.find(loaded, "new").of("test", "score") == 0.1
-    assert noise.find(noise.load(tmp_path, "icbhi"), "moving") is NOT_MEASURED

@@ -148,12 +148,31 @@ def test_a_comment_over_the_limit_is_shortened_and_says_so(limit: int) -> None:
         assert "<code>same_29</code>" not in comment, "the least telling goes first"
 
 
+def test_counts_that_are_not_shown_are_counted() -> None:
+    data = Data("sample-1", "sample-2", True, tuple(Count(f"label {n}", 1, 2) for n in range(67)))
+    assert "and 7 more." in render(comparison(data=data))
+
+
 def test_the_link_is_the_callers_and_a_plain_address() -> None:
     made = golden()["better"]
     assert "[the run's artifact](<https://example.org/runs/1>)" in render(made, link="https://example.org/runs/1")
     for address in ("javascript:alert(1)", "https://example.org/a)b", "https://example.org/ x", "example.org"):
         with pytest.raises(ValueError, match="no plain web address"):
             render(made, link=address)
+
+
+def test_a_posted_comment_says_whose_code_made_the_figures() -> None:
+    """No check of their form can tell that they are true."""
+    said = "made by the pull request's own code"
+    assert said in render(golden()["better"], link="https://example.org/runs/1")
+    assert said not in render(golden()["better"])
+
+
+def test_the_command_of_a_posted_comment_brings_a_forks_commit() -> None:
+    made = golden()["better"]
+    command = f"git checkout {made.head.commit} && make pr-report BASE={made.base.commit}\n"
+    assert f"\n    {command}" in render(made)
+    assert f"\n    git fetch origin {made.head.commit} && {command}" in render(made, link="https://example.org/runs/1")
 
 
 def test_reading_and_rendering_need_the_standard_library_alone() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flows.compare.document import Count, Data
 from flows.compare.page import write_page
 from flows.compare.verdict import verdict
 from tests.flows.compare.documents import golden
@@ -25,6 +27,13 @@ def test_the_page_says_what_the_comment_says_and_needs_nothing_else(tmp_path: Pa
         assert fault in html
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\(""", html)
     assert ("data:image/png" in html) == (name not in ("no_base",))
+
+
+def test_counts_are_whole_however_large(tmp_path: Path) -> None:
+    data = Data("sample-1", "sample-2", True, (Count("segments", 1_234_567, 1_234_568),))
+    write_page(tmp_path / "page.html", replace(golden()["other_data"], data=data))
+    html = (tmp_path / "page.html").read_text()
+    assert "<td>1,234,567</td><td>1,234,568</td>" in html
 
 
 @pytest.mark.parametrize("text", [HOSTILE[4], HOSTILE[5], '" onload="evil'])

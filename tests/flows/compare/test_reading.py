@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from flows.compare.pipeline import Run, Work
-from flows.compare.sides import Answered, committed, read
+from flows.compare.sides import Answered, at_hand, committed, read
 from tests.contract.imports import ROOT
 from tests.flows.compare.answers import answered
 from tests.flows.gate.simulated import TASK, answers
+from tests.flows.repositories import git
 from tests.pipeline.workspace import set_params
 
 EXPERIMENT = "one"
@@ -42,7 +43,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def found(place: Path, run: Run | None = None) -> tuple[Answered | str, list[tuple[str, str]]]:
-    side = read(place, run or Run(), committed(place))
+    side = read(place, run or Run(), at_hand(place))
     return side.experiments[EXPERIMENT], side.faults
 
 
@@ -55,6 +56,7 @@ def test_answers_in_order_are_read_without_a_fault(place: Path) -> None:
 FAULTS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "lacks the column predicted": lambda table: table.drop(columns="predicted"),
     "names a unit twice": lambda table: pd.concat([table, table[:1]]),
+    "a unit without times": lambda table: table.assign(start_s=np.nan),
     "a class in class_index": lambda table: table.assign(class_index=2),
     "a class in predicted": lambda table: table.assign(predicted=-1),
     "probabilities that are none": lambda table: table.assign(p_normal=np.nan),
@@ -99,6 +101,19 @@ def test_a_metrics_file_that_git_lacks_is_a_fault_beside_answers_in_order(place:
     assert [where for where, _ in faults] == [METRICS]
 
 
+def test_what_git_holds_is_what_was_committed_whatever_a_run_has_made_of_it(place: Path) -> None:
+    (place / "dvc.lock").write_text("stages: {a: {cmd: echo}}\n")
+    somebody = "-c", "user.name=Test", "-c", "user.email=test@example.org"
+    for arguments in (("init", "-q"), ("add", "-A"), (*somebody, "commit", "-q", "-m", "start")):
+        git(place, *arguments)
+    (place / METRICS).write_text('{"validation": {"score": 0.9}, "test": {}}')
+    (place / "dvc.lock").unlink()
+    (place / METRICS).with_name("other.json").write_text("{}")
+    assert committed(place).metrics == {METRICS: b'{"validation": {"score": 0.5}, "test": {}}'}
+    assert committed(place).lock == {"a": {"cmd": "echo"}}
+    assert set(at_hand(place).metrics) == {METRICS, METRICS.replace(EXPERIMENT, "other")} and at_hand(place).lock == {}
+
+
 def test_figures_of_another_machine_are_no_disagreement_but_edited_or_outdated_ones_are(place: Path) -> None:
     def lock(code: str, features: str) -> None:
         md5 = hashlib.md5((place / METRICS).read_bytes()).hexdigest()
@@ -114,12 +129,12 @@ def test_figures_of_another_machine_are_no_disagreement_but_edited_or_outdated_o
         return side.in_git != {}
 
     lock("new", "made elsewhere")
-    before = committed(place)
+    before = at_hand(place)
     assert not checked()
     lock("old", "made elsewhere")
-    before = committed(place)
+    before = at_hand(place)
     assert checked(), "nobody ran the pipeline after a change of the code"
     lock("new", "made elsewhere")
     (place / METRICS).write_text('{"validation": {"score": 0.9}, "test": {}}')
-    before = committed(place)
+    before = at_hand(place)
     assert checked(), "edited by hand"

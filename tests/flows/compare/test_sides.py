@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 
 from flows.compare import recorded, revisions, sides
 from flows.compare.pipeline import Run, Work, bring_up
+from flows.compare.report import report
 from flows.workspace import worktree
+from stages.entry import OWNER
 from stages.errors import AuscultError
 from tests.flows.repositories import git, make
 
@@ -87,10 +91,30 @@ def test_the_worktree_of_a_killed_comparison_is_removed_by_the_next(root: Path) 
     assert not place.exists()
 
 
+def test_what_a_killed_comparison_left_running_is_ended_by_the_next(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(root, "seed: 2")
+    killed = subprocess.Popen(["sleep", "0"])
+    killed.wait()
+    left = subprocess.Popen(["sleep", "60"], env=os.environ | {OWNER: str(killed.pid)})
+    monkeypatch.chdir(root)
+    with pytest.raises(AuscultError, match="no revision"):
+        report("mian", lambda line: None)
+    left.wait(5)  # long before its time
+
+
 GRAPH = """
 stages:
   a: {cmd: echo a > a.txt, outs: [a.txt]}
-  b: {cmd: "echo working; echo 'ERROR: no such thing'; echo '  next:  mend it'; exit 2", deps: [a.txt], outs: [b.txt]}
+  b:
+    cmd: |-
+      echo working
+      echo "ERROR: no such thing as $PWD/b.txt"
+      echo '  next:  mend it'
+      exit 2
+    deps: [a.txt]
+    outs: [b.txt]
   c: {cmd: cat b.txt > c.txt, deps: [b.txt], outs: [c.txt]}
   d: {cmd: cat a.txt > d.txt, deps: [a.txt], outs: [d.txt]}
 """
@@ -107,8 +131,9 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(root: Path) -> None:
         "d": "ran",
     }
     assert run.fault == "" and "working" in lines
-    assert run.why_missing("b") == "stage b failed: no such thing"
+    assert run.why_missing("b") == "stage b failed: no such thing as b.txt", "not where that is on this machine"
     assert run.why_missing("c") == "stage c was not reached: it needs b, which failed"
+    assert run.why_missing("e") == "DVC did not look at stage e", "as where DVC was ended after a failure"
     assert run.why_missing("d") == "" and run.stages["d"].seconds is not None
     assert run.stages["b"].seconds is not None and run.stages["c"].seconds is None
     (root / "d.txt").unlink()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.withdrawals import dvc_notes, history, leftovers, mlflow_runs, objects
+from flows.withdrawals import dvc_notes, evidence, history, leftovers, mlflow_runs, objects
 from flows.withdrawals.dvc_notes import Runs
 from flows.withdrawals.history import Version
 from flows.withdrawals.leftovers import Removal
@@ -35,10 +35,10 @@ class Place:
     objects: set[str]
     runs: Runs
 
-    def remove(self, last: set[str]) -> None:
-        """Remove them, the run cache first: it must not name what is no longer there."""
+    def remove(self, last: list[set[str]]) -> None:
+        """Remove them, the run cache first: it must not name what is no longer there; evidence goes last."""
         self.runs.remove()
-        for some in objects.ordered(self.objects, last):
+        for some in evidence.ordered(self.objects, last):
             objects.remove(self.odb, some)
 
 
@@ -59,7 +59,7 @@ class Plan:
     patients: int
     sorted: Sorted
     branches: list[str]
-    evidence: set[str]
+    evidence: list[set[str]]
     removals: list[Removal]
     tracked: Tracked
     notes: Removal
@@ -146,7 +146,7 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     now = next((version.commits for version in versions if head in version.commits), ())
     found.holding = history.newest_first(root, set(found.holding).difference(now))
     copies = leftovers.lock_copies(root, dataset.name)
-    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found))
+    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found), found.called)
     if copies:
         removals.append(Removal("copies of dvc.lock: the next make repro writes them again", copies))
     plan = Plan(
@@ -155,12 +155,12 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
         patients=len(withdrawn),
         sorted=found,
         branches=history.refs_of(root, found.holding),
-        evidence=objects.evidence(versions, dataset.name),
+        evidence=evidence.evidence(store, versions, dataset.name),
         removals=removals,
         tracked=mlflow_runs.tracked(dataset.name, withdrawn.keys, root),
         notes=dvc_notes.folders(repo, root),
         problems=problems,
-        not_ours=leftovers.not_ours(root, dataset, withdrawn)
+        not_ours=leftovers.not_ours(root, dataset, withdrawn, found.called)
         + [f"{place}: another worktree, with outputs of its own" for place in leftovers.checkouts(root, dataset.name)],
     )
     there = objects.in_cache(cache)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.withdrawals import objects as of_dvc
+from flows.withdrawals.evidence import ordered
 from flows.withdrawals.plan import Plan, make
 from stages.download.datasets import load
 from stages.errors import AuscultError
@@ -166,7 +167,7 @@ def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(base
     clear(whole)
     with make(root, load("sample"), withdraw_table(base), None) as plan:
         for place in plan.places:
-            for some in list(of_dvc.ordered(place.objects, plan.evidence))[:groups]:
+            for some in list(ordered(place.objects, plan.evidence))[:groups]:
                 of_dvc.remove(place.odb, some)
     clear(root)
     assert objects(root / CACHE) == objects(whole / CACHE)

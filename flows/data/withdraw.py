@@ -126,7 +126,8 @@ def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
     raise DataError(
         f"the data set {dataset.name} has no patient {patient!r}{hint}",
         where=f"{paths.raw}, {paths.added}",
-        next_step="name the patient as the recordings' file names do (or the tables of additions); params.yaml says which data set is meant",
+        next_step="name the patient as the recordings' file names, or the tables of an addition, do;"
+        " params.yaml says which data set is meant",
     )
 
 

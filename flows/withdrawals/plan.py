@@ -14,6 +14,7 @@ from flows.withdrawals.history import Version
 from flows.withdrawals.leftovers import Removal
 from flows.withdrawals.mlflow_runs import Tracked
 from flows.withdrawals.objects import Sorted, Store
+from flows.withdrawals.people import file_mentions
 from flows.workspace.commands import git
 from stages.download import datasets
 from stages.download.datasets import Dataset
@@ -168,6 +169,12 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     # A cache that is the repository's own holds nothing for anybody else: what no version names may be of a run that
     # was never committed, with the patient in it. A shared one is somebody else's as well.
     gone = there - found.keep if own else there & found.gone
+    old = dvc_notes.old_listings(
+        Path(repo.cache.local_cache_dir),
+        found.keep if own else None,
+        lambda path: file_mentions(dataset, path, withdrawn, found.called),
+    )
+    plan.removals += [old] if old.paths else []
     runs = dvc_notes.runs(cache.fs, repo.stage_cache.cache_dir, gone=found.gone, keep=found.keep if own else None)
     plan.places.append(Place("DVC's cache", cache, gone, runs))
     for name, odb in reached.items():

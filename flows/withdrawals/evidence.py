@@ -61,6 +61,20 @@ def called(store: Store, versions: Iterable[Version], dataset: Dataset, withdraw
     return frozenset(name for name, patient in found if dataset.patient_of(name) != patient)
 
 
+def everybody(store: Store, versions: Iterable[Version], dataset: Dataset) -> set[str]:
+    """Patients whom any version has, as far as what tells it is to be had."""
+    outs, paths = _outs(versions), Paths(dataset.name)
+    found: set[str | None] = set()
+    for out in outs:
+        if out.path == f"{paths.manifest}/recordings.parquet":
+            found |= store.column(out.md5, "patient_id") or frozenset()
+        elif out.is_folder and (out.path == paths.raw.as_posix() or out.path.startswith(f"{paths.added}/")):
+            found |= {dataset.patient_of(place) for place, _ in store.listing(out.md5) or ()}
+    for _, md5 in _described(store, outs, dataset.name):
+        found |= set(_in_table(store.read(md5) or b"").values())
+    return {patient for patient in found if patient}
+
+
 def _outs(versions: Iterable[Version]) -> set[Out]:
     return {out for version in versions for made in version.made for out in (*made.outs, *made.deps)}
 

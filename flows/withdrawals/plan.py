@@ -137,7 +137,7 @@ def make(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | Non
 
 
 def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remotes: list[str]) -> Plan:
-    reached, problems = _remotes(repo, root, remotes)
+    reached, problems = reach(repo, root, remotes)
     cache = repo.cache.local
     store = Store(cache, reached.values())
     versions, kept = history.versions(root), _kept(root, dataset)
@@ -187,7 +187,8 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     return plan
 
 
-def _remotes(repo: Repo, root: Path, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
+def reach(repo: Repo, root: Path, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
+    """Remotes by name, as far as they can be reached; and those that cannot, in words."""
     reached: dict[str, HashFileDB] = {}
     problems: list[str] = []
     for name in names:

@@ -183,8 +183,17 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
 
     folder = root / Paths(after.dataset).manifest
     raw = root / Paths(after.dataset).raw
-    if not (folder / "recordings.parquet").exists() or not after.any_of(patients(dataset, raw)):
+    if not after.any_of(patients(dataset, raw)):
         return None
+    if not (folder / "recordings.parquet").exists():
+        if not (root / Paths(after.dataset).version).exists():
+            return None
+        raise DataError(
+            "where everybody else stands cannot be written down, and without them the next draw would move people:"
+            " the manifest is not here",
+            where=str(folder),
+            next_step="dvc checkout (dvc pull, or make repro), then the same command again",
+        )
     recordings = read_table(folder / "recordings.parquet")
     downloaded = recordings[recordings["batch"].isna()]
     tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]

@@ -106,6 +106,15 @@ def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> N
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
 
 
+def test_while_the_manifest_is_not_here_nobody_withdraws_as_others_would_be_moved(root: Path) -> None:
+    (root / PATHS.version).write_text("{}")  # git has it: there were sides
+    shutil.rmtree(root / PATHS.manifest)
+    before = everything(root)
+    with pytest.raises(DataError, match="would move people") as caught:
+        withdraw("104", root=root)
+    assert "dvc checkout" in caught.value.next_step and everything(root) == before
+
+
 def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path) -> None:
     withdraw("104", "2026-11-25", root=root)
     before = everything(root)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.workspace.commands import CommandError, git
 from stages import params as parameters
+from stages import withdrawals
 from stages.errors import AuscultError, DataError
 
 if TYPE_CHECKING:
@@ -148,6 +149,10 @@ class Storage:
             ) from error
 
     def _missing(self, path: Path, why: str, remedy: str) -> DataError:
+        if withdrawals.read(path.parts[1], Path(self._repo.root_dir)):  # data/<dataset>/…
+            remedy = (
+                f"data clear may have removed it for good, for a withdrawal (docs/withdrawals.md); if not: {remedy}"
+            )
         return DataError(
             f"{path} of {self._revision} {why}",
             where=f"{self._revision}:{LOCK}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from flows.additions.batch import locked, replaced
 from flows.withdrawals import learned
 from flows.withdrawals.people import patients
+from flows.workspace.commands import CommandError
 from stages import params as parameters
 from stages import withdrawals
 from stages.digests import patient_key
@@ -109,11 +111,11 @@ def _day(since: str | None) -> str:
 
 
 def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
-    """Refuse an id that nothing here has: of others only the nearest is named, as it may be meant."""
+    """Refuse an id that no version has: of others only the nearest is named, as it may be meant."""
     paths = Paths(dataset.name)
     folders = [folder for folder in (root / paths.raw, *batches(root / paths.added)) if folder.is_dir()]
     known = set().union(*(patients(dataset, folder) for folder in folders))
-    if patient in known:
+    if patient in known or patient in _elsewhere(dataset, root):
         return
     if not known:
         raise DataError(
@@ -126,8 +128,24 @@ def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
     raise DataError(
         f"the data set {dataset.name} has no patient {patient!r}{hint}",
         where=f"{paths.raw}, {paths.added}",
-        next_step="name the patient as the recordings' file names do; params.yaml says which data set is meant",
+        next_step="name the patient as the recordings' file names, or the tables of an addition, do;"
+        " params.yaml says which data set is meant",
     )
+
+
+def _elsewhere(dataset: Dataset, root: Path) -> set[str]:
+    """Patients of versions that do not lie here: of an ingestion's branch, or of before an addition was taken back."""
+    from dvc.repo import Repo
+
+    from flows.withdrawals import evidence, history, plan
+    from flows.withdrawals.objects import Store
+
+    with suppress(CommandError):  # no git repository, and so no versions
+        versions = history.versions(root)
+        with Repo(str(root)) as repo:
+            reached, _ = plan.reach(repo, root, list(repo.config["remote"]))
+            return evidence.everybody(Store(repo.cache.local, reached.values()), versions, dataset)
+    return set()
 
 
 def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root: Path) -> Affected:
@@ -165,8 +183,17 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
 
     folder = root / Paths(after.dataset).manifest
     raw = root / Paths(after.dataset).raw
-    if not (folder / "recordings.parquet").exists() or not after.any_of(patients(dataset, raw)):
+    if not after.any_of(patients(dataset, raw)):
         return None
+    if not (folder / "recordings.parquet").exists():
+        if not (root / Paths(after.dataset).version).exists():
+            return None
+        raise DataError(
+            "where everybody else stands cannot be written down, and without them the next draw would move people:"
+            " the manifest is not here",
+            where=str(folder),
+            next_step="dvc checkout (dvc pull, or make repro), then the same command again",
+        )
     recordings = read_table(folder / "recordings.parquet")
     downloaded = recordings[recordings["batch"].isna()]
     tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]

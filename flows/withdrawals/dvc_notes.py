@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,34 @@ def _named(fs: Any, path: str) -> set[str] | None:
         outs = [out for out in entry.get("outs") or () if out.get("cache", True)]
         return {str(each["md5"]) for each in (*outs, *deps)}
     return None
+
+
+def old_listings(cache: Path, keep: Collection[str] | None, theirs: Callable[[Path], bool]) -> Removal:
+    """Listings of folders where DVC 2 kept its objects, which DVC 3 writes there and never reads.
+
+    It does so for outputs that ``dvc.lock`` does not have yet, as when the data set was changed: without an entry it
+    takes them for version 2's. No file of theirs lies beside them.
+
+    Parameters
+    ----------
+    keep
+        Objects that stay, where the cache is the repository's own; ``None`` where it is shared.
+    theirs
+        Whether a listing names one of the patients' files.
+    """
+    found = []
+    for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*.dir")):
+        if f"{path.parent.name}{path.name}" not in keep if keep is not None else theirs(path) and _alone(path):
+            found.append(path)
+    return Removal("listings of folders that DVC wrote in the way of its version 2", tuple(found))
+
+
+def _alone(listing: Path) -> bool:
+    """Whether none of the files that it lists is where DVC 2 would have put it."""
+    with suppress(Exception):
+        md5s = [entry["md5"] for entry in json.loads(listing.read_bytes())]
+        return not any((listing.parents[1] / md5[:2] / md5[2:]).exists() for md5 in md5s)
+    return False
 
 
 def folders(repo: Repo, root: Path) -> Removal:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.withdrawals.people import file_mentions, lines_of, mentions
+from flows.withdrawals.people import delivered, file_mentions, lines_of, mentions
 from stages.download import datasets
 from stages.download.datasets import Dataset
 from stages.errors import DataError
@@ -46,13 +47,17 @@ class Removal:
             path.unlink(missing_ok=True) if not path.is_dir() else None
 
 
-def leftovers(root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str]) -> list[Removal]:
+def leftovers(
+    root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str], called: Collection[str] = ()
+) -> list[Removal]:
     """Everything of the kinds below that holds, or may hold, somebody who has withdrawn.
 
     Parameters
     ----------
     known_audio
         SHA-256 of the audio files that stay: what is cached of any other recording goes. It is only a cache.
+    called
+        Names of their recordings that do not tell whose they are: of additions with tables.
     """
     cache = root / CACHE_DIR
     found = [
@@ -71,8 +76,13 @@ def leftovers(root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio:
         Removal("half-written outputs that killed runs left", _half_written(root)),
         Removal("scratch copies of experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
     ]
-    named = [path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn)]
-    found += [Removal(f"it names the patient's recordings: {path.relative_to(root)}", (path,)) for path in named]
+    listed = _files(root / Paths(dataset.name).reports / "ingest")
+    named = {path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn, called)}
+    named |= {path for path in listed if _lists_strangers(dataset, path)}
+    found += [
+        Removal(f"it names, or may name, the patient's recordings: {path.relative_to(root)}", (path,))
+        for path in sorted(named)
+    ]
     return [removal for removal in found if removal.paths]
 
 
@@ -93,14 +103,14 @@ def dropped(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
     return [place for place in places if not any(out == place or out.startswith(f"{place}/") for out in outs)]
 
 
-def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[str]:
+def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals, called: Collection[str] = ()) -> list[str]:
     """Places that name the patient's recordings and that only a person may empty."""
     folders = [root / DATA_DIR / name / dataset.name for name in ("inbox", "recent")]
-    files = [path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file()]
-    found = {path.parent for path in files if withdrawn.holds(dataset.patient_of(path.name))}
-    said = [f"{folder.relative_to(root)}: recordings that were delivered, which are yours" for folder in sorted(found)]
+    inside = [each for folder in folders for each in delivered(dataset, folder).items()]
+    found = sorted(folder for folder, patients in inside if withdrawn.any_of(patients))
+    said = [f"{folder.relative_to(root)}: recordings that were delivered, which are yours" for folder in found]
     server = [path for path in (root / CACHE_DIR / "prefect").rglob("*") if path.is_file()]
-    if any(file_mentions(dataset, path, withdrawn) for path in server):
+    if any(file_mentions(dataset, path, withdrawn, called) for path in server):
         said.append(
             f"{CACHE_DIR}/prefect: messages of earlier flows; end `make flows`, then: rm -r {CACHE_DIR}/prefect"
             " (it forgets the runs, not the models)"
@@ -169,6 +179,19 @@ def _pages(root: Path, dataset: str) -> Iterable[Path]:
     for folder in (reports / "ingest", reports / "drift", Path("reports/data-docs"), Path("reports/decisions")):
         yield from _files(root / folder)
     yield from _files(root / "dvc_plots")
+
+
+def _lists_strangers(dataset: Dataset, path: Path) -> bool:
+    """Whether a list of what stayed out has a name that does not tell whose the recording is.
+
+    It came with tables of which nothing was kept: the patient's it may be as well as anybody's.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names = [row[0] for row in csv.reader(file) if row][1:]
+    except (OSError, ValueError, csv.Error):
+        return True
+    return any(name and dataset.patient_of(name) is None for name in names)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flows.withdrawals.evidence import called
 from flows.withdrawals.history import Made, Out, Version
 from flows.withdrawals.people import lines_of
 from stages.download.datasets import Dataset
@@ -86,6 +87,8 @@ class Sorted:
         Commits whose data hold one of the patients, or of which this cannot be known.
     unknown
         How many of these commits are of the second kind.
+    called
+        Names of the patients' recordings that do not tell whose they are: of additions with tables.
     """
 
     keep: set[str] = field(default_factory=set)
@@ -93,6 +96,7 @@ class Sorted:
     recordings: set[str] = field(default_factory=set)
     holding: list[str] = field(default_factory=list)
     unknown: int = 0
+    called: frozenset[str] = frozenset()
 
 
 def sort(
@@ -112,7 +116,8 @@ def sort(
     DataError
         What is in a folder of the workspace cannot be known, so that it cannot be kept.
     """
-    result = Sorted()
+    versions = list(versions)
+    result = Sorted(called=called(store, versions, dataset, withdrawn))
     for version in kept:
         for made in version.made:
             _check_listed(store, made.outs)
@@ -160,7 +165,7 @@ def _sort_made(result: Sorted, store: Store, made: Made, dataset: Dataset, withd
     if folders:
         verdicts = {_sort_folder(result, store, out, dataset, withdrawn) for out in folders}
         return True if True in verdicts else None if None in verdicts else False
-    verdict = _verdict(store, made, dataset, withdrawn)
+    verdict = _verdict(store, made, dataset, withdrawn, result.called)
     if verdict is False:
         _keep(result, store, mine)
     else:
@@ -168,7 +173,7 @@ def _sort_made(result: Sorted, store: Store, made: Made, dataset: Dataset, withd
     return verdict
 
 
-def _verdict(store: Store, made: Made, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
+def _verdict(store: Store, made: Made, dataset: Dataset, withdrawn: Withdrawals, called: frozenset[str]) -> bool | None:
     """From the tables of the manifest that a stage wrote or read."""
     manifest = Paths(dataset.name).manifest.as_posix()
     tables = {out.path: out.md5 for out in (*made.deps, *made.outs)}
@@ -177,6 +182,8 @@ def _verdict(store: Store, made: Made, dataset: Dataset, withdrawn: Withdrawals)
     patients = store.column(recordings, "patient_id") if recordings is not None else None
     set_aside = store.column(rejects, "recording_id") if rejects is not None else frozenset[str]()
     if withdrawn.any_of(patients or ()) or withdrawn.any_of({dataset.patient_of(name) for name in set_aside or ()}):
+        return True
+    if not called.isdisjoint(set_aside or ()):
         return True
     return None if patients is None or set_aside is None else False
 
@@ -234,32 +241,9 @@ def in_cache(cache: HashFileDB) -> set[str]:
     return set()
 
 
-def ordered(md5s: Iterable[str], last: Iterable[str]) -> Iterator[list[str]]:
-    """The order in which objects go, so that after a kill the next call still knows what has to: files before folders.
-
-    Parameters
-    ----------
-    last
-        The objects from which it is read whether a version holds somebody.
-    """
-    final = set(last)
-    rest = set(md5s)
-    yield sorted(md5 for md5 in rest - final if not md5.endswith(".dir"))
-    yield sorted(md5 for md5 in rest - final if md5.endswith(".dir"))
-    yield sorted(rest & final)
-
-
 def remove(place: HashFileDB, md5s: Iterable[str]) -> int:
     """Remove objects that are there; returns how many there were."""
     paths = [path for path in map(place.oid_to_path, md5s) if place.fs.exists(path)]
     if paths:
         place.fs.remove(paths)
     return len(paths)
-
-
-def evidence(versions: Iterable[Version], dataset: str) -> set[str]:
-    """The objects from which it is read whether a version holds somebody."""
-    manifest = Paths(dataset).manifest.as_posix()
-    wanted = {f"{manifest}/recordings.parquet", f"{manifest}/rejects.parquet"}
-    made = (made for version in versions for made in version.made)
-    return {out.md5 for each in made for out in (*each.outs, *each.deps) if out.path in wanted}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from stages.download.datasets import Dataset
-from stages.download.datasets._tables import RECORDINGS, owners
+from stages.download.datasets._tables import RECORDINGS, TablesLayout, owners
+from stages.errors import DataError
 from stages.withdrawals import Withdrawals
 
 #: What a recording's name may consist of; the longest that a data set's names can be.
@@ -27,23 +29,47 @@ def patients(dataset: Dataset, folder: Path) -> set[str]:
     return {patient for patient in found if patient}
 
 
+def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
+    """Folder → patients, of everything below a folder that a person has filled: its tables are as people write them."""
+    found: dict[Path, set[str]] = {}
+    for path in folder.rglob("*"):
+        if patient := dataset.patient_of(path.name):
+            found.setdefault(path.parent, set()).add(patient)
+        if path.name == RECORDINGS:
+            try:
+                described = TablesLayout(dataset).recordings(path.parent)
+            except (DataError, OSError):  # nothing of a table that cannot be read ever joined
+                continue
+            found.setdefault(path.parent, set()).update(each.patient_id for each in described)
+    return found
+
+
 def lines_of(dataset: Dataset, place: str, content: bytes) -> Iterator[str | None]:
     """Whose the lines of a table are."""
     for line in content.decode("utf-8-sig", errors="replace").splitlines():
         yield dataset.patient_of_line(place, line)
 
 
-def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals) -> bool:
-    """Whether the name of a recording of somebody who has withdrawn stands in some text or in a database's bytes."""
+def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:
+    """Whether the name of a recording of somebody who has withdrawn stands in some text or in a database's bytes.
+
+    Parameters
+    ----------
+    called
+        Names of their recordings that do not tell whose they are: of additions with tables.
+    """
     names = {name.decode(errors="ignore").strip("._") for name in set(_NAMES.findall(content)) if name[:1].isalnum()}
-    return any(withdrawn.holds(patient) for patient in {dataset.patient_of(name) for name in names})
+    if any(withdrawn.holds(patient) for patient in {dataset.patient_of(name) for name in names}):
+        return True
+    written = {form.encode() for name in called for form in (name, html.escape(name))}
+    return any(re.search(rb"(?<!\w)" + re.escape(form) + rb"(?!\w)", content) for form in written if form in content)
 
 
-def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals) -> bool:
+def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:
     """The same of a file, its name included; one that cannot be read mentions nobody."""
-    if mentions(dataset, path.name.encode(errors="ignore"), withdrawn):
+    if mentions(dataset, path.name.encode(errors="ignore"), withdrawn, called):
         return True
     try:
-        return mentions(dataset, path.read_bytes(), withdrawn)
+        return mentions(dataset, path.read_bytes(), withdrawn, called)
     except OSError:
         return False

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.withdrawals import dvc_notes, history, leftovers, mlflow_runs, objects
+from flows.withdrawals import dvc_notes, evidence, history, leftovers, mlflow_runs, objects
 from flows.withdrawals.dvc_notes import Runs
 from flows.withdrawals.history import Version
 from flows.withdrawals.leftovers import Removal
 from flows.withdrawals.mlflow_runs import Tracked
 from flows.withdrawals.objects import Sorted, Store
+from flows.withdrawals.people import file_mentions
 from flows.workspace.commands import git
 from stages.download import datasets
 from stages.download.datasets import Dataset
@@ -35,10 +36,10 @@ class Place:
     objects: set[str]
     runs: Runs
 
-    def remove(self, last: set[str]) -> None:
-        """Remove them, the run cache first: it must not name what is no longer there."""
+    def remove(self, last: list[set[str]]) -> None:
+        """Remove them, the run cache first: it must not name what is no longer there; evidence goes last."""
         self.runs.remove()
-        for some in objects.ordered(self.objects, last):
+        for some in evidence.ordered(self.objects, last):
             objects.remove(self.odb, some)
 
 
@@ -59,7 +60,7 @@ class Plan:
     patients: int
     sorted: Sorted
     branches: list[str]
-    evidence: set[str]
+    evidence: list[set[str]]
     removals: list[Removal]
     tracked: Tracked
     notes: Removal
@@ -136,7 +137,7 @@ def make(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | Non
 
 
 def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remotes: list[str]) -> Plan:
-    reached, problems = _remotes(repo, root, remotes)
+    reached, problems = reach(repo, root, remotes)
     cache = repo.cache.local
     store = Store(cache, reached.values())
     versions, kept = history.versions(root), _kept(root, dataset)
@@ -146,7 +147,7 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     now = next((version.commits for version in versions if head in version.commits), ())
     found.holding = history.newest_first(root, set(found.holding).difference(now))
     copies = leftovers.lock_copies(root, dataset.name)
-    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found))
+    removals = leftovers.leftovers(root, dataset, withdrawn, _known_audio(root, store, found), found.called)
     if copies:
         removals.append(Removal("copies of dvc.lock: the next make repro writes them again", copies))
     plan = Plan(
@@ -155,12 +156,12 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
         patients=len(withdrawn),
         sorted=found,
         branches=history.refs_of(root, found.holding),
-        evidence=objects.evidence(versions, dataset.name),
+        evidence=evidence.evidence(store, versions, dataset.name),
         removals=removals,
         tracked=mlflow_runs.tracked(dataset.name, withdrawn.keys, root),
         notes=dvc_notes.folders(repo, root),
         problems=problems,
-        not_ours=leftovers.not_ours(root, dataset, withdrawn)
+        not_ours=leftovers.not_ours(root, dataset, withdrawn, found.called)
         + [f"{place}: another worktree, with outputs of its own" for place in leftovers.checkouts(root, dataset.name)],
     )
     there = objects.in_cache(cache)
@@ -168,6 +169,12 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     # A cache that is the repository's own holds nothing for anybody else: what no version names may be of a run that
     # was never committed, with the patient in it. A shared one is somebody else's as well.
     gone = there - found.keep if own else there & found.gone
+    old = dvc_notes.old_listings(
+        Path(repo.cache.local_cache_dir),
+        found.keep if own else None,
+        lambda path: file_mentions(dataset, path, withdrawn, found.called),
+    )
+    plan.removals += [old] if old.paths else []
     runs = dvc_notes.runs(cache.fs, repo.stage_cache.cache_dir, gone=found.gone, keep=found.keep if own else None)
     plan.places.append(Place("DVC's cache", cache, gone, runs))
     for name, odb in reached.items():
@@ -180,7 +187,8 @@ def _plan(repo: Repo, root: Path, dataset: Dataset, withdrawn: Withdrawals, remo
     return plan
 
 
-def _remotes(repo: Repo, root: Path, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
+def reach(repo: Repo, root: Path, names: list[str]) -> tuple[dict[str, HashFileDB], list[str]]:
+    """Remotes by name, as far as they can be reached; and those that cannot, in words."""
     reached: dict[str, HashFileDB] = {}
     problems: list[str] = []
     for name in names:

@@ -19,9 +19,11 @@ from stages.validate.additions import batch_name, checksums
 from tests.pipeline.search import Traces, found
 from tests.pipeline.test_datasets import only_logmel
 from tests.pipeline.workspace import SMALL, repro, run, set_params
-from tests.validate.made_clinic import breath, make_delivery, name_of
+from tests.validate.made_clinic import DIAGNOSES, breath, make_delivery, name_of
 
 PATIENT, NEW = "110", "901"
+#: A recording of the patient that came with tables: its name does not tell whose it is.
+UNTOLD = "rec-17"
 EXPERIMENT = "abnormal_logmel_cnn2d"
 PATHS = Paths("sample")
 ONE_CHANGE = {"download.sample.patients": 8}
@@ -42,6 +44,7 @@ def commit(folder: Path, message: str) -> str:
 def traces(folder: Path) -> Traces:
     """Of the patient, as long as they are there."""
     files = [*(folder / PATHS.raw).rglob(f"{PATIENT}_*"), *(folder / PATHS.added).rglob(f"{PATIENT}_*")]
+    files += (folder / PATHS.added).rglob(f"{UNTOLD}.wav")
     # One of the sample's faults is a server's page in place of a recording: the same whoever it stands for.
     files = [file for file in files if not file.read_bytes().startswith(b"<!DOCTYPE html>")]
     index = read_table(folder / PATHS.audio / "index.parquet").set_index("recording_id")
@@ -68,6 +71,19 @@ def add(root: Path, dataset: str, delivery: Path) -> str:
     delivery.rename(target)
     _track(target, root)
     return name
+
+
+def with_tables(folder: Path) -> Path:
+    """A delivery with tables: a recording of the patient, and one of the other."""
+    folder.mkdir()
+    described, timed = "file,patient_id,recording_id,label,device,location,age_years,sex\n", ""
+    for seed, (name, patient) in enumerate({UNTOLD: PATIENT, "rec-18": NEW}.items(), start=73):
+        soundfile.write(folder / f"{name}.wav", breath(seed), 4000)
+        described += f"{name}.wav,{patient},{name},{DIAGNOSES[int(patient) % 3]},Meditron,Al,,\n"
+        timed += f"{name},0.5,3,crackle\n"
+    (folder / "recordings.csv").write_text(described)
+    (folder / "segments.csv").write_text(f"recording_id,start_s,end_s,label\n{timed}")
+    return folder
 
 
 def only_one_experiment(root: Path) -> None:
@@ -111,6 +127,7 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     run(root, "dvc", "checkout", "-q", "--force")
     sounds = {name_of(int(PATIENT), 7): breath(70), name_of(int(NEW)): breath(71, 7.0)}
     batch = add(root, "sample", make_delivery(base / "delivery", sounds))
+    add(root, "sample", with_tables(base / "tables"))
     other = add(root, "icbhi", make_delivery(base / "of icbhi", {name_of(int(PATIENT)): breath(72, 8.0)}))
     commit(root, "additions")
     run(root, "dvc", "push", "-q", "--run-cache")
@@ -118,6 +135,8 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     (root / "reports/sample/ingest/1.csv").write_text(
         f"recording_id,reason,detail\n{name_of(int(PATIENT), 8)},silent,\n"
     )
+    (root / "reports/decisions/1").mkdir(parents=True)
+    (root / "reports/decisions/1/page.html").write_text(f"<p>{UNTOLD}</p>")
     registry = Registry(root)
     by_hand = {"rule": "by_hand", "reason": "the first"}
     registry.promote("sample", EXPERIMENT, registry.version("sample", EXPERIMENT, "1"), by_hand)
@@ -160,6 +179,9 @@ def test_nothing_of_the_patient_remains(story: dict[str, object]) -> None:
     base, wanted = story["base"], story["traces"]
     assert isinstance(base, Path) and isinstance(wanted, Traces)
     assert int(str(story["seen"])) > 100 and int(str(story["held"])) > 20, "the search finds what is there"
+    kept = [path for path in base.rglob("*") if path.is_file() and ".git" not in path.relative_to(base).parts]
+    untold = [path for path in kept if UNTOLD.encode() in path.read_bytes() and "/tests/" not in path.as_posix()]
+    assert untold == [], "a recording whose name tells nobody"
     icbhi = [path for path in (base / "clone/data/added/icbhi").rglob("*") if path.is_file()]
     elsewhere = {hashlib.md5(path.read_bytes()).hexdigest() for path in icbhi}
     left = found([base / "clone", base / "remote", base / "site"], wanted)
@@ -185,6 +207,7 @@ def test_everybody_else_is_whole_and_stands_where_they_stood(story: dict[str, ob
     assert 0.0 <= read_json(theirs / PATHS.metrics(EXPERIMENT))["test"]["score"] <= 1.0
     recordings = read_table(theirs / PATHS.manifest / "recordings.parquet")
     assert NEW in set(recordings["patient_id"]), "the rest of the addition is in"
+    assert "rec-18" in set(recordings["recording_id"]), "and that of the one with tables"
     assert all((theirs / "data" / path).is_file() for path in recordings["path"])
     assert not (theirs / PATHS.added / str(story["batch"])).exists()
 
@@ -201,7 +224,7 @@ def test_a_version_without_the_patient_can_still_be_checked_out(story: dict[str,
 
 def test_it_says_what_it_does_and_refuses_what_is_too_early(story: dict[str, object]) -> None:
     said, early, serving, dry, real = (str(story[name]) for name in ("said", "early", "serving", "dry", "real"))
-    assert "recordings" in said and f"{EXPERIMENT} version 1, in service" in said and "without them: 1" in said
+    assert "recordings" in said and f"{EXPERIMENT} version 1, in service" in said and "without them: 2" in said
     assert "not up to date" in early and "next:" in early and "make repro" in early
     assert f"{EXPERIMENT} (version 1)" in serving and "--retire" in serving
     assert "Nothing was removed" in dry

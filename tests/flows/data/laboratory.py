@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from stages import withdrawals
 from stages.digests import patient_key
 from stages.paths import Paths
+from stages.validate.additions import batch_name, checksums
 from stages.withdrawals import Withdrawals
 from tests.flows.repositories import git, make
 from tests.validate.made_clinic import AUDIO, name_of
@@ -52,8 +53,17 @@ def laboratory(folder: Path) -> Path:
     return root
 
 
-def version(root: Path, *patients: int) -> str:
-    """Outputs made of these patients' recordings, recorded and committed; the commit."""
+def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, rejects: Sequence[str] = ()) -> str:
+    """Outputs made of these patients' recordings, recorded and committed; the commit.
+
+    Parameters
+    ----------
+    named
+        Recording → patient, of those that came with an addition with tables.
+    rejects
+        Recordings that were set aside.
+    """
+    named = named or {}
     for patient in range(101, 110):
         for ending in ("wav", "txt"):
             file = root / PATHS.raw / AUDIO / f"{name_of(patient)}.{ending}"
@@ -64,18 +74,35 @@ def version(root: Path, *patients: int) -> str:
     write(root / PATHS.raw / "ICBHI_Challenge_diagnosis.txt", "".join(f"{p}\tCOPD\n" for p in patients))
     manifest = root / PATHS.manifest
     manifest.mkdir(parents=True, exist_ok=True)
-    names = [name_of(patient) for patient in patients]
-    table = {"recording_id": names, "patient_id": [str(p) for p in patients], "sha256": [f"{p:064d}" for p in patients]}
-    for name, content in {"recordings": pd.DataFrame(table), "rejects": pd.DataFrame({"recording_id": []})}.items():
+    whose = {name_of(patient): str(patient) for patient in patients} | named
+    table = {"recording_id": list(whose), "patient_id": list(whose.values()), "sha256": [f"{n:0>64}" for n in whose]}
+    set_aside = pd.DataFrame({"recording_id": list(rejects)})
+    for name, content in {"recordings": pd.DataFrame(table), "rejects": set_aside}.items():
         (manifest / f"{name}.parquet").unlink(missing_ok=True)
         content.to_parquet(manifest / f"{name}.parquet")
     write(manifest / "tasks.json", "[]")
     write(root / "models/sample/x/model.json", json.dumps({"learned_from": keys(patients)}))
-    write(root / "models/sample/x/weights/seed-0", f"weights {patients}")
+    write(root / "models/sample/x/weights/seed-0", " ".join([f"weights {patients}", *sorted(named)]))
     dvc(root, "commit", "--quiet", "--force")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", f"{len(patients)} patients")
     return git(root, "rev-parse", "HEAD")
+
+
+def batch(root: Path, whose: Mapping[str, str]) -> Path:
+    """An addition with tables, recorded but not committed: recording → patient, who has a row in both."""
+    scratch = root / "scratch"
+    described = "".join(f"{name}.wav,{patient},{name},COPD,Meditron,Tc,,\n" for name, patient in whose.items())
+    header = "file,patient_id,recording_id,label,device,location,age_years,sex\n"
+    write(scratch / "recordings.csv", header + described)
+    write(scratch / "segments.csv", "recording_id,start_s,end_s,label\n" + "".join(f"{n},1,2,both\n" for n in whose))
+    for name in whose:
+        write(scratch / f"{name}.wav", f"wav of {name}")
+    target = root / PATHS.added / batch_name(checksums(scratch))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+    dvc(root, "add", "--quiet", str(target))
+    return target
 
 
 def write(path: Path, text: str) -> None:
@@ -85,15 +112,15 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def keys(patients: Iterable[int]) -> list[str]:
+def keys(patients: Iterable[int | str]) -> list[str]:
     return sorted(patient_key("sample", str(patient)) for patient in patients)
 
 
-def withdrawn(*patients: int) -> Withdrawals:
+def withdrawn(*patients: int | str) -> Withdrawals:
     return Withdrawals("sample", dict.fromkeys(keys(patients), "2026-11-25"))
 
 
-def withdraw(root: Path, *patients: int) -> Withdrawals:
+def withdraw(root: Path, *patients: int | str) -> Withdrawals:
     """The table, committed."""
     withdrawals.write(withdrawn(*patients), root)
     git(root, "add", "-A")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.withdrawals import objects as of_dvc
+from flows.withdrawals.evidence import ordered
 from flows.withdrawals.plan import Plan, make
 from stages.download.datasets import load
 from stages.errors import AuscultError
 from stages.withdrawals import Withdrawals
-from tests.flows.data.laboratory import content, dvc, laboratory, objects, version, withdraw
+from tests.flows.data.laboratory import content, dvc, laboratory, objects, version, withdraw, write
 from tests.flows.repositories import git
-from tests.validate.made_clinic import name_of
+from tests.validate.made_clinic import AUDIO, name_of
 
 CACHE = ".dvc/cache"
 
@@ -144,6 +146,25 @@ def test_of_a_run_that_was_never_committed_the_own_cache_keeps_nothing_and_a_sha
         assert stray.exists() == bool(number)
 
 
+def test_listings_that_dvc_writes_as_its_version_2_did_go_from_a_shared_cache_those_that_name_them(base: Path) -> None:
+    """It takes outputs for that version's which the lock has no entry for, as when the data set was changed."""
+    root = base / "root"
+    for number, place in enumerate((root / CACHE, base / "shared")):
+        if number:
+            shutil.copytree(root / CACHE, place)
+            dvc(root, "config", "--local", "cache.dir", str(place))
+        listings = {}
+        for name, patient, beside in (("ours", 102, False), ("theirs", 101, False), ("of version 2", 102, True)):
+            entries = [{"md5": f"{patient}{beside:d}".ljust(32, "0"), "relpath": f"{AUDIO}/{name_of(patient)}.wav"}]
+            listings[name] = place / f"{len(listings):02d}" / f"{'0' * 30}.dir"
+            write(listings[name], json.dumps(entries))
+            if beside:
+                write(place / entries[0]["md5"][:2] / entries[0]["md5"][2:], "an object of DVC 2")
+        clear(root)
+        left = {name for name, path in listings.items() if path.exists()}
+        assert left == ({"theirs", "of version 2"} if number else set())
+
+
 def test_a_remote_that_is_away_stops_nothing_else_and_is_told(base: Path) -> None:
     root = base / "root"
     (base / "store").rename(base / "unplugged")
@@ -166,7 +187,7 @@ def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(base
     clear(whole)
     with make(root, load("sample"), withdraw_table(base), None) as plan:
         for place in plan.places:
-            for some in list(of_dvc.ordered(place.objects, plan.evidence))[:groups]:
+            for some in list(ordered(place.objects, plan.evidence))[:groups]:
                 of_dvc.remove(place.odb, some)
     clear(root)
     assert objects(root / CACHE) == objects(whole / CACHE)

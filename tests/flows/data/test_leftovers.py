@@ -15,6 +15,7 @@ from stages.download.datasets import load
 from stages.withdrawals import Withdrawals
 
 ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
+TABLE = "File;patient_id;label;device;location\n# an example\nrec-17.wav;{};COPD;Meditron;Tc\n"
 OURS, THEIRS = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
 
 
@@ -29,9 +30,9 @@ def put(root: Path, place: str, content: str = "x") -> Path:
     return path
 
 
-def clear(root: Path, known_audio: frozenset[str] = frozenset()) -> set[str]:
+def clear(root: Path, known_audio: frozenset[str] = frozenset(), called: frozenset[str] = frozenset()) -> set[str]:
     """Remove what is found, twice; what is left."""
-    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio)] * 2:
+    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio, called)] * 2:
         removal.remove()
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
@@ -64,6 +65,33 @@ def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
         "reports/icbhi/drift/1.html",
         "reports/decisions/1/page.html",
     }
+
+
+def test_a_name_that_tells_nobody_is_found_where_it_stands_by_itself() -> None:
+    for text in (
+        "rec-17",
+        "rec-17.wav",
+        "<td>rec-17</td>",
+        '"rec-17:003"',
+        "same audio as rec-17, which",
+        "week/rec-17",
+    ):
+        assert mentions(ICBHI, text.encode(), withdrawn(), {"rec-17"}), text
+    for text in ("rec-171", "prec-17", "rec-18"):
+        assert not mentions(ICBHI, text.encode(), withdrawn(), {"rec-17"}), text
+    assert mentions(ICBHI, b"<td>A &amp; B</td>", withdrawn(), {"A & B"})
+
+
+def test_pages_that_name_a_recording_which_came_with_tables_go(tmp_path: Path) -> None:
+    for number, name in enumerate(("rec-17", "rec-18")):
+        put(tmp_path, f"reports/decisions/{number}/page.html", f"<p>{name}.wav</p>")
+    assert clear(tmp_path, called=frozenset({"rec-17"})) == {"reports/decisions/1/page.html"}
+
+
+def test_a_list_with_a_name_that_tells_nobody_goes_as_the_tables_it_came_with_were_not_kept(tmp_path: Path) -> None:
+    for number, name in enumerate(("rec-17", THEIRS, "")):
+        put(tmp_path, f"reports/icbhi/ingest/{number}.csv", f"recording_id,reason,detail\n{name},silent,\n")
+    assert clear(tmp_path) == {"reports/icbhi/ingest/1.csv", "reports/icbhi/ingest/2.csv"}
 
 
 def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
@@ -137,8 +165,12 @@ def test_what_was_delivered_is_told_and_left(tmp_path: Path) -> None:
     file = put(tmp_path, f"data/inbox/icbhi/week-1/{OURS}.wav")
     put(tmp_path, f"data/inbox/icbhi/week-2/{THEIRS}.wav")
     put(tmp_path, ".cache/prefect/prefect.db", f"... set aside: {OURS} ...")
+    put(tmp_path, "data/inbox/icbhi/week-3/recordings.csv", TABLE.format("226"))
+    put(tmp_path, "data/inbox/icbhi/week-4/recordings.csv", TABLE.format("156"))
+    put(tmp_path, "data/inbox/icbhi/week-5/recordings.csv", "damaged")
     said = not_ours(tmp_path, ICBHI, withdrawn())
-    assert len(said) == 2 and "data/inbox/icbhi/week-1" in said[0] and "rm -r .cache/prefect" in said[1]
+    assert len(said) == 3 and "data/inbox/icbhi/week-3" in said.pop(1)
+    assert "data/inbox/icbhi/week-1" in said[0] and "rm -r .cache/prefect" in said[1]
     clear(tmp_path)
     assert file.exists()
 

@@ -12,9 +12,12 @@ import yaml
 
 from flows.data.comparing import diff
 from flows.data.version import at_folder, at_revision
+from stages import withdrawals
+from stages.digests import patient_key
 from stages.errors import AuscultError, DataError
 from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
 from stages.store import write_json, write_table
+from stages.withdrawals import Withdrawals
 from tests.flows.data.made_versions import made_version, without
 from tests.pipeline.workspace import ROOT, set_params
 
@@ -99,7 +102,11 @@ def test_what_the_cache_has_lost_comes_from_the_remote(root: Path, tmp_path: Pat
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(DataError, match=r"neither in DVC's cache nor in the remote 'store'") as caught:
         at_revision(root, "old")
-    assert "dvc push" in caught.value.next_step
+    assert "dvc push" in caught.value.next_step and "withdrawal" not in caught.value.next_step
+    withdrawals.write(Withdrawals("sample", {patient_key("sample", "p00001"): "2026-11-25"}), root)
+    with pytest.raises(DataError) as caught:
+        at_revision(root, "old")
+    assert "data clear may have removed it" in caught.value.next_step
 
 
 def test_outputs_that_are_nowhere_are_named_with_what_to_do(root: Path) -> None:

@@ -19,11 +19,15 @@ from stages.digests import patient_key
 from stages.download.datasets import load
 from stages.download.leave_out import reduce
 from stages.errors import DataError, ParameterError
+from stages.split import pinned
 from stages.split.__main__ import main as split
 from stages.store import read_table
 from stages.validate.__main__ import main as validate
 from stages.validate.additions import batches
+from tests.flows.repositories import git
 from tests.validate.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch
+
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,15 @@ def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> N
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
 
 
+def test_while_the_manifest_is_not_here_nobody_withdraws_as_others_would_be_moved(root: Path) -> None:
+    (root / PATHS.version).write_text("{}")  # git has it: there were sides
+    shutil.rmtree(root / PATHS.manifest)
+    before = everything(root)
+    with pytest.raises(DataError, match="would move people") as caught:
+        withdraw("104", root=root)
+    assert "dvc checkout" in caught.value.next_step and everything(root) == before
+
+
 def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path) -> None:
     withdraw("104", "2026-11-25", root=root)
     before = everything(root)
@@ -118,6 +131,33 @@ def test_who_came_with_an_addition_alone_moves_nobody_and_pins_nobody(root: Path
     assert not (root / PATHS.sides).exists()
     (batch,) = batches(root / PATHS.added)
     assert not list(batch.rglob("301_*")) and list(batch.rglob("104_*"))
+
+
+def test_withdrawals_on_two_branches_merge_and_nobody_comes_back(root: Path) -> None:
+    shutil.copy2(REPOSITORY / ".gitattributes", root)
+    (root / ".gitignore").write_text("*\n!/data/\n!/data/withdrawn/\n!/data/withdrawn/*\n!/.git*\n")
+    withdrawals.make_ready("sample", root)
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.name", "T"],
+        ["config", "user.email", "t@example.org"],
+    ):
+        git(root, *command)
+    commit(root)
+    for patient in ("101", "102", "103"):
+        git(root, "checkout", "-q", "-b", patient, "main")
+        withdraw(patient, "2026-11-25", root=root)
+        commit(root)
+    for patient in ("101", "102"):
+        subprocess.run(["git", "merge", "-q", "--no-edit", patient], cwd=root, check=False)
+        commit(root)
+    assert withdrawals.read("sample", root).keys == {patient_key("sample", name) for name in ("101", "102", "103")}
+    assert set(pinned.read("sample", root).sides) >= {patient_key("sample", str(n)) for n in range(104, 113)}
+
+
+def commit(root: Path) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
 
 
 @pytest.mark.parametrize("moment", ["withdrawals.write", "_rewrite_additions"])

@@ -71,14 +71,16 @@ def read(dataset: str, root: Path = Path()) -> Pinned:
         The file is damaged.
     """
     path = root / Paths(dataset).sides
-    said = read_json(path) if path.exists() else {}
-    if not said:
+    if not path.exists():
         return Pinned(dataset)
     try:
+        said = read_json(path)
+        if not said:
+            return Pinned(dataset)
         names = {side: TEST if side == "test" else int(side) for side in said["sides"]}
         sides = {str(key): names[side] for side, keys in said["sides"].items() for key in keys}
         return Pinned(dataset, dict(said["drawn_with"]), sides)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (DataError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path.name} does not hold the sides of patients", where=str(path), next_step=f"git checkout {path}"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -118,10 +117,10 @@ def test_the_file_holds_keys_of_those_who_stay_and_reads_back(tmp_path: Path) ->
     assert pinned.read("sample", tmp_path) == Pinned("sample"), "no file, nothing pinned"
 
 
-@pytest.mark.parametrize("content", ["[1]", '{"sides": 3}', '{"drawn_with": {}, "sides": {"best": ["a"]}}'])
+@pytest.mark.parametrize("content", ["{", "[1]", '{"sides": 3}', '{"drawn_with": {}, "sides": {"best": ["a"]}}'])
 def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, content: str) -> None:
     (tmp_path / "data/withdrawn").mkdir(parents=True)
     (tmp_path / "data/withdrawn/clinic.sides.json").write_text(content)
-    json.loads(content)
-    with pytest.raises(DataError, match=r"clinic\.sides\.json"):
+    with pytest.raises(DataError, match=r"clinic\.sides\.json") as said:
         pinned.read("clinic", tmp_path)
+    assert "git checkout" in said.value.next_step, "git has the file, DVC does not"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from flows.data import commands as data
 from stages.entry import run
 from stages.errors import AuscultError
 
+#: What a shell reports of a program that SIGPIPE has ended.
+_PIPE_CLOSED = 141
+
 
 def main() -> None:
     """Read the command line and run one command."""
@@ -19,7 +23,12 @@ def main() -> None:
     if not Path("dvc.yaml").exists():
         raise AuscultError("there is no dvc.yaml here", where=str(Path.cwd()), next_step="cd into the repository")
     command: Callable[[argparse.Namespace], None] = arguments.command
-    command(arguments)
+    try:
+        command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `… | head`: whoever reads has seen enough, and Python must not flush once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_PIPE_CLOSED) from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -88,7 +88,7 @@ def _of_version(past: Sequence[Commit], asked: str, dataset: str) -> list[Commit
     found: dict[str, Commit] = {}
     for commit in past:
         about = commit.version
-        by_hash = len(asked) >= _LEAST_HASH and str(about.get("hash", "")).startswith(asked)
+        by_hash = len(asked) >= _LEAST_HASH and str(about.get("content_sha256", "")).startswith(asked)
         if about and (about.get("name") == asked or by_hash) and commit.stages:
             hashes = [lineage.data_hash(dataset, stage.partition("@")[2], commit.stages) for stage in commit.stages]
             found.setdefault(repr(hashes), commit)

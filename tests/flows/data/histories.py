@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from stages.paths import Paths
 from stages.track.outputs import (
     ARTIFACTS,
     DATA_TAG,
@@ -43,6 +44,13 @@ def stages(models: Mapping[str, tuple[str, str]], dataset: str = DATASET) -> dic
         outs = [{"path": f"models/{dataset}/{experiment}/model.json", "hash": "md5", "md5": md5(model)}]
         made[f"train@{experiment}"] = {"cmd": f"python -m stages.train {experiment}", "deps": deps, "outs": outs}
     return made
+
+
+def about(version: str) -> dict[str, Any]:
+    """``version.json`` of a version with that digest, with keys that the stage ``describe`` writes."""
+    said = {"name": f"sample-{version[:8]}", "content_sha256": version, "recordings": 7, "patients": 3}
+    assert said.keys() <= json.loads((REPOSITORY / Paths(DATASET).version).read_text()).keys()
+    return said
 
 
 def hash_of(data: str, experiment: str = EXPERIMENT) -> str:
@@ -79,9 +87,9 @@ class Clinic:
         text = yaml.safe_dump({"schema": "2.0", "stages": stages(models)}, sort_keys=False)
         (self.root / "dvc.lock").write_text(text)
         if version:
-            about = {"name": f"sample-{version[:8]}", "hash": version, "recordings": 7, "patients": 3}
-            (self.root / "data/sample").mkdir(parents=True, exist_ok=True)
-            (self.root / "data/sample/version.json").write_text(json.dumps(about))
+            place = self.root / Paths(DATASET).version
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(json.dumps(about(version)))
         if commit:
             self.git("add", "-A")
             self.git("commit", "-q", "-m", message)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.compare.pipeline import Run, below
 from flows.workspace.commands import content
+from flows.workspace.lockfile import LOCK, DamagedError, stages
 from stages.errors import AuscultError
 from stages.paths import Paths
 
@@ -101,7 +102,7 @@ def committed(place: Path) -> Committed:
     """The metrics files and the lock of a checkout's commit, whatever the pipeline has made of them since."""
     listed = content(place, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
     names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
-    lock = _stages(content(place, "show", "HEAD:dvc.lock"))
+    lock = _stages(content(place, "show", f"HEAD:{LOCK}"))
     return Committed({name: content(place, "show", f"HEAD:{name}") for name in names}, lock)
 
 
@@ -159,17 +160,14 @@ def _plain_params(place: Path) -> dict[str, Any]:
 
 def _lock(place: Path) -> dict[str, Any]:
     """The stages of a lock; none where there is no lock or a damaged one."""
-    path = place / "dvc.lock"
+    path = place / LOCK
     return _stages(path.read_bytes() if path.is_file() else b"")
 
 
-def _stages(content: bytes) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
+def _stages(lock: bytes) -> dict[str, Any]:
     try:
-        return dict(YAML(typ="safe").load(content)["stages"])
-    except (YAMLError, TypeError, KeyError, ValueError):
+        return stages(lock)
+    except DamagedError:
         return {}
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.workspace.commands import CommandError, git
+from flows.workspace.lockfile import LOCK, DamagedError, parse, stages
 from stages import params as parameters
 from stages import withdrawals
 from stages.errors import AuscultError, DataError
@@ -15,7 +16,6 @@ from stages.errors import AuscultError, DataError
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-LOCK = "dvc.lock"
 _ELSEWHERE = "compare another revision"
 #: In DVC's own lists of a folder's files.
 _FOLDER = ".dir"
@@ -37,7 +37,10 @@ def dataset_at(root: Path, commit: str, revision: str) -> str:
             where=f"{revision}:{file}",
             next_step="compare a later revision",
         )
-    content = _yaml(text, f"{revision}:{file}")
+    try:
+        content = parse(text)
+    except DamagedError as error:
+        raise _damaged(f"{revision}:{file}", str(error)) from error
     name = content.get("dataset") if isinstance(content, dict) else None
     if not isinstance(name, str):
         raise AuscultError(f"{file} of {revision} names no data set", where=f"{revision}:{file}", next_step=_ELSEWHERE)
@@ -52,7 +55,7 @@ def recorded_outs(root: Path, commit: str, revision: str) -> dict[str, str]:
     DataError
         There is no lock, or it is damaged.
     """
-    text, where = _show(root, commit, LOCK), f"{revision}:{LOCK}"
+    text, where = _show(root, commit, str(LOCK)), f"{revision}:{LOCK}"
     if text is None:
         raise DataError(
             f"{revision} was never reproduced: it has no {LOCK}",
@@ -60,10 +63,12 @@ def recorded_outs(root: Path, commit: str, revision: str) -> dict[str, str]:
             next_step="compare a revision that has one, or dvc repro there and commit it",
         )
     try:
-        stages = _yaml(text, where)["stages"]
-        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ()) if "md5" in out}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(where, "it does not list stages with their outputs") from error
+        outs = [out for stage in stages(text).values() for out in stage.get("outs", ())]
+        return {out["path"]: out["md5"] for out in outs if "md5" in out}
+    except DamagedError as error:
+        raise _damaged(where, str(error)) from error
+    except (KeyError, TypeError) as error:
+        raise _damaged(where, "its stages do not list their outputs") from error
 
 
 class Storage:
@@ -171,16 +176,6 @@ def _show(root: Path, commit: str, file: str) -> str | None:
         return git(root, "show", f"{commit}:./{file}")
     except CommandError:
         return None
-
-
-def _yaml(text: str, where: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        return YAML(typ="safe", pure=False).load(text)
-    except YAMLError as error:
-        raise _damaged(where, " ".join(str(error).split())[:200]) from error
 
 
 def _damaged(where: str, why: str) -> DataError:

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.data.recorded import LOCK, Storage, dataset_at, recorded_outs
+from flows.data.recorded import Storage, dataset_at, recorded_outs
+from flows.workspace.lockfile import LOCK
 from flows.workspace.worktree import resolve
 from stages import params as parameters
 from stages.describe.identity import content_sha256, split_sha256, version_name

@@ -10,15 +10,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from flows.workspace.lockfile import LOCK, DamagedError, parse, stages
 from stages.paths import CACHE_DIR
 from stages.store import replacing_file
 
-LOCK = Path("dvc.lock")
 FOLDER = CACHE_DIR / "locks"
 DAMAGED = FOLDER / "damaged.lock"
 
@@ -55,10 +51,9 @@ def mend(dataset: str) -> str | None:
 def recorded_outs(lock: Path, dataset: str) -> list[str]:
     """Paths of the outputs in a lock that belong to a data set; none where there is no lock or a damaged one."""
     try:
-        stages = _load(_read(lock))["stages"]
-        paths = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+        paths = [out["path"] for stage in stages(_read(lock)).values() for out in stage.get("outs", [])]
         return [path for path in paths if dataset in Path(path).parts]
-    except _UNREADABLE:
+    except (DamagedError, KeyError, TypeError):
         return []
 
 
@@ -76,20 +71,13 @@ def in_place_of(dataset: str) -> Iterator[None]:
             _write(LOCK, now)
 
 
-_UNREADABLE = (YAMLError, ValueError, AttributeError, KeyError, TypeError)
-
-
-def _load(content: bytes) -> Any:
-    return YAML(typ="safe").load(content)
-
-
 def _is_whole(content: bytes) -> bool:
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(_load(content))
-    except (*_UNREADABLE, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(parse(content))
+    except (DamagedError, Invalid):
         return False
     return True
 

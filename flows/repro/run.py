@@ -20,6 +20,7 @@ from pathlib import Path
 
 from flows.repro import lock_copies, locks
 from flows.workspace.commands import DVC, python_first
+from flows.workspace.lockfile import LOCK
 from stages import params as parameters
 from stages.errors import AuscultError, ParameterError, unknown_name
 from stages.paths import Paths
@@ -203,7 +204,7 @@ def _restore(dataset: str, metrics: Mapping[Path, bytes]) -> None:
         if not path.exists():
             with replacing_file(path) as scratch:
                 scratch.write_bytes(content)
-    _checkout(lock_copies.recorded_outs(lock_copies.LOCK, dataset))
+    _checkout(lock_copies.recorded_outs(LOCK, dataset))
     of_last_run = lock_copies.recorded_outs(lock_copies.copy_of(dataset), dataset)
     if any(not Path(out).exists() for out in of_last_run):  # another data set ran since
         with lock_copies.in_place_of(dataset):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.withdrawals.leftovers import Removal
+from flows.workspace.lockfile import parse
 from stages.paths import ADDED_DIR, WITHDRAWN_DIR
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ def runs(fs: Any, folder: str, *, gone: Collection[str], keep: Collection[str] |
 
 def _named(fs: Any, path: str) -> set[str] | None:
     """The objects that an entry names: outputs, and dependencies that are another stage's outputs."""
-    from ruamel.yaml import YAML
-
     with suppress(Exception):
         with fs.open(path, "rb") as file:
-            entry = YAML(typ="safe").load(file.read())
+            entry = parse(file.read())
         deps = [dep for dep in entry.get("deps") or () if str(dep["path"]).startswith(_OUTPUTS)]
         deps = [dep for dep in deps if not str(dep["path"]).startswith(_NO_OUTPUTS)]
         outs = [out for out in entry.get("outs") or () if out.get("cache", True)]

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import posixpath
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flows.workspace.commands import environment, git
+from flows.workspace.commands import git
+from flows.workspace.lockfile import LOCK, parse
+from flows.workspace.objects import Objects
 from stages.errors import DataError
-
-LOCK = "dvc.lock"
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,10 @@ def versions(root: Path) -> list[Version]:
     """
     commits = git(root, "rev-list", "--all", "--reflog").splitlines()
     by_files: dict[frozenset[tuple[str, str]], list[str]] = {}
-    with _Objects(root) as objects:
+    with Objects(root) as objects:
+        trees = _Trees(objects)
         for commit in commits:
-            by_files.setdefault(objects.tracking(commit), []).append(commit)
+            by_files.setdefault(trees.tracking(commit), []).append(commit)
         contents = {blob: objects.read(blob) for files in by_files for _, blob in files}
     return [
         Version(tuple(made for path, blob in sorted(files) for made in _made(path, contents[blob])), tuple(commits))
@@ -109,8 +109,8 @@ def refs_of(root: Path, commits: Iterable[str]) -> list[str]:
 
 def _made(place: str, content: bytes, *, strict: bool = False) -> Iterator[Made]:
     try:
-        said = _load(content) or {}
-        entries = list((said.get("stages") or {}).values()) if posixpath.basename(place) == LOCK else [said]
+        said = _parsed(content) or {}
+        entries = list((said.get("stages") or {}).values()) if posixpath.basename(place) == str(LOCK) else [said]
         for entry in entries:
             yield Made(_outs(place, entry.get("outs")), _outs(place, entry.get("deps")))
     except Exception as error:  # a parser's own, or what a file of another shape does to the lines above
@@ -128,56 +128,32 @@ def _outs(place: str, entries: Iterable[Mapping[str, Any]] | None) -> tuple[Out,
 
 
 @cache
-def _load(content: bytes) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-
-    said: Mapping[str, Any] = YAML(typ="safe").load(content)
+def _parsed(content: bytes) -> Mapping[str, Any]:
+    """Versions share most of their files."""
+    said: Mapping[str, Any] = parse(content)
     return said
 
 
-class _Objects:
-    """git's objects, asked of one process: a history of thousands of commits is read in seconds."""
+class _Trees:
+    """The files with which DVC tracks something, commit by commit; trees that commits share are read once."""
 
-    def __init__(self, root: Path) -> None:
-        self._process = subprocess.Popen(
-            ["git", "cat-file", "--batch"], cwd=root, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
         self._trees: dict[str, frozenset[tuple[str, str]]] = {}
-
-    def __enter__(self) -> _Objects:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def read(self, name: str) -> bytes:
-        """An object's content; empty where it is missing, as below a shallow clone's end."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(name.encode() + b"\n")
-        self._process.stdin.flush()
-        header = self._process.stdout.readline().split()
-        if len(header) != 3:
-            return b""
-        content = self._process.stdout.read(int(header[2]))
-        self._process.stdout.read(1)
-        return content
 
     def tracking(self, commit: str) -> frozenset[tuple[str, str]]:
         """(path, blob) of each file with which DVC tracks something in a commit."""
-        tree = self.read(commit).partition(b"\n")[0].split()
+        tree = self._objects.read(commit).partition(b"\n")[0].split()
         return self._below(tree[1].decode()) if len(tree) == 2 else frozenset()
 
     def _below(self, tree: str) -> frozenset[tuple[str, str]]:
-        """The same of a tree; trees that commits share are read once."""
+        """The same of a tree."""
         if tree not in self._trees:
             found: set[tuple[str, str]] = set()
-            for mode, name, blob in _entries(self.read(tree), len(tree) // 2):
+            for mode, name, blob in _entries(self._objects.read(tree), len(tree) // 2):
                 if mode == b"40000":
                     found |= {(f"{name}/{path}", inner) for path, inner in self._below(blob)}
-                elif name == LOCK or (name.endswith(".dvc") and name != ".dvc"):
+                elif name == str(LOCK) or (name.endswith(".dvc") and name != ".dvc"):
                     found.add((name, blob))
             self._trees[tree] = frozenset(found)
         return self._trees[tree]

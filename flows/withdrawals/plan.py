@@ -16,6 +16,7 @@ from flows.withdrawals.mlflow_runs import Tracked
 from flows.withdrawals.objects import Sorted, Store
 from flows.withdrawals.people import file_mentions
 from flows.workspace.commands import git
+from flows.workspace.lockfile import LOCK
 from stages.download import datasets
 from stages.download.datasets import Dataset
 from stages.errors import unknown_name
@@ -212,7 +213,7 @@ def _kept(root: Path, dataset: Dataset) -> list[Version]:
         if name != dataset.name:
             for path in leftovers.lock_copies(root, name):
                 if path.name != "damaged.lock":
-                    kept.append(Version(tuple(history.recorded(history.LOCK, path))))
+                    kept.append(Version(tuple(history.recorded(str(LOCK), path))))
     return kept
 
 

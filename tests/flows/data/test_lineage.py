@@ -200,6 +200,18 @@ def test_the_command_ends_with_1_where_they_disagree(clinic: Clinic) -> None:
 
 def test_stages_cut_out_of_a_lock_are_what_they_are_in_the_whole() -> None:
     lock = (REPOSITORY / "dvc.lock").read_text(encoding="utf-8")
-    whole = entries(lock)
+    whole = all_stages(lock)
     assert len(whole) > 20
     assert entries(lock, [*whole, "train@nothing"]) == whole
+
+
+def test_a_lock_that_was_committed_in_the_middle_of_a_merge_is_said_and_hides_no_other(clinic: Clinic) -> None:
+    clinic.lock("june", **{EXPERIMENT: ("model", "june")})
+    clinic.register("model", "june")
+    lock = clinic.root / "dvc.lock"
+    lock.write_text(lock.read_text().replace("deps:", "<<<<<<< HEAD\n    deps:"))
+    clinic.git("commit", "-q", "-a", "-m", "in the middle")
+    with pytest.raises(AuscultError, match=r"dvc\.lock is damaged"):
+        trace(clinic.root, "HEAD")
+    (model,) = trace(clinic.root, EXPERIMENT).models
+    assert [commit.subject for commit in model.commits] == ["june"]

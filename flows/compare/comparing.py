@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from flows.compare import figures, noise, recorded
-from flows.compare.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, Side
+from flows.compare.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, PartName, Side
 from flows.compare.figures import Method
 from flows.compare.noise import Noise
 from flows.compare.pipeline import Run
@@ -16,7 +16,7 @@ from flows.compare.sides import Answered, SideRead
 from stages.errors import DataError
 from stages.paths import Paths
 
-_PARTS = ("validation", "test")
+_PARTS: tuple[PartName, ...] = ("validation", "test")
 #: Experiments that a comparison holds.
 _MOST = 100
 

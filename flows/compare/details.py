@@ -32,15 +32,7 @@ def details(experiment: Experiment) -> str:
 
 
 def _noise(experiment: Experiment) -> str:
-    units = ", ".join(
-        f"{part.units} {part.name} units of {part.patients} patients"
-        + (
-            ""
-            if part.units == part.base_units == part.head_units
-            else f" (base {part.base_units}, head {part.head_units})"
-        )
-        for part in experiment.parts
-    )
+    units = ", ".join(_on(part) for part in experiment.parts)
     said = {
         "same model": "Both sides have the same model files: no retraining noise is added.",
         "measured": "Intervals hold the retraining noise that was measured for this experiment.",
@@ -54,7 +46,7 @@ def _on(part: Part) -> str:
     text = f"{part.units} {part.name} units of {part.patients} patients"
     if part.units == part.base_units == part.head_units:
         return text
-    return f"{text} (base has {part.base_units} units, head {part.head_units})"
+    return f"{text} (base {part.base_units}, head {part.head_units})"
 
 
 def _metrics(experiment: Experiment) -> str:

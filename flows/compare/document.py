@@ -38,6 +38,7 @@ JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
 __all__ = ["Comparison", "Count", "Data", "Did", "Experiment", "Fault", "Figure", "Mark", "Parameter", "Part", "Side"]
 __all__ += ["DocumentError", "Size", "Stage", "parse", "read", "write"]
 
+PartName = Literal["validation", "test"]
 Mark = Literal["better", "worse", "within noise", "same", "unknown"]
 Commit = Annotated[str, Length(64)]
 
@@ -117,7 +118,7 @@ class Part:
         Counts, true class by answered class, of the compared units; empty where there is no such side.
     """
 
-    name: Literal["validation", "test"]
+    name: PartName
     base_units: Counted
     head_units: Counted
     units: Counted

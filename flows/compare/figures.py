@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.compare.document import Figure, Mark, Part
+from flows.compare.document import Figure, Mark, Part, PartName
 from flows.compare.noise import Noise
 from flows.compare.pairing import aligned
 from flows.gate.interval import expanded_tail, patients_by_side
@@ -56,6 +56,10 @@ class Method:
     min_patients: int
 
 
+#: Where there is nothing to compare with: values without intervals.
+VALUES_ALONE = Method(confidence=0.95, resamples=1, seed=0, min_patients=0)
+
+
 @dataclass(frozen=True)
 class _Measured:
     """One model's figures: plain values or why undefined, and over the resamples."""
@@ -65,7 +69,7 @@ class _Measured:
     resampled: Mapping[str, NDArray[np.float64]]
 
 
-def compare(part: str, base: Answered, head: Answered, noise: Noise, method: Method, *, same: bool) -> Part:
+def compare(part: PartName, base: Answered, head: Answered, noise: Noise, method: Method, *, same: bool) -> Part:
     """One part of one experiment on both sides.
 
     Parameters
@@ -81,7 +85,7 @@ def compare(part: str, base: Answered, head: Answered, noise: Noise, method: Met
         _figure(name, sides[0], sides[1], _drawn(noise.of(part, name), method), method, same=same) for name in names
     ]
     return Part(
-        "validation" if part == "validation" else "test",
+        part,
         len(old),
         len(new),
         len(common[1]),
@@ -93,10 +97,10 @@ def compare(part: str, base: Answered, head: Answered, noise: Noise, method: Met
     )
 
 
-def alone(part: str, side: Answered, *, is_head: bool) -> Part:
+def alone(part: PartName, side: Answered, *, is_head: bool) -> Part:
     """One part of an experiment that only one side has."""
     table = _of_part(side.table, part)
-    measured = _measured(side, table, part, Method(0.95, 1, 0, 0))
+    measured = _measured(side, table, part, VALUES_ALONE)
     figures = []
     for name, entry in measured.figures.items():
         value = entry.get("value")
@@ -104,7 +108,7 @@ def alone(part: str, side: Answered, *, is_head: bool) -> Part:
         figures.append(Figure(name, base, head, None, None, "unknown", str(entry.get("undefined", ""))))
     matrix, count = _confusion(measured.answers), len(table)
     return Part(
-        "validation" if part == "validation" else "test",
+        part,
         0 if is_head else count,
         count if is_head else 0,
         count,
@@ -131,7 +135,7 @@ def equal_answers(base: Answered, head: Answered) -> bool:
 def disagreements(side: Answered) -> Iterator[str]:
     """What the metrics file says otherwise than the answers do, in words."""
     for part, said in side.in_git.items():
-        found = _measured(side, _of_part(side.table, part), part, Method(0.95, 1, 0, 0)).figures
+        found = _measured(side, _of_part(side.table, part), part, VALUES_ALONE).figures
         values = {name: entry["value"] for name, entry in found.items() if "value" in entry}
         distance = {name: abs(said[name] - values[name]) for name in said if name in values}
         apart = {name: far for name, far in distance.items() if far > CLOSE}

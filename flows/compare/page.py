@@ -10,28 +10,16 @@ from flows.compare.changes import count, size, stage_differs
 from flows.compare.document import Comparison, Figure
 from flows.compare.verdict import Verdict, points, signed, verdict
 from flows.compare.wording import change, mark, number
+from flows.pages import template
 from stages.store import write_text
 
-TEMPLATE = "compare.html"
 _CHIPS = {"better": "good", "worse": "bad", "mixed": "doubtful", "no difference": "fair", "nothing changed": "fair"}
 
 
 def write_page(path: Path, document: Comparison) -> None:
     """Write the page; it opens offline, and every string of the document is escaped."""
-    import jinja2
-
-    import stages.report
-
-    folders = [Path(__file__).parent, Path(next(iter(stages.report.__path__)))]  # the report's style is the project's
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     said = verdict(document)
-    text = environment.get_template(TEMPLATE).render(
+    text = template(Path(__file__).with_name("compare.html")).render(
         document=document,
         verdict=said,
         chip="doubtful" if _unsure(said) else _CHIPS.get(said.kind, "unknown"),

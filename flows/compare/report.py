@@ -10,7 +10,7 @@ from flows.compare import document, markdown, pipeline, revisions, sides
 from flows.compare.comparing import Made
 from flows.compare.comparing import document as compared
 from flows.compare.document import Comparison, Data, Fault, Side
-from flows.compare.figures import Method
+from flows.compare.figures import VALUES_ALONE, Method
 from flows.compare.pipeline import Run, bring_up
 from flows.compare.verdict import verdict
 from flows.repro import lock_copies, locks
@@ -105,13 +105,13 @@ def _words(error: AuscultError, place: Path) -> str:
 
 
 def _method(root: Path) -> Method:
-    """How it is compared: as the checkout's ``params.yaml`` says; where that is broken, as the project came."""
+    """How it is compared: as the checkout's ``params.yaml`` says; where that is broken there is nothing to compare."""
     from flows import settings
 
     try:
         _, chosen = settings.load(root)
     except AuscultError:
-        return Method(0.95, 4000, 43, 6)
+        return VALUES_ALONE
     how = chosen.compare
     return Method(how.confidence, how.resamples, how.seed, how.min_patients)
 

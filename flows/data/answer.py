@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -10,8 +11,10 @@ from typing import Any
 
 from flows.data.history import Commit
 from flows.data.lineage import DataLineage, ModelLineage, short
+from flows.data.recorded import Storage, recorded_outs
 from flows.data.registered import Registered
 from flows.data.tracing import Traced
+from stages.errors import AuscultError
 from stages.paths import Paths
 from stages.store import read_json
 
@@ -28,20 +31,14 @@ def counts_in(root: Path) -> Callable[[Commit, str], Mapping[str, float]]:
         path = Paths(dataset).manifest / "summary.json"
         if not sha:
             return read_json(root / path)["counts"] if (root / path).exists() else {}
-        import dvc.api
-        import yaml
-        from dvc.exceptions import DvcException
-
         # Neither in the cache nor on the remote: the rest of the answer stands without it.
-        with suppress(DvcException, OSError):
-            text = dvc.api.read(path.as_posix(), repo=str(root), rev=sha)
-            found: Mapping[str, float] = yaml.safe_load(text)["counts"]
+        with suppress(AuscultError), Storage(root, sha, recorded_outs(root, sha, sha)) as storage:
+            found: Mapping[str, float] = json.loads(storage.read(path))["counts"]
             return found
         return {}
 
     def counts(commit: Commit, dataset: str) -> Mapping[str, float]:
-        about = commit.version.get("counts", commit.version)
-        about = about if about.get("recordings") else summary(commit.sha, dataset)
+        about = commit.version if "recordings" in commit.version else summary(commit.sha, dataset)
         return {name: about[name] for name in _COUNTS if name in about}
 
     return counts

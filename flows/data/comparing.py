@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from contextlib import suppress
 from pathlib import Path
 
 from flows.data.difference import difference
@@ -38,12 +37,11 @@ def diff(before: str, after: str | None, form: str) -> None:
             text = json.dumps(found.to_json(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         else:
             text = found.markdown().rstrip("\n") if form == "markdown" else found.text()
-        with suppress(BrokenPipeError):  # `| head` has read enough
-            print(text, flush=True)
     except AuscultError:
         raise
     except Exception:
         traceback.print_exc()
         raise SystemExit(EXIT_USER_ERROR) from None
+    print(text, flush=True)
     if not found.same:
         raise SystemExit(DIFFERENT)

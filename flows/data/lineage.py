@@ -15,7 +15,9 @@ from typing import Any
 from flows.data.history import Commit
 from flows.data.registered import Registered
 from flows.workspace.commands import git
+from stages.paths import Paths
 from stages.track.outputs import data_hash
+from stages.train.trained import DESCRIPTION
 
 _SHOWN = 12  # digits of a digest
 
@@ -74,7 +76,7 @@ def stage_of(experiment: str) -> str:
 
 def model_md5(stages: Mapping[str, Any], dataset: str, experiment: str) -> str:
     """MD5 of a model's ``model.json`` in the stages of a lock; empty where there is none of this data set."""
-    path = f"models/{dataset}/{experiment}/model.json"
+    path = (Paths(dataset).model(experiment) / DESCRIPTION).as_posix()
     outs = stages.get(stage_of(experiment), {}).get("outs", [])
     return next((str(out.get("md5", "")) for out in outs if out["path"] == path), "")
 

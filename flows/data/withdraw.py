@@ -98,7 +98,7 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
         withdrawals.write(after, root)
     _rewrite_additions(dataset, after, root)
     first = f"Patient {patient} of {dataset.name} has withdrawn since {after.since[key]}"
-    return "\n".join([first, *found.lines(), "", *_next(dataset.name, found)])
+    return "\n".join([first, *found.lines(), "", *_next(found)])
 
 
 def _day(since: str | None) -> str:
@@ -217,7 +217,7 @@ def _rewrite_additions(dataset: Dataset, after: Withdrawals, root: Path) -> None
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _next(dataset: str, found: Affected) -> list[str]:
+def _next(found: Affected) -> list[str]:
     steps = [
         "git add data/withdrawn data/added && git commit -m 'data: a withdrawal'",
         "make repro   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flows.drift.compare import CLASSES, SET_ASIDE, Drift, Feature, Spread
 from flows.drift.histogram import histogram
+from flows.pages import template
 from stages.validate.reasons import REASONS
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jinja2 import Template
 
-TEMPLATE = "drift.html"
 #: Decimals by the end of a column's name.
 _DECIMALS = {"_hz": 0, "_db": 1, "_dbfs": 1, "_s": 1}
 
@@ -81,7 +80,7 @@ def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: Abo
         for feature in drift.features
         if feature.drifts
     }
-    return _template().render(
+    return template(Path(__file__).with_name("drift.html")).render(
         drift=drift,
         about=about,
         headline=headline(drift),
@@ -95,22 +94,6 @@ def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: Abo
         share=_share,
         names={"classes": CLASSES, "set_aside": SET_ASIDE},
     )
-
-
-def _template() -> Template:
-    import jinja2
-
-    import stages.report
-
-    folders = [Path(__file__).parent, Path(next(iter(stages.report.__path__)))]  # the report's style is the project's
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE)
 
 
 def headline(drift: Drift) -> str:

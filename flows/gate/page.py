@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.pages import template
 from stages.store import write_text
 
 _VERDICTS = {"promote": "Promote", "refuse": "Refuse", "undecided": "No decision"}
@@ -103,14 +104,7 @@ def _sentence(text: str) -> str:
 
 def write_page(path: Path, record: Mapping[str, Any]) -> None:
     """Write the record as one self-contained HTML page."""
-    from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-    import stages.report
-
-    folders = [Path(__file__).parent, Path(next(iter(stages.report.__path__)))]  # the report's style is the project's
-    environment = Environment(loader=FileSystemLoader(folders), autoescape=select_autoescape())
-    template = environment.get_template("page.html")
-    text = template.render(
+    text = template(Path(__file__).with_name("page.html")).render(
         record=record,
         verdict=verdict(record),
         rule=rule(record),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.withdrawals.people import delivered, file_mentions, lines_of, mentions
+from flows.withdrawals.people import delivered, file_mentions, in_table, mentions
 from stages.download import datasets
 from stages.download.datasets import Dataset
 from stages.errors import DataError
@@ -163,7 +163,7 @@ def _fetched_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, ours
         except (zipfile.BadZipFile, OSError):
             return ours
     if dataset.is_table(path.name):
-        return withdrawn.any_of(set(lines_of(dataset, path.name, path.read_bytes())))
+        return withdrawn.any_of(in_table(dataset, path.name, path.read_bytes()))
     return ours and mentions(dataset, path.read_bytes(), withdrawn)
 
 

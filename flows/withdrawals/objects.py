@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flows.withdrawals.evidence import called
 from flows.withdrawals.history import Made, Out, Version
-from flows.withdrawals.people import lines_of
+from flows.withdrawals.people import in_table
 from stages.download.datasets import Dataset
 from stages.download.datasets._tables import RECORDINGS, SEGMENTS, owners
 from stages.errors import DataError
@@ -231,7 +231,7 @@ def _names(store: Store, place: str, md5: str, dataset: Dataset, withdrawn: With
     if not dataset.is_table(place):
         return withdrawn.holds(dataset.patient_of(place))
     content = store.read(md5)
-    return None if content is None else withdrawn.any_of(set(lines_of(dataset, place, content)))
+    return None if content is None else withdrawn.any_of(in_table(dataset, place, content))
 
 
 def in_cache(cache: HashFileDB) -> set[str]:

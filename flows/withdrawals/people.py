@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
+from stages.download import leave_out
 from stages.download.datasets import Dataset
 from stages.download.datasets._tables import RECORDINGS, TablesLayout, owners
 from stages.errors import DataError
@@ -18,15 +19,8 @@ _NAMES = re.compile(rb"[\w.]{4,120}")
 
 def patients(dataset: Dataset, folder: Path) -> set[str]:
     """Everybody who has a file or a line of a table in a folder: in the raw layout, or an addition with tables."""
-    if (folder / RECORDINGS).is_file():
-        return set(owners((folder / RECORDINGS).read_bytes()).values())
-    found: set[str | None] = set()
-    for path in folder.rglob("*"):
-        place = path.relative_to(folder).as_posix()
-        if path.is_file():
-            found.add(dataset.patient_of(place))
-            found |= set(lines_of(dataset, place, path.read_bytes())) if dataset.is_table(place) else set()
-    return {patient for patient in found if patient}
+    table = folder / RECORDINGS
+    return set(owners(table.read_bytes()).values()) if table.is_file() else leave_out.patients(dataset, folder)
 
 
 def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
@@ -44,10 +38,9 @@ def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
     return found
 
 
-def lines_of(dataset: Dataset, place: str, content: bytes) -> Iterator[str | None]:
-    """Whose the lines of a table are."""
-    for line in content.decode("utf-8-sig", errors="replace").splitlines():
-        yield dataset.patient_of_line(place, line)
+def in_table(dataset: Dataset, place: str, content: bytes) -> set[str]:
+    """Everybody who has a line of a table in the raw layout."""
+    return {patient for _, patient in leave_out.lines_of(dataset, place, content) if patient}
 
 
 def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:

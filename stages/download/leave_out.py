@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,27 +57,30 @@ def reduced(dataset: Dataset, place: str, content: bytes, withdrawn: Withdrawals
     """A table's bytes without the lines of withdrawn patients; the others' stay byte by byte. Other files stay."""
     if not withdrawn or not dataset.is_table(place):
         return content
-    lines = content.splitlines(keepends=True)
-    return b"".join(
-        line
-        for line in lines
-        if not withdrawn.holds(dataset.patient_of_line(place, line.decode("utf-8-sig", errors="replace")))
-    )
+    return b"".join(line for line, patient in lines_of(dataset, place, content) if not withdrawn.holds(patient))
+
+
+def lines_of(dataset: Dataset, place: str, content: bytes) -> Iterator[tuple[bytes, str | None]]:
+    """The lines of a table as they are, and whose each is."""
+    for line in content.splitlines(keepends=True):
+        yield line, dataset.patient_of_line(place, line.decode("utf-8-sig", errors="replace"))
+
+
+def patients(dataset: Dataset, folder: Path) -> set[str]:
+    """Everybody who has a file or a line of a table in a folder in the raw layout."""
+    found: set[str | None] = set()
+    for path in folder.rglob("*"):
+        place = path.relative_to(folder).as_posix()
+        if path.is_file():
+            found.add(dataset.patient_of(place))
+            if dataset.is_table(place):
+                found |= {patient for _, patient in lines_of(dataset, place, path.read_bytes())}
+    return {patient for patient in found if patient}
 
 
 def holds(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> bool:
-    """Whether a folder has a file or a line of somebody who has withdrawn."""
-    if not withdrawn:
-        return False
-    for path in folder.rglob("*"):
-        place = path.relative_to(folder).as_posix()
-        if path.is_file() and withdrawn.holds(dataset.patient_of(place)):
-            return True
-        if path.is_file() and dataset.is_table(place):
-            content = path.read_bytes()
-            if reduced(dataset, place, content, withdrawn) != content:
-                return True
-    return False
+    """Whether a folder in the raw layout has a file or a line of somebody who has withdrawn."""
+    return bool(withdrawn) and withdrawn.any_of(patients(dataset, folder))
 
 
 def reduce(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> LeftOut:

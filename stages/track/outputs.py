@@ -89,16 +89,14 @@ def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str
 def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
     """Name of the data set version here, where ``dvc.lock`` has the model on the same tables; else empty."""
     paths = Paths(dataset)
-    version, tables = paths.data / "version.json", paths.manifest / "recordings.parquet"
-    of_both = {
-        dependency.get("md5")
+    tables = (paths.manifest / "recordings.parquet").as_posix()
+    described, trained = (
+        {d["path"]: d.get("md5") for d in recorded.get(stage, {}).get("deps", [])}.get(tables)
         for stage in ("describe", f"train@{experiment}")
-        for dependency in recorded.get(stage, {"deps": [{"path": str(tables)}]}).get("deps", [])
-        if dependency["path"] == tables.as_posix()
-    }
-    if len(of_both) != 1 or not version.exists():
+    )
+    if described != trained or not paths.version.exists():
         return ""
-    return str(read_json(version).get("name") or "")
+    return str(read_json(paths.version).get("name") or "")
 
 
 def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:

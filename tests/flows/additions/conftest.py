@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flows.additions import Delivery, examine
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
+from tests.flows import clinics
 from tests.flows.additions.looking import NEW, NEWER, folder_of
-from tests.validate.made_clinic import breath, make_clinic, make_delivery, name_of
+from tests.validate.made_clinic import breath, make_delivery, name_of
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository's root with a validated and split clinic of 12 patients."""
-    root = tmp_path_factory.mktemp("clinic")
-    make_clinic(root)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
-    with chdir(root):
-        validate()
-        split()
-    return root
+    return clinics.validated(tmp_path_factory.mktemp("clinic"))
 
 
 @pytest.fixture(scope="session")

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
-from tests.validate.made_clinic import make_clinic
+from tests.flows import clinics
 
 
 @pytest.fixture(scope="session")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository's root with a validated and split clinic of 12 patients."""
-    root = tmp_path_factory.mktemp("validated")
-    make_clinic(root)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
-    with chdir(root):
-        validate()
-        split()
-    return root
+    return clinics.validated(tmp_path_factory.mktemp("validated"))
 
 
 @pytest.fixture

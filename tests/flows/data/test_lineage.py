@@ -14,6 +14,7 @@ import pytest
 from flows.data.answer import text, to_json
 from flows.data.history import entries
 from flows.data.tracing import Traced, trace
+from flows.workspace.lockfile import stages as all_stages
 from stages.errors import AuscultError
 from tests.flows.data.histories import EXPERIMENT, OTHER, REPOSITORY, Clinic, hash_of
 

@@ -1,0 +1,22 @@
+"""A clinic that the stages before training have seen, for what adds to a data set, takes from it, or compares it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+from stages.split.__main__ import main as split
+from stages.validate.__main__ import main as validate
+from tests.validate.made_clinic import make_clinic
+
+
+def validated(root: Path) -> Path:
+    """Make a repository's root with a validated and split clinic of 12 patients."""
+    make_clinic(root)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    with chdir(root):
+        validate()
+        split()
+    return root

@@ -16,7 +16,7 @@ $(READY): requirements.lock
 env: $(READY)  ## create the environment from requirements.lock
 
 repro: $(READY)  ## run the pipeline: make repro [DATASET=sample|icbhi|sprsound] [SOURCE=folder, zip or URL]
-	@$(PY) -m flows.repro $(if $(DATASET),--dataset "$(DATASET)") $(if $(SOURCE),--source "$(SOURCE)")
+	@$(PY) -m auscult.pipeline $(if $(DATASET),--dataset "$(DATASET)") $(if $(SOURCE),--source "$(SOURCE)")
 
 test: $(READY)  ## run the whole test suite
 	$(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
@@ -47,13 +47,13 @@ bench: $(READY)  ## measure speed and memory against the plain way: writes bench
 	$(PY) -m benchmarks
 
 flows: $(READY)  ## Prefect's server, a worker and the schedules: make flows [PORT=4200]
-	@$(PY) -m flows serve $(if $(PORT),--port "$(PORT)")
+	@$(PY) -m auscult.cli serve $(if $(PORT),--port "$(PORT)")
 
 pr-report: $(READY)  ## what this branch changes against its base: make pr-report [BASE=main]
-	@$(PY) -m flows compare --base "$${BASE:-main}"
+	@$(PY) -m auscult.cli compare --base "$${BASE:-main}"
 
 data-docs: $(READY)  ## Great Expectations' own pages of the last validation, in reports/data-docs/
-	$(PY) -m stages.validate.data_docs
+	$(PY) -m auscult.validation.data_docs
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24

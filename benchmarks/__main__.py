@@ -11,9 +11,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from auscult.core.process import run, workers
+from auscult.core.storage import read_json, write_json, write_text
 from benchmarks import Measurement
-from stages.entry import run, workers
-from stages.store import read_json, write_json, write_text
 
 GROUPS = ("compute", "features", "memory", "smote", "epoch", "start", "scale")
 RESULT = Path("benchmarks/result.json")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from auscult.core.paths import Paths
+from auscult.core.storage import write_json
 from benchmarks.process import REPOSITORY, cost
-from stages.paths import Paths
-from stages.store import write_json
 
 PATHS = Paths("sample")
 RATE_HZ, SECONDS, PER_PATIENT, CYCLES = 4000, 1.6, 8, 4
@@ -99,7 +99,7 @@ def pretend_the_rest(root: Path) -> None:
 #: As if every model had been tracked: what ``stages.track`` asks of MLflow's store.
 _TRACKED = """
 import sqlite3
-from stages.track.outputs import DATABASE, OUTPUTS_TAG, find
+from auscult.registry.outputs import DATABASE, OUTPUTS_TAG, find
 with sqlite3.connect(DATABASE) as store:
     store.execute("create table runs (run_uuid, lifecycle_stage, status)")
     store.execute("create table tags (run_uuid, key, value)")

@@ -14,13 +14,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from auscult.audio.resampling import condition
+from auscult.core import params as parameters
+from auscult.core.process import keep_freed_memory, workers
+from auscult.core.threads import in_order
+from auscult.features.extraction.spectrogram import LogMel, mfcc
 from benchmarks import Measurement
 from benchmarks.recordings import ICBHI_RECORDINGS, PATHS, make_root
-from stages import params as parameters
-from stages.entry import keep_freed_memory, workers
-from stages.features.spectrogram import LogMel, mfcc
-from stages.resample.filter import condition
-from stages.resample.parallel import in_order
 
 _ALTERNATIONS = 3
 _RECORDINGS = ICBHI_RECORDINGS // 5

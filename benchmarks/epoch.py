@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from auscult.core.tasks import Task
+from auscult.models import cnn2d
+from auscult.training import loop
+from auscult.training.data import Rows, TrainingData, Validation
+from auscult.training.normaliser import Normaliser
 from benchmarks import Measurement
-from stages.tasks import Task
-from stages.train import loop
-from stages.train.data import Rows, TrainingData, Validation
-from stages.train.models import cnn2d
-from stages.train.normaliser import Normaliser
 
 _ROWS, _BINS, _FRAMES, _BATCH, _CLASSES = 1000, 64, 251, 64, 4
 _ALTERNATIONS = 3

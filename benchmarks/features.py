@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from auscult.core.storage import read_table
 from benchmarks import Measurement
 from benchmarks.process import Cost, cost
 from benchmarks.recordings import ICBHI_RECORDINGS, PATHS, forget_results, make_root
-from stages.store import read_table
 
 _ALTERNATIONS = 3
 _SMALL = ICBHI_RECORDINGS // 5

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.errors import AuscultError
+from auscult.core.errors import AuscultError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from auscult.core.digests import file_sha256
+from auscult.core.paths import Paths
+from auscult.core.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
+from auscult.core.storage import write_json, write_table
+from auscult.core.tasks import Task
 from benchmarks.process import REPOSITORY
-from stages.digests import file_sha256
-from stages.paths import Paths
-from stages.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
-from stages.store import write_json, write_table
-from stages.tasks import Task
 
 PATHS = Paths("icbhi")
 ICBHI_RECORDINGS = 920

@@ -45,9 +45,9 @@ def _run(way: str, path: Path) -> None:
             np.load(path).reshape(len(classes), -1), classes
         )
         return
-    from stages.balance.interpolate import smote
-    from stages.balance.rows import NormalisedRows
-    from stages.sections import BalanceParams
+    from auscult.core.sections import BalanceParams
+    from auscult.training.balancing.interpolate import smote
+    from auscult.training.balancing.rows import NormalisedRows
 
     table = pd.DataFrame({"row": np.arange(len(classes)), "class_index": classes, "frames": _SHAPE[1]})
     rows = NormalisedRows.fit(path, table, masked=True)

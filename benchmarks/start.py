@@ -9,9 +9,9 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+from auscult.core.errors import AuscultError
 from benchmarks import Measurement
 from benchmarks.process import REPOSITORY, cost
-from stages.errors import AuscultError
 
 _TIMES = 3
 
@@ -20,9 +20,9 @@ def measure(scratch: Path) -> list[Measurement]:
     """Median of three starts per stage."""
     scratch.mkdir(exist_ok=True)
     found = []
-    for main in sorted((REPOSITORY / "stages").glob("*/__main__.py")):
-        stage = main.parent.name
-        seconds = _median(["-c", f"import stages.{stage}.__main__"], scratch)
+    for main in sorted((REPOSITORY / "stages").glob("[a-z]*.py")):
+        stage = main.stem
+        seconds = _median(["-c", f"import stages.{stage}"], scratch)
         found.append(
             Measurement(
                 f"start.{stage}",

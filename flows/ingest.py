@@ -1,9 +1,9 @@
 """``ingest``: new recordings from a watched folder, checked, onto the branch ``ingest``.
 
-    python -m flows ingest [--folder FOLDER]
+    python -m auscult.cli ingest [--folder FOLDER]
 
 The same folder may be given again and again: what is there already is passed over. It may hold a folder for each
-of several deliveries. The steps are in :mod:`flows.ingesting`; here are their order, their retries, and their names
+of several deliveries. The steps are in :mod:`auscult.retraining.ingestion`; here are their order, their retries, and their names
 on Prefect's page.
 """
 
@@ -19,17 +19,17 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from flows import ingesting, retraining
-from flows.handover import push
-from flows.handover.journal import Entry, Journal, advanced
-from flows.workspace import worktree
-from stages.paths import Paths
+from auscult.core.paths import Paths
+from auscult.publishing import push
+from auscult.publishing.journal import Entry, Journal, advanced
+from auscult.retraining import ingestion, steps
+from auscult.versioning import worktree
 
 #: Raised when recordings were added; ``prefect.yaml`` lets it start a retraining of the branch.
 EVENT = "auscult.added"
 
 
-@flow(name="ingest", flow_run_name=lambda: retraining.run_name("ingest", datetime.now(UTC), str(flow_run.id or "")))
+@flow(name="ingest", flow_run_name=lambda: steps.run_name("ingest", datetime.now(UTC), str(flow_run.id or "")))
 def ingest(folder: str | None = None) -> State[Any]:
     """Add what is new in a folder to the data set that ``params.yaml`` names.
 
@@ -51,10 +51,10 @@ def ingest(folder: str | None = None) -> State[Any]:
 
 
 def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> State[Any]:
-    params, settings = retraining.read_params(root, root)
-    delivery = Path(folder) if folder is not None else root / ingesting.INBOX / params.dataset
+    params, settings = steps.read_params(root, root)
+    delivery = Path(folder) if folder is not None else root / ingestion.INBOX / params.dataset
     if folder is None and not any(path.is_file() for path in delivery.rglob("*")):
-        return Completed(name="NothingNew", message=f"nothing lies in {ingesting.INBOX / params.dataset}")
+        return Completed(name="NothingNew", message=f"nothing lies in {ingestion.INBOX / params.dataset}")
     delay = settings.retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
     _fetch.with_options(**again)(root, return_state=True)
@@ -75,23 +75,23 @@ def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> S
 
 @task(name="fetch", cache_policy=NO_CACHE)
 def _fetch(root: Path) -> None:
-    get_run_logger().info(retraining.fetch(root))
+    get_run_logger().info(steps.fetch(root))
 
 
 @task(name="worktree", cache_policy=NO_CACHE)
 def _begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
     entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
-    newest = retraining.newest(root)  # not what is checked out: its commits may be nobody's business yet
-    place = worktree.create(root, entry.name, ingesting.base(root, newest))
-    ingesting.catch_up(root, place, newest)
+    newest = steps.newest(root)  # not what is checked out: its commits may be nobody's business yet
+    place = worktree.create(root, entry.name, ingestion.base(root, newest))
+    ingestion.catch_up(root, place, newest)
     worktree.fill(place)
     return entry, place
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
-def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -> ingesting.Taken:
+def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -> ingestion.Taken:
     logger = get_run_logger()
-    taken = ingesting.take_in(root, place, dataset, delivery, name, logger.info)
+    taken = ingestion.take_in(root, place, dataset, delivery, name, logger.info)
     logger.info(taken.words)
     return taken
 
@@ -104,10 +104,10 @@ def _push_data(place: Path, targets: list[str]) -> bool:
 @task(name="commit", cache_policy=NO_CACHE)
 def _commit(root: Path, journal: Journal, entry: Entry, place: Path, text: str, pushed: bool) -> Entry:
     commit = push.commit(place, text, ["data/added"])
-    remote = retraining.destination(root, data_pushed=pushed)
-    return journal.write(advanced(entry, branch=ingesting.BRANCH, commit=commit, remote=remote, state="handing over"))
+    remote = steps.destination(root, data_pushed=pushed)
+    return journal.write(advanced(entry, branch=ingestion.BRANCH, commit=commit, remote=remote, state="handing over"))
 
 
 @task(name="push branch", cache_policy=NO_CACHE)
 def _hand_over(root: Path, entry: Entry) -> None:
-    get_run_logger().info(retraining.hand_over_branch(root, entry))
+    get_run_logger().info(steps.hand_over_branch(root, entry))

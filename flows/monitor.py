@@ -1,8 +1,8 @@
 """``monitor``: whether recent recordings are still like those that the model in service learned from.
 
-    python -m flows monitor [FOLDER] [--experiment NAME]
+    python -m auscult.cli monitor [FOLDER] [--experiment NAME]
 
-The steps are in :mod:`flows.drift.steps`; here are their order and their names on Prefect's page.
+The steps are in :mod:`auscult.monitoring.steps`; here are their order and their names on Prefect's page.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from flows.drift import steps
-from flows.drift.page import markdown
-from flows.drift.reference import Reference
+from auscult.monitoring import steps
+from auscult.monitoring.page import markdown
+from auscult.monitoring.reference import Reference
 
 DRIFT = "auscult.drift"
 
@@ -40,7 +40,7 @@ def monitor(folder: str | None = None, experiment: str | None = None, root: str 
     Returns
     -------
     dict
-        Of :meth:`flows.drift.compare.Drift.to_json`.
+        Of :meth:`auscult.monitoring.drift.Drift.to_json`.
     """
     with chdir(root or "."):
         place = steps.usual_folder() if folder is None else Path(folder)

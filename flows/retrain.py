@@ -1,8 +1,8 @@
 """``retrain``: a challenger from new data or a new revision, and a champion that only a better one replaces.
 
-    python -m flows retrain [--revision REVISION] [--data FOLDER]
+    python -m auscult.cli retrain [--revision REVISION] [--data FOLDER]
 
-Everything happens in a throw-away worktree. The steps are in :mod:`flows.retraining`; here are their order,
+Everything happens in a throw-away worktree. The steps are in :mod:`auscult.retraining.steps`; here are their order,
 their retries, and their names on Prefect's page.
 """
 
@@ -18,17 +18,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from flows import ingesting, retraining
-from flows.gate.page import markdown
-from flows.handover import push
-from flows.handover.journal import Entry, Journal, advanced
-from flows.retraining import Decided
-from flows.workspace import graph
-from stages.errors import AuscultError
-from stages.paths import ADDED_DIR, Paths
+from auscult.core.errors import AuscultError
+from auscult.core.paths import ADDED_DIR, Paths
+from auscult.publishing import push
+from auscult.publishing.journal import Entry, Journal, advanced
+from auscult.registry.gate.page import markdown
+from auscult.retraining import ingestion, steps
+from auscult.retraining.steps import Decided
+from auscult.versioning import graph
 
 
-@flow(name="retrain", flow_run_name=lambda: retraining.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
+@flow(name="retrain", flow_run_name=lambda: steps.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
 def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
     """Retrain a revision, with new recordings where *data* names a folder of them, and decide which model serves.
 
@@ -57,12 +57,12 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
 
 
 def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None) -> State[Any]:
-    delay = retraining.read_params(root, root)[1].retrain.retry_delay_s
+    delay = steps.read_params(root, root)[1].retrain.retry_delay_s
     again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
     _fetch.with_options(**again)(root, return_state=True)  # away, it can still be retrained what is here
-    revision = revision or retraining.newest(root)
+    revision = revision or steps.newest(root)
     entry, place = _begin(root, journal, entry, revision)
-    params, settings = retraining.read_params(root, place)
+    params, settings = steps.read_params(root, place)
     if data is not None:
         _take_in(root, place, params.dataset, data, entry.name)
     _run_stages(place, again)
@@ -74,10 +74,10 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, d
     if not promoted:
         journal.take_back(entry)
         return Completed(name="Kept", message=reason)
-    text = retraining.message(params.dataset, revision, decided)
+    text = steps.message(params.dataset, revision, decided)
     entry = journal.write(advanced(entry, branch=push.free_branch(root, _branch()), dataset=params.dataset))
     pushed = _push_data.with_options(**again)(place)
-    entry = advanced(entry, remote=retraining.destination(root, data_pushed=pushed))
+    entry = advanced(entry, remote=steps.destination(root, data_pushed=pushed))
     entry = _commit(journal, entry, place, text, promoted)
     _push_branch.with_options(**again)(root, entry)
     overtaken = journal.complete(entry)
@@ -104,17 +104,17 @@ def _run_stages(place: Path, again: dict[str, Any]) -> None:
 
 @task(name="fetch", cache_policy=NO_CACHE)
 def _fetch(root: Path) -> None:
-    get_run_logger().info(retraining.fetch(root))
+    get_run_logger().info(steps.fetch(root))
 
 
 @task(name="worktree", cache_policy=NO_CACHE)
 def _begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
-    return retraining.begin(root, journal, entry, revision)
+    return steps.begin(root, journal, entry, revision)
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
 def _take_in(root: Path, place: Path, dataset: str, data: str, name: str) -> None:
-    taken = ingesting.take_in(root, place, dataset, Path(data), name, get_run_logger().info)
+    taken = ingestion.take_in(root, place, dataset, Path(data), name, get_run_logger().info)
     get_run_logger().info(taken.words)
 
 
@@ -130,19 +130,19 @@ def _stage(place: Path, node: str, due: bool) -> graph.Did:
 
 @task(name="track", cache_policy=NO_CACHE)
 def _track(place: Path) -> None:
-    retraining.track(place, get_run_logger().info)
+    steps.track(place, get_run_logger().info)
 
 
 @task(name="gate", task_run_name="gate {experiment}", cache_policy=NO_CACHE)
 def _decide(root: Path, place: Path, params: Any, settings: Any, experiment: str) -> Decided:
-    decided = retraining.decide_on(root, place, params, settings, experiment)
+    decided = steps.decide_on(root, place, params, settings, experiment)
     get_run_logger().info("%s: %s, %s", experiment, decided.decision.outcome, decided.decision.reason)
     return decided
 
 
 @task(name="decision", cache_policy=NO_CACHE)
 def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, Any]:
-    record = retraining.keep_decision(root, name, dataset, decided)
+    record = steps.keep_decision(root, name, dataset, decided)
     key = f"decision-{dataset}-{decided.experiment}".replace("_", "-")
     create_markdown_artifact(key=key, markdown=markdown(record), description=decided.decision.reason)
     return record
@@ -167,9 +167,9 @@ def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: li
 
 @task(name="push branch", cache_policy=NO_CACHE)
 def _push_branch(root: Path, entry: Entry) -> None:
-    get_run_logger().info(retraining.hand_over_branch(root, entry))
+    get_run_logger().info(steps.hand_over_branch(root, entry))
 
 
 @task(name="pull request", cache_policy=NO_CACHE)
 def _propose(root: Path, entry: Entry, title: str, records: list[dict[str, Any]]) -> None:
-    get_run_logger().info(retraining.propose(root, entry, title, records))
+    get_run_logger().info(steps.propose(root, entry, title, records))

@@ -10,14 +10,14 @@ import pytest
 LONGEST = (
     "tests/pipeline/test_kill.py",
     "tests/flows/test_flows.py",
-    "tests/flows/compare/test_end_to_end.py",
-    "tests/train/test_stage.py",
+    "tests/comparison/test_end_to_end.py",
+    "tests/training/test_stage.py",
     "tests/pipeline/test_datasets.py",
-    "tests/track/",
+    "tests/registry/tracking/",
     "tests/pipeline/",
 )
 #: Folders whose files share what their fixtures made.
-SHARED = ("tests/flows/additions/",)
+SHARED = ("tests/curation/additions/",)
 
 
 def group(nodeid: str) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from auscult.core.errors import AuscultError
+from auscult.core.storage import read_table
 from benchmarks import Measurement, __main__, clinic
 from benchmarks.clinic import make_clinic
 from benchmarks.process import cost
 from benchmarks.recordings import PATHS, forget_results, make_root
-from stages.errors import AuscultError
-from stages.store import read_table
 
 
 def test_made_recordings_go_through_resample(tmp_path: Path) -> None:

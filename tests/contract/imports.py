@@ -27,7 +27,7 @@ def has_code(path: Path) -> bool:
 
 @cache
 def _named_modules(path: Path) -> set[str]:
-    """Every ``stages`` module that a file imports, at its top or inside a function, type checking apart."""
+    """Every module of the project that a file imports, at its top or inside a function, type checking apart."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
         id(child)
@@ -43,7 +43,7 @@ def _named_modules(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.split(".")[0] == "stages"}
+    return {name for name in found if name.split(".")[0] in ("auscult", "stages")}
 
 
 def imported_files(*modules: str, root: Path = ROOT) -> set[str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from stages.features import logmels
-from stages.features.representations import load, names
-from stages.resample import audio
-from stages.train import models
-from stages.train.search import CODE
+from auscult import models
+from auscult.audio import writing
+from auscult.features.extraction import logmels
+from auscult.features.representations import load, names
+from auscult.training.search import CODE
 from tests.contract.imports import imported_files, module_file
 
 #: They carry values and messages; what they hold enters the keys as parameters, or changes no result.
 GROUND_FLOOR = {
-    f"stages/{name}.py"
-    for name in ("digests", "entry", "errors", "params", "paths", "records", "sections", "store", "tasks")
+    f"auscult/core/{name}.py"
+    for name in ("digests", "errors", "params", "paths", "process", "records", "sections", "storage", "tasks")
 }
 
 
@@ -21,11 +21,11 @@ def files(*modules: str) -> set[str]:
 
 
 def test_resampled_audio() -> None:
-    assert imported_files("stages.resample.filter") - GROUND_FLOOR <= files(*audio._CODE)
+    assert imported_files("auscult.audio.resampling") - GROUND_FLOOR <= files(*writing._CODE)
 
 
 def test_spectrograms_and_augmented_copies() -> None:
-    assert imported_files("stages.features.spectrogram") - GROUND_FLOOR <= files(*logmels._CODE)
+    assert imported_files("auscult.features.extraction.spectrogram") - GROUND_FLOOR <= files(*logmels._CODE)
     for name in names():
         representation = load(name)
         if representation.copies:
@@ -34,11 +34,11 @@ def test_spectrograms_and_augmented_copies() -> None:
 
 
 def test_finished_trials() -> None:
-    training = {file for file in imported_files("stages.train.loop") if file.startswith("stages/train/")}
-    assert training <= files(*CODE, "stages.train.loop")
+    training = {file for file in imported_files("auscult.training.loop") if file.startswith("auscult/training/")}
+    assert training <= files(*CODE, "auscult.training.loop")
 
 
 def test_finished_trials_of_each_model() -> None:
     for name in models.names():
-        module = f"stages.train.models.{name}"
+        module = f"auscult.models.{name}"
         assert imported_files(module) - GROUND_FLOOR <= files(*CODE, module), f"what {name} imports is not in its key"

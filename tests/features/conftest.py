@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.resample.audio import write_audio
-from stages.sections import Params
-from tests.resample.recordings import PATHS, make_root
+from auscult.audio.writing import write_audio
+from auscult.core.sections import Params
+from tests.audio.recordings import PATHS, make_root
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import librosa
 import numpy as np
 import pytest
 
-from stages.features.augment import KINDS, add_noise, phase_vocoder, pitch_shift, stretch_rate, time_stretch
-from stages.resample.filter import band_pass
-from stages.sections import AugmentedParams, ResampleParams
+from auscult.audio.resampling import band_pass
+from auscult.core.sections import AugmentedParams, ResampleParams
+from auscult.features.extraction.augment import KINDS, add_noise, phase_vocoder, pitch_shift, stretch_rate, time_stretch
 
 SPEC = ResampleParams(sample_rate_hz=16000, low_hz=50.0, high_hz=1900.0, order=4)
 PARAMS = AugmentedParams(noise_snr_db=[10.0, 30.0], pitch_semitones=2.0, stretch=1.25, seed=23)

@@ -11,17 +11,17 @@ import librosa
 import numpy as np
 import pytest
 
-from stages.errors import ParameterError
-from stages.features import representations
-from stages.features.build import write_features
-from stages.paths import CACHE_DIR
-from stages.records import ITEM_COLUMNS, SEGMENT_COLUMNS
-from stages.resample.audio import write_audio
-from stages.resample.cache import forget
-from stages.resample.stored import StoredAudio
-from stages.sections import Params
-from stages.store import read_json, read_table, write_table
-from tests.resample.recordings import PATHS, REPOSITORY, folder_bytes
+from auscult.audio.cache import forget
+from auscult.audio.stored import StoredAudio
+from auscult.audio.writing import write_audio
+from auscult.core.errors import ParameterError
+from auscult.core.paths import CACHE_DIR
+from auscult.core.records import ITEM_COLUMNS, SEGMENT_COLUMNS
+from auscult.core.sections import Params
+from auscult.core.storage import read_json, read_table, write_table
+from auscult.features import representations
+from auscult.features.extraction.build import write_features
+from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
 
 
 def build(name: str, params: Params, workers: int = 2) -> str:

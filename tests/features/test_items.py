@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.features.items import Cutter, Item, array_frames, windows
+from auscult.features.extraction.items import Cutter, Item, array_frames, windows
 
 
 @settings(max_examples=200, deadline=None)

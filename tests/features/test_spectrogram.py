@@ -6,10 +6,10 @@ import librosa
 import numpy as np
 import pytest
 
-from stages.errors import ParameterError
-from stages.features.spectrogram import LogMel, frame_count, mel_edges, mel_filters, mfcc
-from stages.resample.filter import band_pass, to_rate
-from stages.sections import ResampleParams
+from auscult.audio.resampling import band_pass, to_rate
+from auscult.core.errors import ParameterError
+from auscult.core.sections import ResampleParams
+from auscult.features.extraction.spectrogram import LogMel, frame_count, mel_edges, mel_filters, mfcc
 
 SETTINGS = {"sample_rate_hz": 16000, "low_hz": 50.0, "high_hz": 1900.0, "n_fft": 1024, "hop_length": 320, "n_mels": 64}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from stages.split.__main__ import main as split
 from stages.validate.__main__ import main as validate
-from tests.validate.made_clinic import make_clinic
+
+from tests.validation.made_clinic import make_clinic
 
 
 def validated(root: Path) -> Path:

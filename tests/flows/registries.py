@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.registry.versions import Registry
-from stages.track.outputs import ARTIFACTS, DATABASE, MODEL_TAG, registered_name
+from auscult.core.paths import ARTIFACTS, DATABASE
+from auscult.registry.outputs import MODEL_TAG, registered_name
+from auscult.registry.versions import Registry
 
 DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"
 

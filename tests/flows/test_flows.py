@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.handover.journal import Journal
-from flows.registry.versions import CHAMPION
-from stages.track.outputs import registered_name
+from auscult.publishing.journal import Journal
+from auscult.registry.outputs import registered_name
+from auscult.registry.versions import CHAMPION
 from tests.flows.repositories import git
 from tests.flows.service import DATASET, EXPERIMENT, Service, commit, repository, wait_for
 from tests.pipeline.workspace import run, set_params
@@ -78,7 +78,7 @@ def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service:
 def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
     service: Service, tmp_path: Path
 ) -> None:
-    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
+    set_params(service.root, {"train.seed": 99, "auscult.registry.gate.min_recall": 1.0})
     commit(service.root, "another seed, and a floor that nobody reaches")
     before = service.branches()
     said = service.command("monitor", str(another_device(service.root, tmp_path)))
@@ -169,7 +169,7 @@ def _retire(service: Service) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
+    set_params(service.root, {"train.seed": 31, "auscult.registry.gate.min_recall": 0.0})
     if git(service.root, "status", "--porcelain"):
         commit(service.root, "the first seed again, and no floor")
     uri = f"sqlite:///{service.root / 'mlflow.db'}"
@@ -193,7 +193,7 @@ def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Ser
 def more_patients(root: Path, folder: Path) -> Path:
     """A delivery of patients whom nobody has met."""
     code = (
-        "import sys; from pathlib import Path; from stages import params; from stages.download.datasets import load\n"
+        "import sys; from pathlib import Path; from stages import params; from auscult.datasets import load\n"
         "p = params.load(); s = p.download.sample.model_copy(update={'patients': 8, 'seed': 5})\n"
         "d = p.download.model_copy(update={'sample': s})\n"
         "load('sample').make(Path(sys.argv[1]), p.model_copy(update={'download': d}))\n"

@@ -6,11 +6,11 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from flows.additions import add, examine, message
-from stages.store import read_table
-from stages.validate.additions import batch_name, checksums
+from auscult.core.storage import read_table
+from auscult.curation.additions import add, examine, message
+from auscult.validation.additions import batch_name, checksums
 from tests.pipeline.workspace import SMALL, clone, repro, run
-from tests.validate.made_clinic import PATHS, breath, make_delivery, name_of
+from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
 
 MANIFEST = PATHS.manifest / "recordings.parquet"
 

@@ -47,7 +47,7 @@ def test_another_data_set_and_back(copy: Path, tmp_path: Path) -> None:
     assert sorted((copy / "models/sample").rglob("*")) == models
     assert runs(copy) == {"sample": ours, "icbhi": 1}, "what was tracked is not tracked again"
 
-    broken = copy / "stages/train/__main__.py"
+    broken = copy / "stages/train.py"
     text = broken.read_text()
     broken.write_text("raise SystemExit(1)\n")
     failed = repro(copy, "--dataset", "sample", check=False)

@@ -22,7 +22,7 @@ PATIENCE_S = 120.0
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`make repro` in a process group of its own; whatever is left of it is ended."""
-    command = [sys.executable, "-m", "flows.repro"]
+    command = [sys.executable, "-m", "auscult.pipeline"]
     with (folder / "killed.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True
@@ -94,7 +94,7 @@ def test_another_clone_killed_twice_ends_with_the_same_lock(finished: Path, tmp_
 def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: Path, copy: Path, stage: str) -> None:
     """The stage's outputs were there before; DVC removed them for the run that was killed; they come back."""
     before = lock(copy)
-    touched = copy / f"stages/{stage}/__main__.py"
+    touched = copy / f"stages/{stage}.py"
     text = touched.read_text()
     touched.write_text(text + "\n# touched\n")
     with running(copy) as process:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from flows.data.tracing import trace
-from stages.store import read_table
+from auscult.core.storage import read_table
+from auscult.curation.lineage.tracing import trace
 from tests.pipeline.workspace import run
-from tests.validate.made_clinic import PATHS, breath, make_delivery, name_of
+from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
 
 MODEL = "models/sample/binary_augmented_cnn1d"
 NEW = [name_of(901), name_of(901, 2), name_of(902)]
@@ -50,8 +50,8 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 def flows(folder: Path, *arguments: str, code: int = 0) -> str:
-    """What ``python -m flows …`` prints; it is to end with *code*."""
-    done = run(folder, sys.executable, "-m", "flows", *arguments, check=False)
+    """What ``python -m auscult.cli …`` prints; it is to end with *code*."""
+    done = run(folder, sys.executable, "-m", "auscult.cli", *arguments, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -165,7 +165,7 @@ def test_the_snippets_of_the_documentation_run_in_another_project(clinics: Clini
 
 
 def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
-    run(clinics.mine, sys.executable, "-m", "stages.track")
+    run(clinics.mine, sys.executable, "-m", "auscult.registry")
     for asked in ("binary_augmented_cnn1d", "june", "july"):
         traced = trace(clinics.mine, asked)
         assert traced.disagreements == []

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from flows.additions.batch import _track
-from flows.registry.versions import Registry
-from stages.digests import patient_key
-from stages.paths import Paths
-from stages.store import read_json, read_table
-from stages.validate.additions import batch_name, checksums
+from auscult.core.digests import patient_key
+from auscult.core.paths import Paths
+from auscult.core.storage import read_json, read_table
+from auscult.curation.additions.batch import _track
+from auscult.registry.versions import Registry
+from auscult.validation.additions import batch_name, checksums
 from tests.pipeline.search import Traces, found
 from tests.pipeline.test_datasets import only_logmel
 from tests.pipeline.workspace import SMALL, repro, run, set_params
-from tests.validate.made_clinic import DIAGNOSES, breath, make_delivery, name_of
+from tests.validation.made_clinic import DIAGNOSES, breath, make_delivery, name_of
 
 PATIENT, NEW = "110", "901"
 #: A recording of the patient that came with tables: its name does not tell whose it is.
@@ -30,8 +30,8 @@ ONE_CHANGE = {"download.sample.patients": 8}
 
 
 def data(folder: Path, *arguments: str, check: bool = True) -> str:
-    """What ``python -m flows data …`` says."""
-    done = run(folder, sys.executable, "-m", "flows", "data", *arguments, check=check)
+    """What ``python -m auscult.cli data …`` says."""
+    done = run(folder, sys.executable, "-m", "auscult.cli", "data", *arguments, check=check)
     return done.stdout + done.stderr
 
 

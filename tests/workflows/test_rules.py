@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.comment import artifact
-from flows.compare import document
+from auscult.comparison import document
+from auscult.comparison.comment import artifact
 from tests.workflows.rules import MAIN_ONLY, ROOT, WORKFLOWS, action, faults, jobs, steps, triggers
 
 
@@ -36,7 +36,12 @@ PLANTED = {
     "a branch name in a command": ("pr-metrics", '"$BASE"', "${{ github.head_ref }}", "an expression in a command"),
     "logic in a command": ("ci", "bash .ci/run", "make lint && make test", "no command of the project's"),
     "a target that is not there": ("ci", "make env", "make environment", "no command of the project's"),
-    "a module that is not there": ("pr-comment", "flows.comment", "flows.remark", "no command of the project's"),
+    "a module that is not there": (
+        "pr-comment",
+        "auscult.comparison.comment",
+        "flows.remark",
+        "no command of the project's",
+    ),
     "a cache that a pull request saves": ("ci", f"if: {MAIN_ONLY} && ", "if: ", "saved elsewhere than on main"),
     "a cache that is saved at the end": ("pr-metrics", "actions/cache/restore@", "actions/cache@", "saves a cache"),
     "pip's cache, which is saved at the end": (
@@ -93,7 +98,7 @@ def test_a_branchs_name_reaches_the_command_as_it_is(base: str) -> None:
         text=True,
         timeout=60,
     )
-    assert done.stdout == f"-m flows compare --base {base}\n", done.stderr
+    assert done.stdout == f"-m auscult.cli compare --base {base}\n", done.stderr
 
 
 def test_what_is_uploaded_is_what_the_comment_asks_for() -> None:

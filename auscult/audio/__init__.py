@@ -1,0 +1,1 @@
+"""Audio files: containers, decoding, checks, fingerprints, resampling, filtering, and the resampled data set."""

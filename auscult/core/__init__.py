@@ -1,0 +1,1 @@
+"""What every room uses: parameters, records, tasks, paths, storage, digests, errors and process set-up."""

@@ -1,0 +1,104 @@
+"""Patients who have withdrawn their consent: a table per data set, tracked by git, that the stages apply.
+
+``data/withdrawn/<dataset>.csv`` has the columns ``patient`` (:func:`auscult.core.digests.patient_key`) and ``since`` (a
+date). Nobody's id is in it. A key is no secret either: who knows how ids look can try them all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from auscult.core.digests import patient_key
+from auscult.core.errors import DataError
+from auscult.core.paths import Paths
+from auscult.core.storage import write_text
+
+COLUMNS = ("patient", "since")
+_KEY = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Withdrawals:
+    """Who has withdrawn from one data set.
+
+    Attributes
+    ----------
+    since
+        Key of the patient → the date, as ISO 8601 writes it.
+    """
+
+    dataset: str
+    since: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.since)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        return frozenset(self.since)
+
+    def holds(self, patient_id: str | None) -> bool:
+        """Whether this patient has withdrawn; nobody (``None`` or an empty id) has not."""
+        return bool(self.since) and bool(patient_id) and patient_key(self.dataset, str(patient_id)) in self.since
+
+    def any_of(self, patient_ids: Iterable[str | None]) -> bool:
+        """Whether one of these patients has withdrawn."""
+        return bool(self.since) and any(self.holds(patient) for patient in patient_ids)
+
+
+def read(dataset: str, root: Path = Path()) -> Withdrawals:
+    """The table of a data set; nobody has withdrawn where there is none.
+
+    Raises
+    ------
+    DataError
+        The table is malformed; the line is named.
+    """
+    path = root / Paths(dataset).withdrawn
+    if not path.exists():
+        return Withdrawals(dataset)
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    if not rows or tuple(rows[0]) != COLUMNS:
+        raise _malformed(path, 1, f"the header {','.join(COLUMNS)}")
+    since: dict[str, str] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(COLUMNS) or not _KEY.fullmatch(row[0]) or not _is_date(row[1]):
+            raise _malformed(path, number, "a patient's key (16 hex digits) and a date such as 2026-11-25")
+        since.setdefault(row[0], row[1])  # two branches that were merged may both have added somebody
+    return Withdrawals(dataset, since)
+
+
+def write(withdrawals: Withdrawals, root: Path = Path()) -> None:
+    """Write the table, atomically; sorted by key, so that two branches rarely touch the same line."""
+    lines = [",".join(COLUMNS), *(f"{key},{day}" for key, day in sorted(withdrawals.since.items()))]
+    write_text(root / Paths(withdrawals.dataset).withdrawn, "\n".join(lines) + "\n")
+
+
+def make_ready(dataset: str, root: Path = Path()) -> None:
+    """See to it that a data set has its table and its sides, which stages depend on; what is there stays."""
+    if not (root / Paths(dataset).withdrawn).exists():
+        write(Withdrawals(dataset), root)
+    if not (root / Paths(dataset).sides).exists():
+        write_text(root / Paths(dataset).sides, "{}\n")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _malformed(path: Path, number: int, expected: str) -> DataError:
+    return DataError(
+        f"line {number} of {path.name} should hold {expected}",
+        where=f"{path}:{number}",
+        next_step=f"mend it (a merge may have left it so), or take the committed one back: git checkout {path}",
+    )

@@ -1,0 +1,1 @@
+"""Data sets over time: additions, differences, lineage and withdrawals."""

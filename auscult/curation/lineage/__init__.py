@@ -1,0 +1,1 @@
+"""Trace which data made which model."""

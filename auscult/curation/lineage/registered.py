@@ -1,0 +1,171 @@
+"""What MLflow holds of each registered model: its runs, the data that they name, its files, its scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auscult.registry.outputs import DATA_TAG, MD5_TAG, MODEL_TAG, digest_of_model
+from auscult.registry.versions import Registry, Version
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_PREFIX = "auscult-"
+_SCORES = ("validation.score", "test.score")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a model: a model that is trained again to the same files on other data has several.
+
+    Attributes
+    ----------
+    data_hash
+        Digest of the data, as :func:`auscult.registry.outputs.data_hash` makes it; empty where the run does not say.
+    data_version
+        Name of the data set version; empty for runs of before there were names.
+    """
+
+    run_id: str
+    data_hash: str
+    data_version: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model.
+
+    Attributes
+    ----------
+    md5
+        Of ``model.json``, as ``dvc.lock`` has it; empty where neither a tag nor the files tell.
+    runs
+        The version's own first; none where it was deleted.
+    altered
+        Whether its files are not those that were registered.
+    """
+
+    name: str
+    dataset: str
+    experiment: str
+    number: str
+    aliases: tuple[str, ...]
+    digest: str
+    md5: str
+    runs: tuple[Run, ...]
+    altered: bool
+
+    def __str__(self) -> str:
+        aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
+        return f"{self.name} version {self.number}{aliases}"
+
+
+def registered(root: Path, dataset: str | None = None) -> list[Registered]:
+    """Every version of every registered model of the project, or of one data set; by name, the newest first.
+
+    Raises
+    ------
+    AuscultError
+        There is no registry here.
+    """
+    registry = Registry(root)
+    client = registry.client
+    runs = _Runs(client)
+    found = []
+    for model in client.search_registered_models(max_results=1000):
+        of, _, experiment = model.name.removeprefix(_PREFIX).partition("-")
+        if not model.name.startswith(_PREFIX) or not experiment or dataset not in (None, of):
+            continue
+        aliases: dict[str, list[str]] = defaultdict(list)
+        for alias, number in model.aliases.items():
+            aliases[str(number)].append(alias)
+        for version in registry.versions(of, experiment):
+            found.append(_registered(model.name, of, experiment, version, sorted(aliases[version.number]), runs))
+    return found
+
+
+def _registered(
+    name: str, dataset: str, experiment: str, version: Version, aliases: list[str], runs: _Runs
+) -> Registered:
+    description = version.folder / "model.json"
+    there = description.is_file()
+    md5 = version.tags.get(MD5_TAG, "")
+    if there and not md5:
+        with description.open("rb") as file:
+            md5 = hashlib.file_digest(file, "md5").hexdigest()
+    return Registered(
+        name=name,
+        dataset=dataset,
+        experiment=experiment,
+        number=version.number,
+        aliases=tuple(aliases),
+        digest=version.digest,
+        md5=md5,
+        runs=runs.of(dataset, name, version),
+        altered=there and digest_of_model(version.folder) != version.digest,
+    )
+
+
+class _Runs:
+    """The runs that made models, asked once per data set."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+        self._by_dataset: dict[str, list[Any]] = {}
+
+    def of(self, dataset: str, name: str, version: Version) -> tuple[Run, ...]:
+        """Those of a registered version, its own first."""
+        if dataset not in self._by_dataset:
+            self._by_dataset[dataset] = self._all(dataset)
+        others = [
+            run
+            for run in self._by_dataset[dataset]
+            if run.info.run_id != version.run_id
+            and run.info.status == "FINISHED"
+            and run.data.tags["auscult.name"] == name
+            and run.data.tags.get(MODEL_TAG) == version.digest
+        ]
+        others.sort(key=lambda run: run.info.start_time)
+        return tuple(_run(run) for run in [*self._own(dataset, version.run_id), *others])
+
+    def _own(self, dataset: str, run_id: str) -> list[Any]:
+        from mlflow.exceptions import MlflowException
+
+        known = [run for run in self._by_dataset[dataset] if run.info.run_id == run_id]
+        if known:
+            return known
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException:
+            return []
+        return [run] if run.info.lifecycle_stage == "active" else []
+
+    def _all(self, dataset: str) -> list[Any]:
+        """The runs of a data set's models; trials, which are many, have no name of a model."""
+        experiment = self._client.get_experiment_by_name(dataset)
+        found: list[Any] = []
+        token: str | None = None
+        while experiment is not None:
+            page = self._client.search_runs(
+                [experiment.experiment_id],
+                filter_string=f"tags.`auscult.name` LIKE '{_PREFIX}%'",
+                max_results=1000,
+                page_token=token,
+            )
+            found += page
+            token = page.token
+            if not token:
+                break
+        return found
+
+
+def _run(run: Any) -> Run:
+    scores = {key.partition(".")[0]: float(run.data.metrics[key]) for key in _SCORES if key in run.data.metrics}
+    tags, parameters = run.data.tags, run.data.params
+    return Run(run.info.run_id, parameters.get("data_hash", ""), tags.get(DATA_TAG, ""), scores)

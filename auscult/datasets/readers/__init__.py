@@ -1,0 +1,1 @@
+"""Readers that data sets share: file layouts, annotation files and tables."""

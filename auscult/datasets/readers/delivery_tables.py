@@ -1,0 +1,240 @@
+"""Recordings that come as audio files with two tables: a layout that every data set accepts for additions.
+
+::
+
+    recordings.csv   file, patient_id, and of recording_id, label, device, location, age_years, sex what is needed
+    segments.csv     recording_id or file, start_s, end_s, label
+    *.wav, *.flac    wherever the column ``file`` says, relative to the tables
+
+Labels are the data set's own raw labels. A row that cannot be used sets its recording aside, with the line in the
+reason; a table that cannot be used stops the reading.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol
+
+from auscult.core.records import Recording, Segment
+from auscult.datasets import AnnotationError, AnnotationMissingError, Dataset, UnknownLabelError
+from auscult.datasets.readers.copies import files_below, is_audio
+from auscult.datasets.readers.csv_rows import CellError, Row, read_rows, table_error
+
+RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
+#: Columns of the table of recordings: always needed, and those of which a data set may need some.
+KEYS = ("file", "patient_id")
+DESCRIPTIONS = ("recording_id", "label", "device", "location", "age_years", "sex")
+TIMES = ("start_s", "end_s", "label")
+_SEXES: dict[str, Literal["female", "male"]] = {"female": "female", "f": "female", "male": "male", "m": "male"}
+
+
+class Reader(Protocol):
+    """What reads a folder: a data set in its publisher's layout, or :class:`TablesLayout`."""
+
+    def layout(self, source: Path) -> dict[str, Path]: ...
+
+    def recordings(self, raw: Path) -> list[Recording]: ...
+
+    def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]: ...
+
+
+def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
+    """Who reads a folder for a data set: :class:`TablesLayout` where there is a ``recordings.csv`` in it."""
+    return TablesLayout(dataset) if (folder / RECORDINGS).is_file() else dataset
+
+
+def owners(content: bytes) -> dict[str, str]:
+    """File → patient, of a ``recordings.csv`` as :meth:`TablesLayout.excerpt` writes it."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
+    return {row["file"]: row["patient_id"] for row in rows if row.get("file") and row.get("patient_id")}
+
+
+@dataclass
+class _Content:
+    """What the tables of one folder say: recordings, and segments or the reason why a recording has none."""
+
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    segments: dict[str, list[Segment]] = field(default_factory=dict)
+    errors: dict[str, AnnotationError] = field(default_factory=dict)
+
+
+class TablesLayout:
+    """Reads the layout of two tables as a :class:`Dataset` reads its publisher's; each folder's tables once."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known: dict[Path, _Content] = {}
+
+    def layout(self, source: Path) -> dict[str, Path]:
+        """The tables, and the audio files that they name; places are as in *source*."""
+        files = {name: source / name for name in (RECORDINGS, SEGMENTS) if (source / name).is_file()}
+        named = {recording.path for recording in self.recordings(source) if recording.path}
+        return files | {name: source / name for name in sorted(named)}
+
+    def recordings(self, raw: Path) -> list[Recording]:
+        """Every recording that a row of either table names, sorted by id; faults of its rows are in ``missing``."""
+        found = self._content(raw).recordings
+        return [found[name] for name in sorted(found)]
+
+    def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
+        """The segments of one recording, in order of time."""
+        content, name = self._content(raw), recording.recording_id
+        if name in content.errors:
+            raise content.errors[name]
+        if name not in content.segments and self._dataset.annotated:
+            raise AnnotationMissingError(f"{SEGMENTS} has no row for it")
+        return sorted(content.segments.get(name, ()), key=lambda each: (each.start_s, each.end_s, each.label))
+
+    def excerpt(self, raw: Path, names: Collection[str]) -> dict[str, bytes]:
+        """The tables with the rows of some recordings alone, each written in one way: name → content.
+
+        What stays out of a data set leaves no line in it, and the same rows are the same bytes, whoever wrote them.
+        """
+        recordings = [each for each in self.recordings(raw) if each.recording_id in names]
+        described = [
+            [each.path, each.patient_id, *(_text(getattr(each, c)) for c in DESCRIPTIONS)] for each in recordings
+        ]
+        timed = [
+            [each.recording_id, _text(segment.start_s), _text(segment.end_s), segment.label]
+            for each in recordings
+            for segment in self.segments(raw, each)
+        ]
+        return {
+            RECORDINGS: _csv([*KEYS, *DESCRIPTIONS], described),
+            SEGMENTS: _csv(["recording_id", *TIMES], timed),
+        }
+
+    def _content(self, folder: Path) -> _Content:
+        if folder not in self._known:
+            self._known[folder] = content = _Content()
+            ids = self._describe(folder, content)
+            if (folder / SEGMENTS).is_file():
+                self._annotate(folder, content, ids)
+        return self._known[folder]
+
+    def _describe(self, folder: Path, content: _Content) -> dict[str, str]:
+        """Fill in the recordings; returns file → recording, for segments that name the file."""
+        needed = self._dataset.needed_columns
+        rows = read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
+        if not rows:
+            raise table_error(folder / RECORDINGS, 1, "no row follows the header", "add a row for each recording")
+        audio = {path.relative_to(folder).as_posix() for path in files_below(folder) if is_audio(path.name)}
+        lines: dict[str, int] = {}
+        ids: dict[str, str] = {}
+        for row in rows:
+            recording = self._recording(row, audio)
+            name = recording.recording_id
+            if name in lines:
+                fault = f"{_place(RECORDINGS, row)}: {name!r} is in line {lines[name]} already"
+                first = content.recordings[name]
+                recording = _with_fault(first, fault)
+            lines.setdefault(name, row.line)
+            content.recordings[name] = recording
+            ids.setdefault(_normal(row.cells["file"]), name)
+        return ids
+
+    def _recording(self, row: Row, audio: Collection[str]) -> Recording:
+        cells, file = row.cells, _normal(row.cells["file"])
+        faults = [row.fault] if row.fault else []
+        faults += [f"{name} is empty" for name in (*KEYS, *self._dataset.needed_columns) if not cells[name]]
+        if file and file not in audio:
+            faults.append(_absent(file, audio))
+        age, sex = None, _SEXES.get(cells.get("sex", "").lower())
+        try:
+            age = row.number("age_years", "age in years")
+        except CellError as error:
+            faults.append(str(error))
+        if cells.get("sex") and sex is None:
+            faults.append(f"sex {cells['sex']!r} is neither female nor male")
+        return Recording(
+            recording_id=cells.get("recording_id") or PurePosixPath(file).stem or _place(RECORDINGS, row),
+            patient_id=cells["patient_id"],
+            path=file if file in audio else "",
+            device=cells.get("device") or None,
+            location=cells.get("location") or None,
+            age_years=age,
+            sex=sex,
+            label=cells.get("label") or None,
+            missing=tuple(f"{_place(RECORDINGS, row)}: {fault}" for fault in faults),
+        )
+
+    def _annotate(self, folder: Path, content: _Content, ids: dict[str, str]) -> None:
+        """Fill in the segments; what names no recording is a recording of its own, to be set aside."""
+        path = folder / SEGMENTS
+        rows = read_rows(path, TIMES, ("recording_id", "file"))
+        if rows and not rows[0].cells.keys() & {"recording_id", "file"}:
+            raise table_error(path, 1, "neither recording_id nor file is among the columns", "add one of them")
+        seen: dict[tuple[str, Segment], int] = {}
+        for row in rows:
+            file = row.cells.get("file", "")
+            name = row.cells.get("recording_id") or ids.get(_normal(file), "")
+            where = _place(SEGMENTS, row)
+            if name not in content.recordings:
+                called = name or file or where
+                fault = (f"{where}: {RECORDINGS} has no recording {called!r}",)
+                content.recordings.setdefault(called, Recording(called, patient_id="", path="", missing=fault))
+                continue
+            try:
+                segment = self._segment(row)
+                if first := seen.get((name, segment)):
+                    raise AnnotationError(f"the row is in line {first} already")
+            except AnnotationError as error:
+                content.errors.setdefault(name, type(error)(f"{where}: {error}"))
+                continue
+            seen[name, segment] = row.line
+            content.segments.setdefault(name, []).append(segment)
+
+    def _segment(self, row: Row) -> Segment:
+        try:
+            if row.fault:
+                raise CellError(row.fault)
+            if empty := [name for name in TIMES if not row.cells[name]]:
+                raise CellError(f"{empty[0]} is empty")
+            start, end = (row.number(name, "time in seconds") for name in ("start_s", "end_s"))
+            assert start is not None and end is not None
+            if end <= start:
+                raise CellError(f"the segment ends at {end:g} s, before it begins at {start:g} s")
+        except CellError as error:
+            raise AnnotationError(str(error)) from error
+        label, known = row.cells["label"], self._dataset.segment_labels
+        if label not in known:
+            raise UnknownLabelError(f"label {label!r} is unknown; there are: {', '.join(sorted(known))}")
+        return Segment(start, end, label)
+
+
+def _place(table: str, row: Row) -> str:
+    return f"{table}, line {row.line}"
+
+
+def _with_fault(recording: Recording, fault: str) -> Recording:
+    return replace(recording, missing=(*recording.missing, fault))
+
+
+def _normal(file: str) -> str:
+    """A file as it is named in tables: forward slashes, no ``./``."""
+    return PurePosixPath(file.replace("\\", "/")).as_posix() if file else ""
+
+
+def _absent(file: str, audio: Collection[str]) -> str:
+    if not is_audio(file):
+        return f"{file!r} is no .wav or .flac"
+    alike = {PurePosixPath(name).stem.lower(): name for name in audio}.get(PurePosixPath(file).stem.lower())
+    return f"there is no file {file!r}" + (f"; did you mean {alike!r}?" if alike else "")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")

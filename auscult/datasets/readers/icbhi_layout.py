@@ -1,0 +1,203 @@
+"""ICBHI's layout: file names, annotation files, tables, and the tasks they serve.
+
+A data set in this layout is a subclass of :class:`IcbhiLayout` that states its
+facts. The raw folder has the publisher's names::
+
+    ICBHI_final_database/<patient>_<index>_<location>_<mode>_<device>.{wav,txt}
+    ICBHI_Challenge_diagnosis.txt                patient, diagnosis
+    ICBHI_Challenge_demographic_information.txt  patient, age (years), sex, BMI, weight, height
+    ICBHI_challenge_train_test.txt               recording, train or test
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from auscult.core.errors import DataError
+from auscult.core.records import Recording, Segment
+from auscult.core.tasks import Task
+from auscult.datasets import Dataset
+from auscult.datasets.readers.copies import audio_by_stem, files_below, gather, is_audio, prefer_wav, same_bytes
+from auscult.datasets.readers.icbhi_tables import (
+    SOUNDS,
+    Person,
+    Side,
+    first_field,
+    read_cycles,
+    read_demographics,
+    read_diagnoses,
+    read_split,
+)
+
+AUDIO_FOLDER = "ICBHI_final_database"
+DIAGNOSIS = "ICBHI_Challenge_diagnosis.txt"
+DEMOGRAPHICS = "ICBHI_Challenge_demographic_information.txt"
+SPLIT = "ICBHI_challenge_train_test.txt"
+
+#: Names that copies give to the tables (lower case) → the publisher's name.
+TABLE_NAMES: dict[str, str] = {
+    DIAGNOSIS.lower(): DIAGNOSIS,
+    "patient_diagnosis.csv": DIAGNOSIS,
+    "patient_diagnosis.txt": DIAGNOSIS,
+    DEMOGRAPHICS.lower(): DEMOGRAPHICS,
+    "demographic_info.txt": DEMOGRAPHICS,
+    SPLIT.lower(): SPLIT,
+}
+
+#: How each table is read.
+_READERS: dict[str, Callable[[Path], Mapping[str, object]]] = {
+    DIAGNOSIS: read_diagnoses,
+    DEMOGRAPHICS: read_demographics,
+    SPLIT: read_split,
+}
+
+#: patient_index_location_mode_device, such as 101_1b1_Al_sc_Meditron
+_NAME = re.compile(r"(?P<patient>\d+)_(?P<index>[^_]+)_(?P<location>[^_]+)_(?P<mode>sc|mc)_(?P<device>[^_]+)")
+
+CHRONIC = ("COPD", "Asthma", "Bronchiectasis")
+INFECTIOUS = ("URTI", "LRTI", "Pneumonia", "Bronchiolitis")
+DIAGNOSES = ("Healthy", *CHRONIC, *INFECTIOUS)
+
+ICBHI_TASKS: tuple[Task, ...] = (
+    Task(
+        name="binary",
+        unit="recording",
+        classes=("healthy", "diseased"),
+        normal="healthy",
+        mapping={name: "healthy" if name == "Healthy" else "diseased" for name in DIAGNOSES},
+        title="healthy or diseased, by recording",
+    ),
+    Task(
+        name="multiclass",
+        unit="recording",
+        classes=("healthy", "chronic", "infectious"),
+        normal="healthy",
+        mapping={"Healthy": "healthy"} | dict.fromkeys(CHRONIC, "chronic") | dict.fromkeys(INFECTIOUS, "infectious"),
+        title="healthy, chronic or infectious, by recording",
+    ),
+    Task(
+        name="abnormal",
+        unit="segment",
+        classes=("normal", "abnormal"),
+        normal="normal",
+        mapping={"normal": "normal", "crackle": "abnormal", "wheeze": "abnormal", "both": "abnormal"},
+        title="normal or abnormal breathing cycle",
+    ),
+    Task(
+        name="sounds",
+        unit="segment",
+        classes=("normal", "crackle", "wheeze", "both"),
+        normal="normal",
+        mapping={name: name for name in ("normal", "crackle", "wheeze", "both")},
+        title="normal, crackle, wheeze or both in a breathing cycle",
+    ),
+)
+
+
+class IcbhiLayout(Dataset):
+    """A data set whose files lie and read like ICBHI's."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ICBHI_TASKS
+    segment_labels: ClassVar[frozenset[str]] = frozenset(SOUNDS.values())
+    recording_labels: ClassVar[frozenset[str]] = frozenset(DIAGNOSES)
+    needed_columns: ClassVar[tuple[str, ...]] = ("label", "device", "location")
+    #: Names in the split file that mean another recording: as written there → the recording.
+    split_names: ClassVar[Mapping[str, str]] = {}
+    #: Patients whose test recordings are kept out of the pooled test part, with the reason.
+    exempt_test_patients: ClassVar[Mapping[str, str]] = {}
+
+    def layout(self, source: Path) -> dict[str, Path]:
+        """Files of a copy in the publisher's layout; see the module's head for it."""
+        found = prefer_wav(gather(_claims(source), source, _same))
+        if not any(target.startswith(f"{AUDIO_FOLDER}/") for target in found):
+            raise DataError(
+                f"this is no copy of {self.title}: no recording such as 101_1b1_Al_sc_Meditron.wav or .flac in it",
+                where=str(source),
+                next_step=f"name the folder or zip that holds ICBHI_final_database/ or audio_and_txt_files/ as SOURCE;"
+                f" the publisher: {self.homepage}",
+            )
+        if DIAGNOSIS not in found:
+            raise DataError(
+                f"this copy of {self.title} lacks the diagnoses: {DIAGNOSIS} or patient_diagnosis.csv",
+                where=str(source),
+                next_step=f"get {DIAGNOSIS} from {self.homepage}, put it into one folder with the recordings (or"
+                " their zip), and give that folder as SOURCE",
+            )
+        return found
+
+    def recordings(self, raw: Path) -> list[Recording]:
+        """Every recording that has an audio file or an annotation file."""
+        audio = audio_by_stem(raw / AUDIO_FOLDER)
+        annotated = {path.stem for path in (raw / AUDIO_FOLDER).glob("*.txt") if _NAME.fullmatch(path.stem)}
+        diagnoses = read_diagnoses(raw / DIAGNOSIS)
+        people = read_demographics(raw / DEMOGRAPHICS)
+        parts = {self.split_names.get(name, name): part for name, part in read_split(raw / SPLIT).items()}
+        result = []
+        for name in sorted(audio.keys() | annotated):
+            path = f"{AUDIO_FOLDER}/{audio[name].name}" if name in audio else ""
+            result.append(self._recording(name, path, diagnoses, people, parts.get(name)))
+        return result
+
+    def _recording(
+        self,
+        name: str,
+        path: str,
+        diagnoses: Mapping[str, str],
+        people: Mapping[str, Person],
+        part: Side | None,
+    ) -> Recording:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return Recording(recording_id=name, patient_id="", path=path, missing=("patient", "location", "device"))
+        patient = match["patient"]
+        gaps = [("diagnosis", patient not in diagnoses), ("demographics", bool(people) and patient not in people)]
+        age_years, sex = people.get(patient, (None, None))
+        return Recording(
+            recording_id=name,
+            patient_id=patient,
+            path=path,
+            device=match["device"],
+            location=match["location"],
+            age_years=age_years,
+            sex=sex,
+            label=diagnoses.get(patient),
+            published_part=part,
+            exempt_reason=self.exempt_test_patients.get(patient) if part == "test" else None,
+            missing=tuple(what for what, gone in gaps if gone),
+        )
+
+    def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
+        """The breathing cycles of one recording."""
+        return read_cycles(raw / AUDIO_FOLDER / f"{recording.recording_id}.txt")
+
+    def patient_of(self, name: str) -> str | None:
+        """The number that a recording's name begins with."""
+        match = _NAME.fullmatch(PurePosixPath(name).stem)
+        return match["patient"] if match is not None else None
+
+    def is_table(self, place: str) -> bool:
+        """Diagnoses, demographics and the official split."""
+        return place in _READERS
+
+    def patient_of_line(self, place: str, line: str) -> str | None:
+        """The number in the first column, or that of the recording which the split file has there."""
+        first = first_field(line)
+        return self.patient_of(first) if place == SPLIT else first if first.isdigit() else None
+
+
+def _claims(source: Path) -> Iterator[tuple[str, Path]]:
+    """(place in the raw folder, file) of everything in *source* that belongs to the layout."""
+    for path in files_below(source):
+        if path.name.lower() in TABLE_NAMES:
+            yield TABLE_NAMES[path.name.lower()], path
+        elif _NAME.fullmatch(path.stem) and (is_audio(path.name) or path.suffix.lower() == ".txt"):
+            yield f"{AUDIO_FOLDER}/{path.stem}{path.suffix.lower()}", path
+
+
+def _same(target: str, one: Path, other: Path) -> bool:
+    """Whether two files hold the same; of tables counts what they say, not how they are written."""
+    read = _READERS.get(target)
+    return same_bytes(target, one, other) or (read is not None and read(one) == read(other))

@@ -1,0 +1,1 @@
+"""Retrieve a data set: address, download, unpack, or copy from the user, without withdrawn patients."""

@@ -1,0 +1,209 @@
+"""Unpacking a zip that may be broken or hostile.
+
+Nothing of an archive is trusted: names, sizes and types are checked before the
+first byte is written, and sizes and CRCs again while it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from auscult.core.errors import DownloadError
+
+_BLOCK = 1 << 20
+#: What the standard library raises for damaged archives, here and there.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
+#: Errors of the system that come of damage as well, such as an offset before the beginning.
+_DAMAGED_ERRNO = (errno.EINVAL, errno.EIO)
+
+
+class BadArchive(DownloadError):
+    """The archive itself is at fault: it is damaged, hostile, or no zip at all."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may hold at most.
+
+    ``ratio`` bounds unpacked by packed bytes, but only beyond ``free_bytes``: silence
+    and annotations pack very well.
+    """
+
+    members: int = 200_000
+    total_bytes: int = 64 * 10**9
+    ratio: float = 100.0
+    free_bytes: int = 10**9
+
+
+def unpack(archive: Path, target: Path, limits: Limits | None = None) -> int:
+    """Unpack a zip into the folder *target*; the number of files is returned.
+
+    *target* is a scratch folder: on an error it holds a part of the files, and the
+    caller drops it.
+
+    Raises
+    ------
+    BadArchive
+        It is no zip, is damaged or cut short, or a member leaves the folder, is a link or
+        other special file, is encrypted or packed unusually, or is larger than it may be.
+        The message names the member.
+    DownloadError
+        It cannot be read, or the disk has no room for it.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with _opened(archive) as opened:
+        with _damage_told(archive):
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            places = _check(archive, opened.infolist(), limits or Limits())
+        _check_space(archive, sum(member.file_size for member in members), target)
+        for member in members:
+            with _damage_told(archive, member):
+                _write(archive, opened, member, target / places[member.filename])
+    return len(members)
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        file = archive.open("rb")
+    except OSError as error:
+        raise DownloadError(
+            f"{archive.name} cannot be read: {error.strerror}",
+            where=str(archive),
+            next_step="make it readable, or give another SOURCE",
+        ) from error
+    with file:
+        with _damage_told(archive):
+            opened = zipfile.ZipFile(file)
+        with opened:
+            yield opened
+
+
+@contextmanager
+def _damage_told(archive: Path, member: zipfile.ZipInfo | None = None) -> Iterator[None]:
+    """Turn what comes of a damaged archive into a refusal; what the disk says, such as that it is full, goes on."""
+    no_zip = "it is no zip, or is damaged or cut short"
+    try:
+        yield
+    except _DAMAGED as error:
+        why = f"{no_zip} ({error})" if member is None else f"it cannot be unpacked ({error or 'cut short'})"
+        raise _refuse(archive, why, member) from error
+    except (FileExistsError, NotADirectoryError) as error:  # a file system that does not tell a from A
+        raise _refuse(archive, "two members have this name", member) from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _refuse(archive, "its name is too long", member) from error
+        if error.errno not in _DAMAGED_ERRNO:
+            raise
+        raise _refuse(archive, f"{no_zip} ({error})", member) from error
+
+
+def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) -> dict[str, PurePosixPath]:
+    """Name in the archive → place below the target, when all of it is sound."""
+    places: dict[str, PurePosixPath] = {}
+    files: set[PurePosixPath] = set()
+    total = 0
+    for count, member in enumerate(members, start=1):
+        total += member.file_size
+        if count > limits.members:
+            raise _refuse(archive, f"it has more than {limits.members:,} members")
+        if total > limits.total_bytes:
+            raise _refuse(archive, f"it unpacks to more than {limits.total_bytes:,} bytes", member)
+        place = _place(archive, member)
+        _check_kind(archive, member)
+        if place in files:
+            raise _refuse(archive, "two members have this name", member)
+        if not member.is_dir():
+            files.add(place)
+        places[member.filename] = place
+    packed = archive.stat().st_size  # not what the members say of themselves
+    if total > limits.free_bytes and total > limits.ratio * packed:
+        raise _refuse(archive, f"{packed:,} bytes would unpack to {total:,}: a bomb")
+    for name, place in places.items():
+        above = place.parents if not name.endswith("/") else (place, *place.parents)
+        shadowed = next((folder for folder in above if folder in files), None)
+        if shadowed is not None:
+            raise _refuse(archive, f"{str(shadowed)!r} is a file and a folder at once")
+    return places
+
+
+def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
+    """Where a member goes, below the target."""
+    # orig_filename: zipfile cuts the other at a NUL, and would hide what follows
+    name = member.orig_filename.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
+        raise _refuse(archive, "its name has control characters", member)
+    if name.startswith("/") or (parts and len(parts[0]) >= 2 and parts[0][1] == ":") or ".." in parts or not parts:
+        raise _refuse(archive, "it would be written outside the folder", member)
+    if any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts):
+        raise _refuse(archive, "its name is too long", member)
+    return PurePosixPath(*parts)
+
+
+def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:
+    """Refuse links, devices, encrypted members, and packings that a few bytes could fill the memory with."""
+    mode = member.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        raise _refuse(archive, "it is a link", member)
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refuse(archive, "it is neither a file nor a folder", member)
+    if member.flag_bits & 0x1:
+        raise _refuse(archive, "it is encrypted", member)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile unpacks a block of bzip2 or LZMA whole, however large it becomes.
+        raise _refuse(archive, "it is packed in another way than the usual one (deflate)", member)
+
+
+def _check_space(archive: Path, total: int, target: Path) -> None:
+    free = shutil.disk_usage(target).free
+    if total > free:
+        raise DownloadError(
+            f"no space to unpack {archive.name}: it needs {total / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            where=str(target.parent),
+            next_step="free some space and run the same command again",
+        )
+
+
+def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    """Write one member; reading it to its end checks its CRC."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with opened.open(member) as source, path.open("xb") as sink:
+        while block := source.read(_BLOCK):
+            written += len(block)
+            if written > member.file_size:
+                raise _refuse(archive, "it is longer than the archive says", member)
+            sink.write(block)
+    if written != member.file_size:
+        raise _refuse(archive, f"{written:,} bytes instead of {member.file_size:,}", member)
+    os.chmod(path, 0o644)  # noqa: PTH101 - as every file of ours, whatever the archive says
+
+
+def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> BadArchive:
+    subject = f"member {member.filename!r}: {why}" if member is not None else why
+    return BadArchive(
+        f"{archive.name} is not unpacked: {subject}",
+        where=str(archive),
+        next_step="get the archive anew, or unpack what you trust of it and give the folder as SOURCE",
+    )

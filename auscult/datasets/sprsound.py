@@ -1,0 +1,218 @@
+"""SPRSound, BioCAS 2022: children's breath sounds, labelled by recording and by event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal
+
+from auscult.core.errors import DataError
+from auscult.core.records import Recording, Segment
+from auscult.core.tasks import Task
+from auscult.datasets import AnnotationMissingError, Counts, Dataset, RemoteFile
+from auscult.datasets.readers.copies import audio_by_stem, files_below, gather, is_audio, prefer_wav
+from auscult.datasets.readers.sprsound_annotations import read_events, read_record_label
+
+_REPOSITORY = "https://github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound"
+
+#: Folders of the raw folder: audio → where its annotations lie, the publisher's part, and why it is exempt.
+_TRAIN, _TEST = "train2022_wav", "test2022_wav"
+_INTER, _INTRA = "test2022_json/inter_test_json", "test2022_json/intra_test_json"
+_PARTS: tuple[tuple[str, str, Literal["train", "test"], str | None], ...] = (
+    (_TRAIN, "train2022_json", "train", None),
+    (_TEST, _INTER, "test", None),
+    (_TEST, _INTRA, "test", "intra-patient test: this child is in the training part as well, by design"),
+)
+
+#: Last folders of a copy (lower case) → folder of the raw folder. Some copies leave the year out.
+_FOLDERS = {
+    "train2022_wav": _TRAIN,
+    "train_wav": _TRAIN,
+    "train2022_json": "train2022_json",
+    "train_json": "train2022_json",
+    "test2022_wav": _TEST,
+    "test_wav": _TEST,
+    "inter_test_json": _INTER,
+    "intra_test_json": _INTRA,
+}
+#: The repository holds later challenges as well, each in a folder of its year.
+_OTHER_YEAR = re.compile(r"biocas20(?!22)\d\d", re.IGNORECASE)
+
+#: patient_age_sex_location_number, such as 65058931_3.4_1_p2_1086
+_NAME = re.compile(r"(?P<patient>\d+)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<location>[^_]+)_(?P<number>\d+)")
+_SEX: dict[str, Literal["female", "male"]] = {"0": "male", "1": "female"}
+#: The chest sites' names as the publisher's description gives them.
+LOCATIONS = {"p1": "left posterior", "p2": "left lateral", "p3": "right posterior", "p4": "right lateral"}
+
+_ADVENTITIOUS_EVENTS = ("Rhonchi", "Wheeze", "Stridor", "Coarse Crackle", "Fine Crackle", "Wheeze+Crackle")
+_ADVENTITIOUS_RECORDS = ("CAS", "DAS", "CAS & DAS")
+
+TASKS: tuple[Task, ...] = (
+    Task(
+        name="binary",
+        unit="recording",
+        classes=("normal", "adventitious"),
+        normal="normal",
+        mapping={"Normal": "normal", "Poor Quality": None} | dict.fromkeys(_ADVENTITIOUS_RECORDS, "adventitious"),
+        title="normal or adventitious recording, poor quality left out",
+    ),
+    Task(
+        name="multiclass",
+        unit="recording",
+        classes=("normal", "CAS", "DAS", "CAS & DAS", "poor quality"),
+        normal="normal",
+        mapping={"Normal": "normal", "Poor Quality": "poor quality"} | {name: name for name in _ADVENTITIOUS_RECORDS},
+        title="official task 2-2: recordings, five classes",
+    ),
+    Task(
+        name="abnormal",
+        unit="segment",
+        classes=("normal", "adventitious"),
+        normal="normal",
+        mapping={"Normal": "normal"} | dict.fromkeys(_ADVENTITIOUS_EVENTS, "adventitious"),
+        title="official task 1-1: normal or adventitious event",
+    ),
+    Task(
+        name="sounds",
+        unit="segment",
+        classes=("normal", "crackle", "wheeze", "both"),
+        normal="normal",
+        mapping={"Normal": "normal", "Wheeze+Crackle": "both"}
+        | dict.fromkeys(("Coarse Crackle", "Fine Crackle"), "crackle")
+        | dict.fromkeys(("Wheeze", "Rhonchi", "Stridor"), "wheeze"),
+        title="events as ICBHI's four sounds",
+    ),
+    Task(
+        name="official_1_2",
+        unit="segment",
+        classes=("Normal", *_ADVENTITIOUS_EVENTS),
+        normal="Normal",
+        mapping={name: name for name in ("Normal", *_ADVENTITIOUS_EVENTS)},
+        title="official task 1-2: events, seven classes",
+    ),
+    Task(
+        name="official_2_1",
+        unit="recording",
+        classes=("normal", "adventitious", "poor quality"),
+        normal="normal",
+        mapping={"Normal": "normal", "Poor Quality": "poor quality"}
+        | dict.fromkeys(_ADVENTITIOUS_RECORDS, "adventitious"),
+        title="official task 2-1: recordings, three classes",
+    ),
+)
+
+
+class SprSound(Dataset):
+    """The training part of the BioCAS 2022 challenge, and its test part where a copy has it."""
+
+    name = "sprsound"
+    title = "SPRSound, the SJTU Paediatric Respiratory Sound Database (BioCAS 2022)"
+    citation = (
+        "Zhang, Q. et al. (2022). SPRSound: Open-Source SJTU Paediatric Respiratory Sound Database. "
+        "IEEE Transactions on Biomedical Circuits and Systems 16(5), 867-881. Data: doi:10.21227/rqh3-h568"
+    )
+    licence = "Creative Commons Attribution"
+    homepage = _REPOSITORY
+    # The publisher states neither size nor checksum: what arrives is held against the published counts.
+    files = (
+        RemoteFile(
+            name="SPRSound.zip",
+            urls=(
+                f"{_REPOSITORY}/archive/174500e401f4ebf54061414c2fe082c7dccfb9d2.zip",
+                f"{_REPOSITORY}/archive/refs/heads/main.zip",
+            ),
+        ),
+    )
+    expected = Counts(recordings=2683, patients=292, segments=9089)
+    expected_parts: ClassVar[tuple[Counts, ...]] = (Counts(recordings=1949, patients=251, segments=6656),)
+    tasks = TASKS
+    segment_labels = frozenset(("Normal", *_ADVENTITIOUS_EVENTS))
+    recording_labels = frozenset(("Normal", "Poor Quality", *_ADVENTITIOUS_RECORDS))
+    needed_columns = ("label", "location", "age_years", "sex")
+    limits = (
+        "Children only, of one hospital, and of one kind of stethoscope.",
+        "The children of the published intra-patient test are in the training part as well, by design; it is exempt.",
+        "The publisher states no checksum: a copy is held against the published counts.",
+        "A few patients have most of the adventitious events: intervals are by patient.",
+    )
+    annotated = False  # recordings of poor quality have no events
+    annotations_sorted = False  # events come in the order in which they were drawn
+
+    def layout(self, source: Path) -> dict[str, Path]:
+        """Files of a copy, placed in the folders that the publisher names with the year."""
+        found = prefer_wav(gather(_claims(source), source))
+        folders = {target.rpartition("/")[0] for target in found}
+        if not {_TRAIN, "train2022_json"} <= folders:
+            raise DataError(
+                f"this is no copy of {self.title}: found {', '.join(sorted(folders)) or 'none of its folders'}",
+                where=str(source),
+                next_step="give a SOURCE that holds train2022_wav/ and train2022_json/ (and test2022_wav/ and"
+                f" test2022_json/ if you have them); the publisher: {self.homepage}",
+            )
+        return found
+
+    def recordings(self, raw: Path) -> list[Recording]:
+        """Every recording that has an audio file or an annotation file."""
+        result: dict[str, Recording] = {}
+        for audio_folder, annotation_folder, part, exempt_reason in _PARTS:
+            audio = audio_by_stem(raw / audio_folder)
+            annotations = {path.stem for path in (raw / annotation_folder).glob("*.json")}
+            names = annotations | (audio.keys() if part == "train" else set())
+            for name in sorted(names - result.keys()):
+                path = f"{audio_folder}/{audio[name].name}" if name in audio else ""
+                label = read_record_label(raw / annotation_folder / f"{name}.json")
+                result[name] = _recording(name, path, label, part, exempt_reason)
+        for name, file in audio_by_stem(raw / _TEST).items():
+            result.setdefault(name, _recording(name, f"{_TEST}/{file.name}", None, "test", None))
+        return [result[name] for name in sorted(result)]
+
+    def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
+        """The events of one recording; none where its quality is poor."""
+        for _, folder, _, _ in _PARTS:
+            path = raw / folder / f"{recording.recording_id}.json"
+            if path.is_file():
+                return read_events(path)
+        raise AnnotationMissingError(f"there is no annotation file {recording.recording_id}.json")
+
+    def patient_of(self, name: str) -> str | None:
+        """The number that a recording's name begins with; the age in it has a point as well."""
+        place = PurePosixPath(name)
+        match = _NAME.fullmatch(place.name) or _NAME.fullmatch(place.stem)
+        return match["patient"] if match is not None else None
+
+
+def _claims(source: Path) -> Iterator[tuple[str, Path]]:
+    """(place in the raw folder, file) of everything in *source* that belongs to the data set."""
+    for path in files_below(source):
+        folder = _FOLDERS.get(path.parent.name.lower())
+        inside = path.relative_to(source).parts[:-1]
+        if folder is None or not _NAME.fullmatch(path.stem) or any(_OTHER_YEAR.fullmatch(part) for part in inside):
+            continue
+        if path.suffix.lower() == ".json" if folder.endswith("json") else is_audio(path.name):
+            yield f"{folder}/{path.stem}{path.suffix.lower()}", path
+
+
+def _recording(
+    name: str, path: str, label: str | None, part: Literal["train", "test"], exempt_reason: str | None
+) -> Recording:
+    match = _NAME.fullmatch(name)
+    missing = () if label is not None else ("record_annotation",)
+    if match is None:
+        return Recording(recording_id=name, patient_id="", path=path, label=label, missing=("patient", *missing))
+    return Recording(
+        recording_id=name,
+        patient_id=match["patient"],
+        path=path,
+        device="Yunting II",
+        location=LOCATIONS.get(match["location"], match["location"]),
+        age_years=float(match["age"]),
+        sex=_SEX[match["sex"]],
+        label=label,
+        published_part=part,
+        exempt_reason=exempt_reason,
+        missing=missing,
+    )
+
+
+DATASET = SprSound()

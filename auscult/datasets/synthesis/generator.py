@@ -1,0 +1,55 @@
+"""Make the whole sample, on all processors."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from auscult.core.process import die_with_parent, workers
+from auscult.core.storage import write_text
+from auscult.datasets.synthesis.faults import Fault, faults, write_fault
+from auscult.datasets.synthesis.files import demographic_table, diagnosis_table, write_annotation, write_audio
+from auscult.datasets.synthesis.population import Visit, plan
+from auscult.datasets.synthesis.renderer import render
+
+
+def make(folder: Path, tables: tuple[Path, Path], patients: int, seed: int) -> None:
+    """Write every recording, good and broken; the same bytes for any number of workers.
+
+    Parameters
+    ----------
+    folder
+        Of the recordings and their annotations; exists.
+    tables
+        Files of the diagnoses and of the demographics.
+    patients, seed
+        See :func:`~auscult.datasets.synthesis.population.plan`.
+    """
+    import multiprocessing
+
+    visits = plan(patients, seed)
+    broken = faults(visits, seed)
+    work: list[Visit | Fault] = [*visits, *broken]
+    task = partial(_write, folder, seed)
+    count = min(workers(), len(work))
+    if count == 1:
+        for item in work:
+            task(item)
+    else:
+        with multiprocessing.get_context("fork").Pool(count, partial(die_with_parent, worker=True)) as pool:
+            for _ in pool.imap_unordered(task, work, chunksize=4):
+                pass
+    people = {visit.patient.number: visit.patient for visit in visits}
+    known = [people[number] for number in sorted(people)]
+    strangers = [fault.visit.patient for fault in broken if fault.visit.patient.number not in people]
+    write_text(tables[0], diagnosis_table(known))
+    write_text(tables[1], demographic_table([*known, *strangers]))
+
+
+def _write(folder: Path, seed: int, item: Visit | Fault) -> None:
+    if isinstance(item, Fault):
+        write_fault(folder, seed, item)
+        return
+    samples, cycles = render(item, seed)
+    write_audio(folder, item, samples)
+    write_annotation(folder, item, cycles)

@@ -1,0 +1,1 @@
+"""Evaluate a trained model: metrics, patient bootstrap, baselines, subgroups and plots."""

@@ -1,0 +1,1 @@
+"""Features: representations of recordings, and the labelled examples of an experiment."""

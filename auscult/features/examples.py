@@ -1,0 +1,108 @@
+"""The labelled rows of an experiment: features joined with the split and a task's classes.
+
+Used by ``balance``, ``train`` and ``evaluate``; each asks for the parts it may see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auscult.core.errors import DataError
+from auscult.core.paths import Paths
+from auscult.core.records import PARTS, Part
+from auscult.core.storage import read_json, read_table
+from auscult.core.tasks import Task, Unit, find_task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+#: Name of the array and the table that hold a unit's rows.
+ARRAYS: dict[Unit, str] = {"segment": "segments", "recording": "windows"}
+
+
+def load_task(paths: Paths, name: str, experiment: str) -> Task:
+    """The task of an experiment, as the data set's file defined it when ``validate`` ran."""
+    tasks = [Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")]
+    return find_task(name, tasks, dataset=paths.dataset, experiment=experiment)
+
+
+def array_path(paths: Paths, representation: str, task: Task) -> Path:
+    """The array whose rows ``examples`` refers to; shape (rows, bins, frames)."""
+    return paths.features(representation) / f"{ARRAYS[task.unit]}.npy"
+
+
+def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
+    """Rows of the feature array that carry a class of the task, in the array's order.
+
+    Returns
+    -------
+    DataFrame
+        ``row`` (position in the array), ``item_id``, ``unit_id`` (what a prediction
+        is made for: the segment, or the recording that a window belongs to),
+        ``recording_id``, ``patient_id``, ``start_s``, ``end_s``, ``copy``, ``frames``,
+        ``part``, ``class_index``, ``device``, ``location``, ``age_years``, ``sex``,
+        ``duration_s`` (of the unit).
+
+    Raises
+    ------
+    DataError
+        No row is left.
+    """
+    items = read_table(paths.features(representation) / f"{ARRAYS[task.unit]}.parquet")
+    items.insert(0, "row", range(len(items)))
+    split = read_table(paths.split / "assignment.parquet")[["recording_id", "part"]]
+    recordings = read_table(paths.manifest / "recordings.parquet")
+    about = recordings[["recording_id", "device", "location", "age_years", "sex", "duration_s", "label"]]
+    table = items.merge(split, on="recording_id", how="inner", validate="many_to_one")
+    table = table.merge(about, on="recording_id", how="left", validate="many_to_one")
+    if task.unit == "segment":
+        segments = read_table(paths.manifest / "segments.parquet")[["segment_id", "label"]]
+        table = table.drop(columns="label").merge(
+            segments, left_on="item_id", right_on="segment_id", how="left", validate="many_to_one"
+        )
+        table["unit_id"] = table["segment_id"]
+        table["duration_s"] = table["end_s"] - table["start_s"]
+        table = table.drop(columns="segment_id")
+    else:
+        table["unit_id"] = table["recording_id"]
+    table["class_index"] = [task.class_index(None if label != label else label) for label in table["label"]]
+    table = table[(table["class_index"] >= 0) & table["part"].isin(list(parts))]
+    if table.empty:
+        raise DataError(
+            f"no {task.unit} of data set {paths.dataset!r} carries a class of task {task.name!r} in {', '.join(parts)}",
+            where=str(paths.manifest),
+            next_step="look at the rejects in validation.html and at the split in params.yaml",
+        )
+    return table.sort_values("row").drop(columns="label").reset_index(drop=True)
+
+
+def pool_units(rows: pd.DataFrame, probabilities: NDArray[np.floating]) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """One row and one probability per unit: the mean over a unit's rows.
+
+    Parameters
+    ----------
+    rows
+        A table of :func:`examples`, original rows only.
+    probabilities
+        Shape (len(rows), classes).
+
+    Returns
+    -------
+    units
+        The first row of each unit, in order of appearance, index 0…u−1.
+    pooled
+        Shape (u, classes).
+    """
+    import numpy as np
+
+    codes, _ = rows["unit_id"].factorize()
+    count = int(codes.max()) + 1 if len(codes) else 0
+    sums = np.zeros((count, probabilities.shape[1]))
+    np.add.at(sums, codes, probabilities)
+    sizes = np.bincount(codes, minlength=count)[:, None]
+    units = rows.drop_duplicates("unit_id").reset_index(drop=True)
+    return units, sums / sizes

@@ -1,0 +1,1 @@
+"""Extract features: spectrograms, segments, windows and augmented copies."""

@@ -1,0 +1,43 @@
+"""MFCC sequences for the 1-D network, with augmented copies of the training recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auscult.core.sections import FeaturesParams, ResampleParams
+from auscult.features.extraction import augment
+from auscult.features.extraction.spectrogram import mfcc
+from auscult.features.representations import Representation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class AugmentedRepresentation(Representation):
+    """The first ``n_mfcc`` coefficients, and a noisy, a pitch-shifted and a stretched copy."""
+
+    copies = ("noise", "pitch", "stretch")
+    copy_modules = (
+        "auscult.features.extraction.augment",
+        "auscult.audio.resampling",
+        "auscult.audio.compiled",
+        "auscult.audio.wav24",
+    )
+
+    def bins(self, params: FeaturesParams) -> int:
+        return params.n_mfcc
+
+    def transform(self, logmel: NDArray[np.float32], params: FeaturesParams) -> NDArray[np.float32]:
+        return mfcc(logmel, params.n_mfcc)
+
+    def rate(self, kind: str, recording_id: str, params: FeaturesParams) -> float:
+        return augment.stretch_rate(recording_id, params.augmented) if kind == "stretch" else 1.0
+
+    def copy(
+        self, kind: str, recording_id: str, audio: NDArray[np.float32], params: FeaturesParams, spec: ResampleParams
+    ) -> NDArray[np.float32]:
+        return augment.KINDS[kind](audio, recording_id, params.augmented, spec)
+
+
+REPRESENTATION = AugmentedRepresentation()

@@ -1,0 +1,1 @@
+"""Predict labels for an audio file with a trained model."""

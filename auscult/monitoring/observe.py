@@ -1,0 +1,170 @@
+"""What a recording is to a model: length, rate, level and spectrum as the model hears them, and its answer."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auscult.audio.checks import inspect
+from auscult.audio.resampling import condition
+from auscult.core.errors import DataError
+from auscult.core.sections import ResampleParams, ValidateParams
+from auscult.core.threads import Progress, in_order
+from auscult.inference.predictor import answers
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from auscult.training.trained_model import TrainedModel
+
+#: Columns that describe a file rather than measure it; all others are numeric features.
+TEXTS: dict[str, tuple[str, str]] = {
+    "file": ("string", "path below the folder that was looked at, with forward slashes"),
+    "rejected": ("string", "one of stages.validate's reasons; empty for a sound recording"),
+    "detail": ("string", "the measured value of that reason, for a person"),
+    "label": ("string", "the class that the model decides for; empty where the recording was set aside"),
+}
+#: What the model answers rather than what it is given.
+PROBABILITY = "probability_not_normal"
+_BEFORE_BANDS: dict[str, tuple[str, str]] = {
+    "duration_s": ("float64", "length of the audio"),
+    "sample_rate_hz": ("float64", "as stored"),
+    "level_dbfs": ("float64", "root mean square, of the audio as the model receives it; full scale is 0"),
+    "crest_db": ("float64", "peak to root mean square, of the same audio"),
+}
+_AFTER_BANDS: dict[str, tuple[str, str]] = {
+    "centroid_hz": ("float64", "mean frequency, weighted by power, of the same audio"),
+    PROBABILITY: ("float64", "one minus the model's probability of the normal class, for the whole recording"),
+}
+#: IEC 61260-1:2014: the ratio of an octave (base ten), nominal mid-band frequencies, exact ones 1000 Hz · G^x.
+_OCTAVE = 10**0.3
+_NOMINAL_HZ = {31.5: -5, 63: -4, 125: -3, 250: -2, 500: -1, 1000: 0, 2000: 1, 4000: 2, 8000: 3, 16000: 4}
+#: What the model's band leaves of an octave must be this wide (in octaves) to say something.
+_LEAST_OCTAVES = 1 / 3
+#: Power that counts as nothing, relative to full scale or to the whole.
+_NOTHING = 1e-20
+_BIN_HZ = 4
+
+
+def octave_bands(low_hz: float, high_hz: float) -> dict[str, tuple[float, float]]:
+    """Octave bands between two frequencies, by column name: ``band_125_hz`` → its edges in Hz.
+
+    Mid-band frequencies and edges are those of IEC 61260-1:2014 (base ten); the first and the last
+    band are cut at *low_hz* and *high_hz*, and left out where less than a third of an octave remains.
+    """
+    bands = {}
+    for nominal, steps in _NOMINAL_HZ.items():
+        middle = 1000 * _OCTAVE**steps
+        low, high = max(middle / _OCTAVE**0.5, low_hz), min(middle * _OCTAVE**0.5, high_hz)
+        if high > low and math.log2(high / low) >= _LEAST_OCTAVES:
+            bands[f"band_{nominal:g}_hz".replace(".", "_")] = (low, high)
+    return bands
+
+
+def columns(spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Type and meaning of the columns of :func:`observe`, for a model of this feature spec."""
+    about = {
+        name: ("float64", f"share of the power between {low:.0f} and {high:.0f} Hz, in dB of the whole")
+        for name, (low, high) in octave_bands(spec["resample"]["low_hz"], spec["resample"]["high_hz"]).items()
+    }
+    return TEXTS | _BEFORE_BANDS | about | _AFTER_BANDS
+
+
+def numeric_features(table: pd.DataFrame) -> list[str]:
+    """The columns that are compared as numbers, in their order."""
+    return [str(name) for name in table.columns if name not in TEXTS]
+
+
+def observe(
+    model: TrainedModel, files: Iterable[Path], params: ValidateParams, workers: int, *, base: Path | None = None
+) -> pd.DataFrame:
+    """Look at recordings as ``validate`` does, and listen to the sound ones as the model does.
+
+    Parameters
+    ----------
+    model
+        Its spec says how audio is resampled and filtered; it answers for the whole recording.
+    files
+        Audio files, in any order.
+    params
+        The limits beyond which ``validate`` sets a recording aside.
+    workers
+        Threads.
+    base
+        The folder that the names of the files are relative to; without it a file has its bare name.
+
+    Returns
+    -------
+    DataFrame
+        One row per file with the :func:`columns`, sorted by name. Files with the audio of an earlier one, and
+        those that cannot be decoded, are set aside, never an error; they have NaN for every feature.
+    """
+    import pandas as pd
+
+    import auscult.audio.compiled  # noqa: F401  the compiled code is loaded before threads ask for it
+
+    named = sorted((readable(path.relative_to(base).as_posix() if base else path.name), path) for path in files)
+    looked = in_order(partial(_look, model, params), [path for _, path in named], workers)
+    progress, rows, heard = Progress("monitor", len(named)), [], set()
+    for (name, _), (audio_sha256, row) in zip(named, looked, strict=True):
+        if audio_sha256 in heard:
+            row = _set_aside("duplicate_audio", "the same audio as an earlier file")
+        elif not row["rejected"]:
+            heard.add(audio_sha256)
+        rows.append({"file": name} | row)
+        progress.step()
+    about = columns(model.spec)
+    types = {name: "float64" if kind == "float64" else "str" for name, (kind, _) in about.items()}
+    return pd.DataFrame(rows, columns=list(about)).astype(types)
+
+
+def readable(name: str) -> str:
+    r"""A file's name as text: bytes of it that are no UTF-8 as ``\xff``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _look(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str, dict[str, Any]]:
+    """Key of the audio and the row of one file, but for its name."""
+    try:
+        audio, problems = inspect(path, params)
+        if audio is None or problems:
+            return "", _set_aside(problems[0].reason, problems[0].detail)
+        resample = ResampleParams.model_validate(model.spec["resample"])
+        sound = condition(path, resample)
+        answer = answers(model, path)[0]
+    except (DataError, OSError) as error:  # it changed, or went, while it was looked at
+        return "", _set_aside("unreadable", f"{type(error).__name__} while it was read")
+    known = {"rejected": "", "detail": "", "label": answer.label, "duration_s": audio.duration_s}
+    known |= {"sample_rate_hz": float(audio.sample_rate_hz), **_measures(sound, resample)}
+    return audio.audio_sha256, known | {PROBABILITY: 1.0 - float(answer.probabilities[model.task.normal_index])}
+
+
+def _set_aside(reason: str, detail: str) -> dict[str, Any]:
+    return {"rejected": reason, "detail": readable(detail), "label": ""}
+
+
+def _measures(sound: NDArray[np.float32], params: ResampleParams) -> dict[str, float]:
+    """Level, crest factor, octave bands and centroid of audio at the model's rate; silence has finite values."""
+    import numpy as np
+    from scipy import signal
+
+    power = max(float(np.mean(np.square(sound, dtype=np.float64))), _NOTHING)
+    peak = max(float(np.abs(sound).max()) ** 2, power)
+    length = min(len(sound), params.sample_rate_hz // _BIN_HZ)
+    hz, density = signal.welch(sound, params.sample_rate_hz, nperseg=length, detrend=False)
+    whole = max(float(density.sum()), _NOTHING)
+    result = {"level_dbfs": _decibels(power), "crest_db": _decibels(peak) - _decibels(power)}
+    for name, (low, high) in octave_bands(params.low_hz, params.high_hz).items():
+        inside = (hz >= low) & (hz < high)
+        result[name] = _decibels(float(density[inside].sum()) / whole)
+    return result | {"centroid_hz": float(hz @ density) / whole}
+
+
+def _decibels(power: float) -> float:
+    return 10 * math.log10(max(power, _NOTHING))

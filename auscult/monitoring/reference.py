@@ -1,0 +1,181 @@
+"""The recordings that a model learned from, observed once and remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auscult.core.digests import code_digest, digest, patient_key
+from auscult.core.errors import DataError
+from auscult.core.paths import CACHE_DIR, DATA_DIR, Paths
+from auscult.core.sections import ValidateParams
+from auscult.core.storage import read_table, write_table
+from auscult.monitoring.observe import columns, observe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from auscult.training.trained_model import TrainedModel
+
+#: Enough to know the distribution; of more recordings, those of some patients are looked at.
+MOST_RECORDINGS = 400
+_SEED = 43
+#: What a file alone can be set aside for; a folder of recent recordings has no labels that could be wrong.
+_OF_AUDIO = frozenset(
+    {
+        "unreadable",
+        "truncated",
+        "wrong_content",
+        "silent",
+        "clipped",
+        "too_short",
+        "too_long",
+        "not_finite",
+        "duplicate_audio",
+    }
+)
+#: What decides a row, the representation's and the architecture's own modules apart.
+_CODE = (
+    "auscult.monitoring.observe",
+    "auscult.features.extraction.compiled",
+    "auscult.features.examples",
+    "auscult.features.extraction.items",
+    "auscult.features.representations",
+    "auscult.features.extraction.spectrogram",
+    "auscult.audio.compiled",
+    "auscult.audio.resampling",
+    "auscult.core.threads",
+    "auscult.audio.wav24",
+    "auscult.inference.predictor",
+    "auscult.training.batches",
+    "auscult.models",
+    "auscult.training.normaliser",
+    "auscult.training.trained_model",
+    "auscult.audio.checks",
+    "auscult.audio.container",
+    "auscult.audio.fingerprint",
+    "auscult.core.reject_reasons",
+)
+_PATIENT = {"patient": ("string", "key of the patient, equal for recordings of one")}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What recent recordings are compared with.
+
+    Attributes
+    ----------
+    table
+        Of :func:`auscult.monitoring.observe.observe`, with a column ``patient``.
+    learned_from
+        How many recordings of how many patients the model learned from; the table holds all of them, or as
+        many whole patients as have at least :data:`MOST_RECORDINGS`.
+    rejected_share
+        Of the data set's recordings, set aside by ``validate`` for what their files hold.
+    """
+
+    table: pd.DataFrame
+    learned_from: tuple[int, int]
+    rejected_share: float
+
+
+def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers: int) -> Reference:
+    """Observe what a model learned from, or remember it: once per model, list of recordings, and code.
+
+    Raises
+    ------
+    DataError
+        The manifest or an audio file is missing, or holds nothing that the model learned from.
+    """
+    known = learned_from(paths, model)
+    chosen = drawn(known)
+    target = CACHE_DIR / "drift" / f"{_key(model, params, chosen)}.parquet"
+    try:
+        table = read_table(target)
+    except DataError:  # not there, or damaged
+        files = [audio_path(paths, path) for path in chosen["path"]]
+        print(f"monitor: looking at {len(files)} recordings that the model learned from (once)", flush=True)
+        table = observe(model, files, params, workers, base=DATA_DIR)
+        patients = {
+            file.relative_to(DATA_DIR).as_posix(): patient_key(paths.dataset, str(patient))
+            for file, patient in zip(files, chosen["patient_id"], strict=True)
+        }
+        table["patient"] = table["file"].map(patients)
+        write_table(target, table, columns(model.spec) | _PATIENT)
+    return Reference(table, (len(known), known["patient_id"].nunique()), rejected_share(paths))
+
+
+def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
+    """Rows of the manifest that belong to the training part, of patients that this model has met.
+
+    A model that is older than the split may know fewer patients; one that does not say whom it learned from
+    is taken to know the whole part.
+
+    Raises
+    ------
+    DataError
+        There are none, or the tables are missing.
+    """
+    recordings = read_table(paths.manifest / "recordings.parquet")
+    assignment = read_table(paths.split / "assignment.parquet")
+    train = set(assignment.loc[assignment["part"] == "train", "recording_id"])
+    known = recordings[recordings["recording_id"].isin(train)]
+    keys = model.about.get("learned_from")
+    if keys is not None:
+        met = known["patient_id"].map(lambda patient: patient_key(paths.dataset, str(patient))).isin(keys)
+        known = known[met]
+    if known.empty:
+        raise DataError(
+            f"the training part of {paths.dataset!r} holds no recording that the model {model.experiment!r} learned"
+            " from: it is of other data",
+            where=str(paths.split / "assignment.parquet"),
+            next_step="git checkout the revision that the model was trained at, then: dvc checkout",
+        )
+    return known.sort_values("recording_id", ignore_index=True)
+
+
+def drawn(known: pd.DataFrame) -> pd.DataFrame:
+    """All recordings, or those of whole patients, drawn by a fixed seed, until there are enough.
+
+    Whole patients, so that as many recordings of one person are among them as among all.
+    """
+    sizes = known.groupby("patient_id").size()
+    order = sorted(sizes.index, key=lambda patient: digest(_SEED, str(patient)))
+    before = sizes.loc[order].cumsum() - sizes.loc[order]
+    return known[known["patient_id"].isin(before.index[before < MOST_RECORDINGS])]
+
+
+def audio_path(paths: Paths, path: str) -> Path:
+    """The audio file of a manifest's ``path``: relative to ``data/``, in older manifests to the raw folder.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    for candidate in (DATA_DIR / path, paths.raw / path):
+        if candidate.is_file():
+            return candidate
+    raise DataError(
+        f"{path}, which the model learned from, is not there",
+        where=str(DATA_DIR),
+        next_step="dvc checkout (after dvc pull, where this machine never had it)",
+    )
+
+
+def rejected_share(paths: Paths) -> float:
+    """Share of the data set's audio files that ``validate`` set aside for what they hold, 0 to 1."""
+    accepted = set(read_table(paths.manifest / "recordings.parquet")["recording_id"])
+    rejects = read_table(paths.manifest / "rejects.parquet")
+    of_audio = set(rejects.loc[rejects["reason"].isin(_OF_AUDIO), "recording_id"])
+    seen = accepted | set(rejects.loc[rejects["reason"] != "missing_audio", "recording_id"])
+    return len(of_audio) / len(seen) if seen else 0.0
+
+
+def _key(model: TrainedModel, params: ValidateParams, chosen: pd.DataFrame) -> str:
+    """Everything that the table depends on; ``model.json`` names its weights by their checksums."""
+    spec = model.spec["representation"], str(model.about.get("model", ""))
+    code = code_digest(*_CODE, f"auscult.features.representations.{spec[0]}", f"auscult.models.{spec[1]}")
+    names = chosen[["patient_id", "path", "sha256"]].to_numpy().tolist()
+    return digest(model.about, params.model_dump(), names, code)

@@ -1,0 +1,1 @@
+"""MLflow: recorded runs, registered model versions, promotion and rollback."""

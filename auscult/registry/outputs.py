@@ -1,0 +1,175 @@
+"""What there is to track: every trained model with its metrics, and what MLflow already holds."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auscult.core.digests import digest, file_sha256
+from auscult.core.paths import DATABASE, Paths
+from auscult.core.storage import read_json
+
+#: Tags of a run: digest of the model's files, and of those, the metrics and the data.
+MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
+#: Tags of a run and a model version: MD5 of ``model.json``, as ``dvc.lock`` has it, and the data set version's name.
+MD5_TAG, DATA_TAG = "auscult.model_md5", "auscult.data"
+
+
+def registered_name(dataset: str, experiment: str) -> str:
+    """Name of an experiment's model in MLflow's registry."""
+    return f"auscult-{dataset}-{experiment}"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One experiment's outputs as they lie in the folder."""
+
+    dataset: str
+    experiment: str
+    model_digest: str
+    data_hash: str
+    digest: str
+    data_version: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return Paths(self.dataset).model(self.experiment)
+
+    @property
+    def registered_name(self) -> str:
+        return registered_name(self.dataset, self.experiment)
+
+    def lineage(self) -> dict[str, str]:
+        """Tags that say what DVC and git call the same model and its data."""
+        with (self.folder / "model.json").open("rb") as file:
+            tags = {MD5_TAG: hashlib.file_digest(file, "md5").hexdigest()}
+        return tags | {DATA_TAG: self.data_version} if self.data_version else tags
+
+    def metrics(self) -> dict[str, float]:
+        """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
+        path = _metrics_of(self.dataset, self.experiment)
+        if path is None:
+            return {}
+        parts: dict[str, dict[str, Any]] = read_json(path)
+        return {
+            f"{part}.{name}": float(value)
+            for part, values in parts.items()
+            if isinstance(values, dict)
+            for name, value in values.items()
+            if isinstance(value, int | float)
+        }
+
+
+def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
+    """Digest of the data that a model was trained on, as an entry of ``dvc.lock`` names them.
+
+    Parameters
+    ----------
+    recorded
+        Stages of a ``dvc.lock``.
+
+    Returns
+    -------
+    str or None
+        ``None`` where the lock has no entry for the experiment, or another data set's.
+    """
+    prefix = Paths(dataset).data.as_posix() + "/"
+    dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
+    locked = {d["path"]: d["md5"] for d in dependencies if d["path"].startswith(prefix) and "md5" in d}
+    return digest(locked) if locked else None
+
+
+def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
+    """Name of the data set version here, where ``dvc.lock`` has the model on the same tables; else empty."""
+    paths = Paths(dataset)
+    tables = (paths.manifest / "recordings.parquet").as_posix()
+    described, trained = (
+        {d["path"]: d.get("md5") for d in recorded.get(stage, {}).get("deps", [])}.get(tables)
+        for stage in ("describe", f"train@{experiment}")
+    )
+    if described != trained or not paths.version.exists():
+        return ""
+    return str(read_json(paths.version).get("name") or "")
+
+
+def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
+    """Digest of the data that the model here was trained on.
+
+    ``None`` where the entry in ``dvc.lock`` is another data set's: this one's model was tracked when it was made.
+    Without an entry (a stage run by hand) the digest of the tables that the features were made from.
+    """
+    if recorded.get(f"train@{experiment}", {}).get("deps"):
+        return data_hash(dataset, experiment, recorded)
+    paths = Paths(dataset)
+    tables = [
+        paths.manifest / "recordings.parquet",
+        paths.split / "assignment.parquet",
+        paths.balanced(experiment),
+    ]
+    return digest({str(path): file_sha256(path) for path in tables if path.exists()})
+
+
+def _metrics_of(dataset: str, experiment: str) -> Path | None:
+    """The metrics file of the model as it is now; ``None`` where there is none, or one of an earlier model."""
+    paths = Paths(dataset)
+    evaluation = paths.evaluation(experiment) / "evaluation.json"
+    if not paths.metrics(experiment).exists() or not evaluation.exists():
+        return None
+    judged = read_json(evaluation).get("model_sha256")
+    return paths.metrics(experiment) if judged == file_sha256(paths.model(experiment) / "model.json") else None
+
+
+def _locked() -> dict[str, Any]:
+    """The stages of ``dvc.lock``."""
+    lock = Path("dvc.lock")
+    if not lock.exists():
+        return {}
+    from ruamel.yaml import YAML  # as DVC reads it: every run asks, also one that does nothing, and yaml is slow
+
+    stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {})
+    return stages
+
+
+def digest_of_model(folder: Path) -> str:
+    """Digest of a trained folder. ``model.json`` holds the checksums of the weights and stands for them."""
+    files = [folder / name for name in ("model.json", "trials.json", "history.csv")]
+    return digest([file_sha256(file) for file in files if file.exists()])
+
+
+def find() -> Iterator[Outputs]:
+    """Every model below ``models/``, by data set and experiment."""
+    recorded = _locked()
+    for description in sorted(Path("models").glob("*/*/model.json")):
+        dataset, experiment = description.parts[1:3]
+        model_digest = digest_of_model(description.parent)
+        metrics = _metrics_of(dataset, experiment)
+        data = _data_hash(dataset, experiment, recorded)
+        if data is None:
+            continue
+        everything = digest(model_digest, file_sha256(metrics) if metrics else None, data)
+        yield Outputs(dataset, experiment, model_digest, data, everything, _data_version(dataset, experiment, recorded))
+
+
+def tracked() -> set[tuple[str, str]]:
+    """(registered name, outputs' digest) of every finished run.
+
+    Asked of the database itself, without MLflow, whose import takes seconds: a call
+    that finds nothing to do is the usual one. Whatever cannot be read counts as not there.
+    """
+    if not DATABASE.exists():
+        return set()
+    query = (
+        "select n.value, d.value from runs r join tags n on n.run_uuid = r.run_uuid and n.key = 'auscult.name'"
+        f" join tags d on d.run_uuid = r.run_uuid and d.key = '{OUTPUTS_TAG}'"
+        " where r.lifecycle_stage = 'active' and r.status = 'FINISHED'"
+    )
+    try:
+        with closing(sqlite3.connect(f"{DATABASE.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return {(str(name), str(value)) for name, value in connection.execute(query)}
+    except sqlite3.Error:
+        return set()

@@ -1,0 +1,218 @@
+"""Put outputs into MLflow: experiment, parent run, nested trials, registered model."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from auscult.core.paths import ARTIFACTS, DATABASE
+from auscult.core.storage import read_json
+from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+#: What a model needs where it is loaded, beside this project's own code.
+REQUIREMENTS = (
+    "librosa",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "psutil",
+    "pyarrow",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "torch",
+)
+_BATCH = 900  # MLflow takes at most 1,000 metrics at a time
+
+
+class Recorder:
+    """Writes to the SQLite store and the artifact folder beside it."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        uri = f"sqlite:///{DATABASE.resolve()}"
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        self._client: MlflowClient = MlflowClient(uri, uri)
+
+    def record(self, outputs: Outputs) -> str:
+        """Track one experiment's outputs; returns what was done, in words.
+
+        A model that has a run already gets its new metrics there; a run that was
+        cut short is removed and made again.
+        """
+        experiment_id = self._experiment(outputs.dataset)
+        finished = None
+        for run in self._runs(experiment_id, outputs):
+            if run.info.status == "FINISHED":
+                # The same model on data that changed elsewhere (a test label mended) is another result.
+                if finished is None and run.data.params.get("data_hash") == outputs.data_hash:
+                    finished = run.info.run_id
+            else:
+                self._remove(experiment_id, run.info.run_id)
+        if finished is not None:
+            self._metrics(finished, outputs.metrics())
+            self._register(finished, outputs)  # a kill may have come between the run and its version
+            self._client.set_tag(finished, OUTPUTS_TAG, outputs.digest)
+            return "new metrics"
+        run_id = self._parent(experiment_id, outputs)
+        trials = read_json(outputs.folder / "trials.json")
+        for trial in trials["trials"]:
+            self._trial(experiment_id, run_id, trial, best=trial["number"] == trials["best"])
+        version = self._register(run_id, outputs)
+        self._client.set_tag(run_id, OUTPUTS_TAG, outputs.digest)
+        self._client.set_terminated(run_id, "FINISHED")
+        return f"{len(trials['trials'])} trials, {outputs.registered_name} version {version}"
+
+    def _experiment(self, dataset: str) -> str:
+        found = self._client.get_experiment_by_name(dataset)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(dataset, artifact_location=ARTIFACTS.resolve().as_uri()))
+
+    def _runs(self, experiment_id: str, outputs: Outputs) -> list[Any]:
+        wanted = f"tags.`{MODEL_TAG}` = '{outputs.model_digest}' and tags.`auscult.name` = '{outputs.registered_name}'"
+        return list(self._client.search_runs([experiment_id], filter_string=wanted))
+
+    def _remove(self, experiment_id: str, run_id: str) -> None:
+        nested = self._client.search_runs([experiment_id], filter_string=f"tags.`mlflow.parentRunId` = '{run_id}'")
+        for run in [*nested, self._client.get_run(run_id)]:
+            self._client.delete_run(run.info.run_id)
+
+    def _parent(self, experiment_id: str, outputs: Outputs) -> str:
+        about = read_json(outputs.folder / "model.json")
+        tags = {MODEL_TAG: outputs.model_digest, "auscult.name": outputs.registered_name, **outputs.lineage()}
+        run_id = str(self._client.create_run(experiment_id, tags=tags, run_name=outputs.experiment).info.run_id)
+        parameters = {
+            "dataset": outputs.dataset,
+            "task": about["task"]["name"],
+            "features": about["spec"]["representation"],
+            "model": about["model"],
+            "seeds": len(about["seeds"]),
+            "temperature": about["temperature"],
+            "offsets": about["offsets"],
+            "data_hash": outputs.data_hash,
+            **about["hyperparameters"],
+        }
+        self._parameters(run_id, parameters)
+        self._metrics(run_id, outputs.metrics())
+        if about["validation_score"] is not None:
+            # Not under the curve's name: MLflow shows the value of the last step, which is rarely the chosen epoch.
+            self._metrics(run_id, {"model.validation_score": about["validation_score"]})
+        with (outputs.folder / "history.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        self._curves(run_id, [{"epoch": row.pop("epoch"), **_named(row.pop("seed"), row)} for row in rows])
+        return run_id
+
+    def _trial(self, experiment_id: str, parent: str, trial: dict[str, Any], *, best: bool) -> None:
+        tags = {"mlflow.parentRunId": parent, "auscult.state": trial["state"], "auscult.best": str(best).lower()}
+        run = self._client.create_run(experiment_id, tags=tags, run_name=f"trial {trial['number']}")
+        self._parameters(run.info.run_id, {**trial["hyperparameters"], "seed": trial["seed"]})
+        self._curves(run.info.run_id, trial["epochs"])
+        if trial["score"] is not None:
+            self._metrics(run.info.run_id, {"score": trial["score"], "best_epoch": trial["best_epoch"]})
+        self._client.set_terminated(run.info.run_id, "FAILED" if trial["state"] == "failed" else "FINISHED")
+
+    def _parameters(self, run_id: str, values: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in values.items()])
+
+    def _metrics(self, run_id: str, values: dict[str, float]) -> None:
+        self._log(run_id, [_metric(key, value, 0) for key, value in values.items()])
+
+    def _curves(self, run_id: str, epochs: list[dict[str, Any]]) -> None:
+        points = [
+            _metric(key, value, int(epoch["epoch"]))
+            for epoch in epochs
+            for key, value in epoch.items()
+            if key != "epoch" and value not in (None, "")  # a score is undefined where validation lacks a side
+        ]
+        self._log(run_id, points)
+
+    def _log(self, run_id: str, points: list[Metric]) -> None:
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+
+    def _register(self, run_id: str, outputs: Outputs) -> str:
+        """The registered version of this model; a new one only for a model that has none."""
+        from mlflow.exceptions import MlflowException
+
+        name = outputs.registered_name
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        for version in self._client.search_model_versions(f"name = '{name}'"):
+            if version.tags.get(MODEL_TAG) == outputs.model_digest:
+                return str(version.version)
+        logged = _log_model(run_id, outputs)
+        tags = {MODEL_TAG: outputs.model_digest, **outputs.lineage()}
+        made = self._client.create_model_version(
+            name, logged.model_uri, run_id=run_id, tags=tags, model_id=logged.model_id
+        )
+        return str(made.version)
+
+
+def _log_model(run_id: str, outputs: Outputs) -> Any:
+    """Log the trained folder with the code that reads it; no pickle."""
+    from importlib.metadata import version
+
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    classes = read_json(outputs.folder / "model.json")["task"]["classes"]
+    signature = ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec("string", "path"),
+                ColSpec("double", "start_s", required=False),
+                ColSpec("double", "end_s", required=False),
+            ]
+        ),
+        outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"probability_{name}") for name in classes)]),
+    )
+    code = Path(__file__).resolve().parents[1]
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*input example.*")  # it would open audio that is not there
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("mlflow_model.py")),
+            artifacts={"model": str(outputs.folder.resolve())},
+            code_paths=[str(code)],
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            metadata={"classes": list(classes)},
+        )
+
+
+def _metric(key: str, value: Any, step: int) -> Metric:
+    from mlflow.entities import Metric
+
+    return Metric(key, float(value), int(time.time() * 1000), step)
+
+
+def _named(seed: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Columns of ``history.csv`` as metric names: seed 0 under the plain ones."""
+    return row if seed == "0" else {f"seed_{seed}.{key}": value for key, value in row.items()}

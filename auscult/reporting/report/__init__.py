@@ -1,0 +1,1 @@
+"""The report of one data set: results, data, limits and examples."""

@@ -1,0 +1,29 @@
+"""The validation page: the summary and the rejects for a person, self-contained and offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from auscult.core.records import RECORDING_COLUMNS, SEGMENT_COLUMNS
+from auscult.reporting.templates import template
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def render(summary: Mapping[str, Any], rejects: pd.DataFrame) -> str:
+    """One HTML page.
+
+    Parameters
+    ----------
+    summary
+        Of :func:`auscult.validation.summary.summarise`.
+    rejects
+        Columns ``recording_id``, ``reason``, ``detail``.
+    """
+    return template("validation.html").render(
+        summary=summary,
+        rejects=rejects.to_dict("records"),
+        columns={"recordings": RECORDING_COLUMNS, "segments": SEGMENT_COLUMNS},
+    )

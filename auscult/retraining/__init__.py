@@ -1,0 +1,1 @@
+"""Steps of a retraining and of an ingestion, without Prefect."""

@@ -1,0 +1,1 @@
+"""Assign patients to training, validation and test, and fail on a leak."""

@@ -1,0 +1,213 @@
+"""What one experiment trains on: training and validation rows in memory, never the test part."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auscult.core.digests import digest
+from auscult.core.errors import DataError, LeakError
+from auscult.core.paths import Paths
+from auscult.core.storage import open_array, read_json, read_table
+from auscult.features.examples import array_path, examples, load_task
+from auscult.training.normaliser import Normaliser
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from auscult.core.sections import Experiment
+    from auscult.core.tasks import Task
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training examples as recipes: x = first + step · (second − first).
+
+    All of shape (n,); ``first`` and ``second`` are positions in :attr:`TrainingData.features`
+    and equal for an original.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    step: NDArray[np.float32]
+    target: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, index: NDArray[Any]) -> Rows:
+        """The rows at an index or where a mask is true."""
+        return Rows(self.first[index], self.second[index], self.step[index], self.target[index])
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation rows and the units (segments, recordings) that they belong to.
+
+    Attributes
+    ----------
+    rows
+        Positions in :attr:`TrainingData.features`, shape (n,).
+    units
+        Number of each row's unit, 0…u−1 in order of appearance, shape (n,).
+    target
+        Class of each unit, shape (u,).
+    """
+
+    rows: NDArray[np.int64]
+    units: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+    def pool(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Mean over each unit's rows; (n, k) → (u, k)."""
+        sums = np.zeros((len(self.target), values.shape[1]))
+        np.add.at(sums, self.units, values)
+        return sums / np.bincount(self.units, minlength=len(self.target))[:, None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Everything that a trial needs; workers share it, none writes to it.
+
+    Attributes
+    ----------
+    features
+        Normalised rows, shape (n, bins, frames), float32.
+    valid
+        Frames of each row that a model may look at, shape (n,).
+    originals, synthetic
+        Recipes of training examples.
+    patients
+        Patients of the training and validation rows, sorted.
+    key
+        Digest of all of it: the same key, the same training.
+    """
+
+    task: Task
+    spec: dict[str, Any]
+    normaliser: Normaliser
+    features: NDArray[np.float32]
+    valid: NDArray[np.int64]
+    originals: Rows
+    synthetic: Rows
+    validation: Validation
+    patients: tuple[str, ...]
+    key: str
+
+    def training_rows(self, use_synthetic: bool) -> Rows:
+        """Originals, followed by the synthetic rows where these are used."""
+        if not use_synthetic or not len(self.synthetic):
+            return self.originals
+        pairs = zip(_columns(self.originals), _columns(self.synthetic), strict=True)
+        return Rows(*(np.concatenate(pair) for pair in pairs))
+
+
+def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
+    """Read an experiment's rows of the training and validation parts, normalised.
+
+    Raises
+    ------
+    DataError
+        A class is missing from the training part, or there is no validation part.
+    LeakError
+        The balanced table names rows outside the training part.
+    """
+    task = load_task(paths, experiment.task, name)
+    table = examples(paths, experiment.features, task, parts=("train", "validation"))
+    balanced = read_table(paths.balanced(name))
+    spec = read_json(paths.features(experiment.features) / "spec.json")
+    training = table[table["part"] == "train"]
+    held_out = table[(table["part"] == "validation") & (table["copy"] == "original")]
+    _check(paths, name, task, training, held_out, balanced)
+
+    used = table.loc[(table["part"] == "train") | (table["copy"] == "original"), ["row", "frames", "copy", "part"]]
+    rows, frames = used["row"].to_numpy(np.int64), used["frames"].to_numpy(np.int64)
+    features = np.array(open_array(array_path(paths, experiment.features, task))[rows], dtype=np.float32)
+    key = digest(
+        _array_key(features), _table_key(used), _table_key(held_out), _table_key(balanced), spec, task.to_json()
+    )
+    fitted_on = ((used["part"] == "train") & (used["copy"] == "original")).to_numpy()
+    normaliser = Normaliser.fit(features[fitted_on], frames[fitted_on], spec["padding"])
+    normaliser.apply(features, frames)
+    synthetic = (balanced["kind"] == "synthetic").to_numpy()
+    recipes = _recipes(balanced, rows)
+    units, _ = held_out["unit_id"].factorize()
+    return TrainingData(
+        task=task,
+        spec=spec,
+        normaliser=normaliser,
+        features=features,
+        valid=normaliser.valid(frames, features.shape[2]),
+        originals=recipes.take(~synthetic),
+        synthetic=recipes.take(synthetic),
+        validation=Validation(
+            rows=np.searchsorted(rows, held_out["row"].to_numpy(np.int64)),
+            units=units.astype(np.int64),
+            target=held_out.drop_duplicates("unit_id")["class_index"].to_numpy(np.int64),
+        ),
+        patients=tuple(sorted({*training["patient_id"], *held_out["patient_id"]})),
+        key=key,
+    )
+
+
+def _check(
+    paths: Paths, name: str, task: Task, training: pd.DataFrame, held_out: pd.DataFrame, balanced: pd.DataFrame
+) -> None:
+    present = set(balanced.loc[balanced["kind"] == "original", "class_index"])
+    missing = [title for index, title in enumerate(task.classes) if index not in present]
+    if missing:
+        raise DataError(
+            f"no {task.unit} of the training part is {' or '.join(missing)}, which task {task.name!r} must learn",
+            where=f"experiment {name}, data set {paths.dataset}",
+            next_step="draw another split (params.yaml: split.seed, split.official), add such recordings,"
+            " or remove the experiment",
+        )
+    if held_out.empty:
+        raise DataError(
+            f"the validation part holds no {task.unit} of task {task.name!r}, so that nothing can be chosen by it",
+            where=f"experiment {name}, data set {paths.dataset}",
+            next_step="choose another split.validation_fold or split.seed in params.yaml",
+        )
+    seen = set(held_out["class_index"])
+    absent = [title for index, title in enumerate(task.classes) if index not in seen]
+    if absent:
+        print(f"train: WARNING: the validation part holds no {task.unit} that is {' or '.join(absent)}:", end=" ")
+        print("what is chosen on it says nothing of that", flush=True)
+    parents = set(balanced["row"]) | set(balanced.loc[balanced["kind"] == "synthetic", "parent"])
+    stray = parents - set(training["row"])
+    if stray:
+        raise LeakError(
+            f"{len(stray)} rows of the balanced table are not of the training part, first row {min(stray)}",
+            where=str(paths.balanced(name)),
+            next_step=f"make it again: dvc repro --force balance@{name}",
+        )
+
+
+def _recipes(balanced: pd.DataFrame, rows: NDArray[np.int64]) -> Rows:
+    """Rows of the balanced table with positions among *rows* (ascending) instead of rows of the array."""
+    first = balanced["row"].to_numpy(np.int64)
+    second = balanced["parent"].to_numpy(np.int64)
+    second = np.where(second < 0, first, second)
+    return Rows(
+        first=np.searchsorted(rows, first),
+        second=np.searchsorted(rows, second),
+        step=balanced["step"].to_numpy(np.float32),
+        target=balanced["class_index"].to_numpy(np.int64),
+    )
+
+
+def _columns(rows: Rows) -> list[NDArray[Any]]:
+    return [rows.first, rows.second, rows.step, rows.target]
+
+
+def _array_key(array: NDArray[np.float32]) -> str:
+    return hashlib.sha256(array.data).hexdigest()
+
+
+def _table_key(table: pd.DataFrame) -> str:
+    """Digest of a table's values; the index does not count."""
+    return hashlib.sha256(table.to_csv(index=False, float_format="%.17g").encode()).hexdigest()

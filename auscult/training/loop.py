@@ -1,0 +1,270 @@
+"""One training: from recipes of rows to the weights of the best epoch.
+
+The same data, hyperparameters and seed give the same bits: one thread, seeded
+generators, deterministic kernels. Rows are sliced in memory (a ``DataLoader``'s
+workers cost more than they bring here) and images stay in channels-last order.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from auscult.models import architecture
+from auscult.training.batches import batch_rows, frames_needed, random_batches, sorted_batches
+from auscult.training.score import best_normal_offset
+from auscult.training.spec_augment import spec_augment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from auscult.models import Hyperparameters
+    from auscult.training.data import Rows, TrainingData
+
+WEIGHT_DECAY = 1e-2
+GRADIENT_NORM = 5.0
+#: The learning rate falls to this share after one epoch more than this without a lower validation loss.
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 2
+#: The model is a moving average of the weights along the way: each step keeps this share of it, at first less.
+AVERAGE_DECAY = 0.98
+INFERENCE_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how a training runs (section ``train`` of ``params.yaml``)."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    spec_augment: bool
+    class_weights: bool
+
+
+@dataclass
+class Fitted:
+    """The best epoch of a training and the way there.
+
+    Attributes
+    ----------
+    state
+        ``complete``, ``pruned``, or ``failed`` (then *detail* says why).
+    history
+        One entry per epoch: the columns of ``history.csv`` without seed.
+    score
+        Validation score of the best epoch; NaN where validation lacks a side.
+    rank
+        What the epoch, and later the trial, was chosen by (``rank``).
+    weights
+        State of the network after the best epoch.
+    logits
+        Its outputs for the validation rows, shape (n, classes).
+    """
+
+    state: str = "complete"
+    detail: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    score: float = float("nan")
+    rank: float = -math.inf
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    logits: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+
+
+def fit(
+    data: TrainingData,
+    model: str,
+    hyperparameters: Hyperparameters,
+    settings: Settings,
+    seed: int,
+    stop_early: Callable[[dict[str, float]], bool] = lambda entry: False,
+) -> Fitted:
+    """Train one network; keep the epoch with the best validation score, of equal ones the lowest loss.
+
+    What is validated and kept is the average of the weights over the last steps (about 50, fewer at
+    the beginning): ten epochs are too few for the weights to settle, and their average has settled.
+
+    Parameters
+    ----------
+    stop_early
+        Called with the history's new entry after each epoch; true ends the training as pruned.
+
+    References
+    ----------
+    Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM Journal on
+    Control and Optimization 30 (1992), for the average; its exponential form is common practice.
+    """
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    # Every new tensor would be filled with NaN first, to show what reads memory that nobody wrote: 15 % of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    bins, frames = data.features.shape[1:]
+    classes = len(data.task.classes)
+    network = architecture(model).build(bins, frames, classes, hyperparameters)
+    averaged = AveragedModel(network, avg_fn=_moving_average, use_buffers=True)
+    rows = data.training_rows(bool(hyperparameters.get("use_synthetic", False)))
+    weights = class_weights(rows.target, classes) if settings.class_weights else torch.ones(classes)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=float(hyperparameters["learning_rate"]), weight_decay=WEIGHT_DECAY
+    )
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimiser, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE, threshold=1e-3
+    )
+    result, best = Fitted(), (-math.inf, -math.inf)
+    for epoch in range(1, settings.epochs + 1):
+        rate = optimiser.param_groups[0]["lr"]
+        loss, accuracy = train_epoch(network, data, rows, optimiser, weights, settings, generator, averaged)
+        logits = predict(averaged.module, data, data.validation.rows)
+        measured = validate(data, logits)
+        if not (math.isfinite(loss) and math.isfinite(measured["validation_loss"])):
+            result.state, result.detail = "failed", f"the loss was not a number in epoch {epoch}"
+            return result
+        entry = {"epoch": epoch, "train_loss": loss, "train_accuracy": accuracy, **measured, "learning_rate": rate}
+        result.history.append(entry)
+        standing = (rank(entry), -measured["validation_loss"])
+        if standing > best:
+            best, result.best_epoch = standing, epoch
+            result.score, result.rank = measured["validation_score"], standing[0]
+            result.weights, result.logits = copy.deepcopy(averaged.module.state_dict()), logits
+        if stop_early(entry):
+            result.state = "pruned"
+            return result
+        if epoch - result.best_epoch >= settings.patience:
+            break
+        schedule.step(measured["validation_loss"])
+    return result
+
+
+def train_epoch(
+    network: torch.nn.Module,
+    data: TrainingData,
+    rows: Rows,
+    optimiser: torch.optim.Optimizer,
+    weights: torch.Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    averaged: AveragedModel | None = None,
+) -> tuple[float, float]:
+    """One pass over the rows in random order; *averaged* follows each step.
+
+    Returns
+    -------
+    loss, accuracy
+        Unweighted means over the rows as the network met them, augmented and with dropout.
+    """
+    network.train()
+    total, right = 0.0, 0
+    size = batch_rows(len(rows), settings.batch_size)
+    for index in random_batches(row_frames(data, rows), size, generator):
+        x, valid, target = assemble(data, rows.take(index))
+        if settings.spec_augment:
+            x = spec_augment(x, valid, generator)
+        logits = network(x, valid)
+        losses = functional.cross_entropy(logits, target, reduction="none")
+        share = weights[target]
+        optimiser.zero_grad(set_to_none=True)
+        ((losses * share).sum() / share.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+        optimiser.step()
+        if averaged is not None:
+            averaged.update_parameters(network)
+        total += float(losses.detach().sum())
+        right += int((logits.detach().argmax(dim=1) == target).sum())
+    return total / len(rows), right / len(rows)
+
+
+def _moving_average(average: torch.Tensor, weight: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+    """The average after one more step; young averages forget faster, so that the random start does not linger."""
+    decay = min(AVERAGE_DECAY, (1 + int(steps)) / (10 + int(steps)))
+    return decay * average + (1 - decay) * weight
+
+
+def row_frames(data: TrainingData, rows: Rows) -> NDArray[np.int64]:
+    """Valid frames of recipes, shape (n,).
+
+    Where one parent of a synthetic row has ended, the row is half padding: it ends with the parent
+    that it is nearer to.
+    """
+    return data.valid[np.where(rows.step < 0.5, rows.first, rows.second)]
+
+
+def assemble(data: TrainingData, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features (n, bins, frames of the longest), valid frames (n,) and classes (n,) of a batch of recipes."""
+    valid = row_frames(data, rows)
+    needed = frames_needed(valid, data.features.shape[2])
+    x = data.features[rows.first, :, :needed]
+    synthetic = np.flatnonzero(rows.first != rows.second)
+    if len(synthetic):
+        step = rows.step[synthetic, None, None]
+        x[synthetic] += step * (data.features[rows.second[synthetic], :, :needed] - x[synthetic])
+    return torch.from_numpy(x), torch.from_numpy(valid), torch.from_numpy(rows.target)
+
+
+def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Logits of rows of the features, shape (n, classes)."""
+    network.eval()
+    logits = np.zeros((len(rows), len(data.task.classes)), dtype=np.float32)
+    with torch.inference_mode():
+        for index in sorted_batches(data.valid[rows], INFERENCE_BATCH):
+            valid = data.valid[rows[index]]
+            x = data.features[rows[index], :, : frames_needed(valid, data.features.shape[2])]
+            logits[index] = network(torch.from_numpy(x), torch.from_numpy(valid)).numpy()
+    return logits
+
+
+def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float]:
+    """Loss, accuracy and score over the validation units (windows of a recording pooled).
+
+    The score is NaN where there are no normal or no abnormal units.
+    """
+    held_out = data.validation
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    probabilities = held_out.pool(np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True))
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    loss = float(-logs[np.arange(len(held_out.target)), held_out.target].mean())
+    _, score = best_normal_offset(held_out.target, logs, data.task.normal_index)
+    return {
+        "validation_loss": loss,
+        "validation_accuracy": float((logs.argmax(axis=1) == held_out.target).mean()),
+        "validation_score": score,
+    }
+
+
+def rank(entry: Mapping[str, float | None]) -> float:
+    """What chooses epochs and trials: the validation score, or the likelihood exp(−loss) where that is undefined."""
+    score, loss = entry["validation_score"], entry["validation_loss"]
+    if score is not None and math.isfinite(score):
+        return score
+    return math.exp(-loss) if loss is not None else -math.inf
+
+
+def class_weights(target: NDArray[np.int64], classes: int) -> torch.Tensor:
+    """Square roots of inverse class frequencies, their mean over the rows 1; shape (classes,).
+
+    The root because full weights make the rarest class (a few rows in thousands) shake the training.
+    """
+    counts = np.maximum(np.bincount(target, minlength=classes), 1)
+    roots = np.sqrt(counts.sum() / counts)
+    return torch.from_numpy((roots / roots[target].mean()).astype(np.float32))
+
+
+def describe(fitted: Fitted) -> dict[str, Any]:
+    """What of a training goes into JSON."""
+    return {
+        "state": fitted.state,
+        "detail": fitted.detail,
+        "score": fitted.score if math.isfinite(fitted.score) else None,
+        "rank": fitted.rank if math.isfinite(fitted.rank) else None,
+        "best_epoch": fitted.best_epoch,
+        "epochs": [{k: v if math.isfinite(v) else None for k, v in entry.items()} for entry in fitted.history],
+    }

@@ -1,0 +1,124 @@
+"""The manifest in figures: what the page, the report and a comparison of two versions read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from auscult.core.reject_reasons import ABSENT, REASONS
+from auscult.core.tasks import Task
+from auscult.datasets import Counts, Dataset
+from auscult.validation.expectations import Outcome
+from auscult.validation.manifest import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], withdrawn: int = 0) -> dict[str, Any]:
+    """Counts of everything, in a fixed order of keys; *withdrawn* patients are in none but their own."""
+    recordings, segments, rejects = tables.recordings, tables.segments, tables.rejects
+    set_aside = int(rejects["recording_id"].nunique())
+    counts = {
+        "recordings": len(recordings),
+        "patients": int(recordings["patient_id"].nunique()),
+        "segments": len(segments),
+        "hours": round(float(recordings["duration_s"].sum()) / 3600.0, 4),
+        "set_aside": set_aside,
+    }
+    return {
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "citation": dataset.citation,
+        "licence": dataset.licence,
+        "homepage": dataset.homepage,
+        "synthetic": dataset.generated,
+        "limits": list(dataset.limits),
+        "counts": counts,
+        "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
+        "notes": _notes(dataset, tables, withdrawn),
+        "rejects": _rejects(rejects),
+        "labels": {"recordings": tally(recordings["label"]), "segments": tally(segments["label"])},
+        "tasks": {task.name: class_counts(task, recordings, segments) for task in dataset.tasks},
+        "devices": tally(recordings["device"]),
+        "locations": tally(recordings["location"]),
+        "sexes": tally(recordings["sex"]),
+        "sample_rates_hz": tally(recordings["sample_rate_hz"]),
+        "subtypes": tally(recordings["subtype"]),
+        "published_parts": tally(recordings["published_part"]),
+        "duration_s": _quantiles(recordings["duration_s"]),
+        "age_years": _quantiles(recordings["age_years"]),
+        "segment_s": _quantiles(segments["end_s"] - segments["start_s"]),
+        "expectations": [
+            {"table": o.table, "expectation": o.expectation, "passed": o.passed, "failing": len(o.failing)}
+            for o in outcomes
+        ],
+    }
+
+
+def tally(column: pd.Series) -> dict[str, int]:
+    """Value → count, most frequent first, then by name; NA as "unknown"."""
+    counts = Counter(
+        "unknown" if value is None or value != value else str(value)
+        for value in column.astype(object).where(column.notna(), None)
+    )
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def class_counts(task: Task, recordings: pd.DataFrame, segments: pd.DataFrame) -> dict[str, int]:
+    """Recordings or segments of each class of a task, in the order of its classes."""
+    labels = (recordings if task.unit == "recording" else segments)["label"]
+    found = Counter(task.class_index(label if isinstance(label, str) else None) for label in labels)
+    return {name: found[index] for index, name in enumerate(task.classes)}
+
+
+def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    counts = Counter(rejects["reason"])
+    return {
+        reason: {"recordings": counts[reason], "meaning": meaning}
+        for reason, meaning in REASONS.items()
+        if counts[reason]
+    }
+
+
+def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
+    """What a reader should know that is no fault of a row."""
+    notes = [f"withdrawn patients, who are left out: {withdrawn}"] if withdrawn else []
+    absent = int((tables.rejects["reason"] == ABSENT).sum())
+    named = tables.downloaded
+    found = _downloaded(tables)
+    expected = _expected(dataset, named)
+    if expected is not None and named != expected.recordings:
+        notes.append(f"this copy names {named} of {expected.recordings} recordings")
+    if expected is not None and found.recordings == named == expected.recordings:
+        for what in ("patients", "segments"):
+            if getattr(found, what) != getattr(expected, what):
+                notes.append(f"{getattr(found, what)} {what} where the publisher counts {getattr(expected, what)}")
+    if absent:
+        notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")
+    notes += [f"{what}: {count}" for what, count in sorted(tables.notes.items())]
+    return notes
+
+
+def _downloaded(tables: Tables) -> Counts:
+    """What was accepted of the data set as downloaded: no publisher counts an addition."""
+    mine = tables.recordings[tables.recordings["batch"].isna()]
+    segments = int(tables.segments["recording_id"].isin(mine["recording_id"]).sum())
+    return Counts(len(mine), int(mine["patient_id"].nunique()), segments)
+
+
+def _expected(dataset: Dataset, named: int) -> Counts | None:
+    """The publisher's counts: of the whole, or of the part that this copy is."""
+    if dataset.expected is None:
+        return None
+    known = (dataset.expected, *getattr(dataset, "expected_parts", ()))
+    return next((counts for counts in known if counts.recordings == named), dataset.expected)
+
+
+def _quantiles(column: pd.Series) -> dict[str, float]:
+    values = column.dropna().astype(float)
+    if values.empty:
+        return {}
+    names = ("min", "median", "max")
+    return {name: round(float(values.quantile(q)), 4) for name, q in zip(names, (0.0, 0.5, 1.0), strict=True)}

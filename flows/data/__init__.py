@@ -1,1 +1,0 @@
-"""What a data engineer does with the data sets: compare versions, add, withdraw, trace."""

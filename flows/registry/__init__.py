@@ -1,1 +1,0 @@
-"""Which model serves, and who changed it."""

@@ -1,0 +1,182 @@
+"""The comment: what it says, that nothing in the document can break out of it, and that it fits."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from markdown_it import MarkdownIt
+
+from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Part, Side, Size, Stage
+from auscult.comparison.markdown import render
+from auscult.comparison.verdict import verdict
+from tests.comparison.documents import GOLDEN, comparison, experiment, golden
+from tests.contract.imports import ROOT
+
+#: Each would do something if it were taken for more than a name.
+HOSTILE = (
+    "@evil",
+    "` @evil `",
+    "a | evil | b",
+    "evil\n\n# evil\n\n| evil |",
+    "</code></summary></details><script>evil</script>",
+    "[evil](https://evil.example)",
+    "![evil](https://evil.example/x.png)",
+    "https://evil.example www.evil.example evil@evil.example",
+    "&#64;evil &lt;evil",
+    "<!-- evil -->",
+    "\u202eevil\u2066\u200b\x1b[31m\r",
+    "``evil``` $evil$ \\`evil\\",
+    "evil" * 20,
+)
+
+
+@pytest.mark.parametrize("name", sorted(golden()))
+def test_the_comment_is_as_it_was_agreed(name: str) -> None:
+    """After a change that is meant: python -m tests.comparison.documents, and read the difference."""
+    assert render(golden()[name]) == (GOLDEN / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("better", "Better: sounds_logmel_cnn2d +8.5 (+5.5 to +11.5)"),
+        ("worse", "Worse: sounds_logmel_cnn2d −14.5 (−17.5 to −11.5)"),
+        ("mixed", "Mixed: one +10.0 (+7.0 to +13.0); two −10.0"),
+        ("perhaps", "Perhaps better: one +10.0 (+7.0 to +13.0); retraining noise was not measured"),
+        ("no_difference", "No difference beyond noise; not comparable: few (no interval: 2 patients"),
+        ("nothing_changed", "Nothing changed: every model and metric is the same"),
+        ("broken_file", "No difference: every model that could be compared is the same; 1 thing could not be read"),
+        ("other_data", "No difference beyond noise; the data differ, so it rests on"),
+        ("no_base", "Cannot say: there is no base: this is the first commit"),
+        ("removed", "Cannot say: not comparable: few (no interval: 2 patients"),
+    ],
+)
+def test_the_verdict_is_one_line(name: str, begin: str) -> None:
+    line = verdict(golden()[name]).line()
+    assert line.startswith(begin) and "\n" not in line
+
+
+def test_the_test_part_has_no_say() -> None:
+    one = experiment("one", 0.7, 0.71)
+    moved = replace(
+        one, parts=(one.parts[0], replace(one.parts[1], figures=experiment("x", 0.1, 0.9, "better").parts[0].figures))
+    )
+    assert verdict(comparison(moved)).kind == "no difference"
+
+
+def hostile(text: str) -> Comparison:
+    """A comparison whose every string is *text*."""
+    one, gone = experiment(text, 0.7, 0.8, "better", task=text, note=text), experiment(text + "2", 0.7, 0.6)
+    named = [
+        replace(
+            each,
+            parts=tuple(
+                replace(
+                    part, classes=(text, text), figures=(*part.figures, replace(part.figures[2], name=text, note=text))
+                )
+                for part in each.parts
+            ),
+        )
+        for each in (one, gone)
+    ]
+    return comparison(
+        *named,
+        replace(named[0], name=text + "3", state="removed"),
+        replace(named[0], name=text + "4", state="unreadable"),
+        base=Side(text, "a" * 40, False, ""),
+        head=Side(text, "b" * 40, True, ""),
+        dataset=text,
+        parameters=(Parameter(text, text, text),),
+        data=Data(text, text, True, (Count(text, 1, 2),)),
+        stages=(Stage(text, "changed", (text,), (text,), (text,), (text,), "ran", "ran", 1.0, 1.0),),
+        sizes=(Size(text, 1, 2),),
+        faults=(Fault("head", text, text),),
+    )
+
+
+def _named(part: Part, text: str) -> Part:
+    figure = replace(part.figures[2], name=text, note=text)
+    return replace(part, classes=(text, text), figures=(*part.figures, figure))
+
+
+def outside_code(text: str) -> str:
+    """All that a reader's browser gets of a comment, without what is shown as code."""
+    tokens = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table").parse(text)
+    shown = []
+    for token in tokens:
+        for each in token.children or [token]:
+            if each.type not in ("code_inline", "code_block", "fence"):
+                shown.append(f"{each.content} {each.attrs or ''}")
+    return re.sub(r"<code>[^<]*</code>", "", "\n".join(shown))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_string_of_the_document_cannot_be_more_than_a_name(text: str) -> None:
+    made = hostile(text)
+    for document in (
+        made,
+        replace(made, base=Side(text, "", False, text)),
+        replace(made, head=Side(text, "", False, text)),
+    ):
+        comment = render(document)
+        left = outside_code(comment)
+        assert "evil" in comment and "evil" not in left
+        assert not re.search(r"<(?!/?(details|summary|table|tr|td|br)\b)", left), "markup that is not ours"
+        tags = re.findall(r"<(/?)(details|summary|table|tr|td)\b", left)
+        assert sum(1 if not end else -1 for end, _ in tags) == 0
+        assert not re.search("[\u202e\u2066\u200b\x1b\r]", comment)
+    rows = [line for line in render(made).splitlines() if line.startswith("|")]
+    assert {row.count("|") for row in rows} <= {4, 5, 6}, "a cell that is none"
+
+
+@pytest.mark.parametrize("limit", [65_536, 30_000, 4_000, 700, 150, 20])
+def test_a_comment_over_the_limit_is_shortened_and_says_so(limit: int) -> None:
+    same = [experiment(f"same_{n}", 0.7, 0.7, "same", state="same") for n in range(30)]
+    many = comparison(*(experiment(f"moved_{n}", 0.7, 0.71) for n in range(60)), *same)
+    assert len(render(many, limit=10**9).encode()) > 65_536
+    comment = render(many, limit=limit)
+    assert len(comment.encode()) <= limit
+    assert "No difference" in comment or limit < 50
+    if limit >= 700:
+        assert "artifact" in comment
+    if limit == 65_536:
+        assert "figures of unchanged experiments" in comment and "<code>moved_0</code>" in comment
+        assert "<code>same_29</code>" not in comment, "the least telling goes first"
+
+
+def test_counts_that_are_not_shown_are_counted() -> None:
+    data = Data("sample-1", "sample-2", True, tuple(Count(f"label {n}", 1, 2) for n in range(67)))
+    assert "and 7 more." in render(comparison(data=data))
+
+
+def test_the_link_is_the_callers_and_a_plain_address() -> None:
+    made = golden()["better"]
+    assert "[the run's artifact](<https://example.org/runs/1>)" in render(made, link="https://example.org/runs/1")
+    for address in ("javascript:alert(1)", "https://example.org/a)b", "https://example.org/ x", "example.org"):
+        with pytest.raises(ValueError, match="no plain web address"):
+            render(made, link=address)
+
+
+def test_a_posted_comment_says_whose_code_made_the_figures() -> None:
+    """No check of their form can tell that they are true."""
+    said = "made by the pull request's own code"
+    assert said in render(golden()["better"], link="https://example.org/runs/1")
+    assert said not in render(golden()["better"])
+
+
+def test_the_command_of_a_posted_comment_brings_a_forks_commit() -> None:
+    made = golden()["better"]
+    command = f"git checkout {made.head.commit} && make pr-report BASE={made.base.commit}\n"
+    assert f"\n    {command}" in render(made)
+    assert f"\n    git fetch origin {made.head.commit} && {command}" in render(made, link="https://example.org/runs/1")
+
+
+def test_reading_and_rendering_need_the_standard_library_alone() -> None:
+    """They run where the comment is posted, with a Python in which nothing is installed."""
+    code = "import auscult.comparison.markdown, auscult.comparison.document, auscult.comparison.verdict"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,63 @@
+"""How a stage ends: a user's error without a traceback, a fault with one, and never alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_a_users_error_has_no_traceback() -> None:
+    done = start(
+        "from auscult.core.process import run\nfrom auscult.core.errors import DataError\n"
+        "def main(): raise DataError('no such file', where='here', next_step='make it')\nrun(main)"
+    )
+    assert done.returncode == 2
+    assert "ERROR: no such file" in done.stderr
+    assert "next:  make it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_stage_printed_arrives() -> None:
+    done = start("from auscult.core.process import run\ndef main(): print('x' * 100_000)\nrun(main)")
+    assert (done.returncode, len(done.stdout)) == (0, 100_001)
+
+
+def test_a_fault_of_the_project_keeps_its_traceback() -> None:
+    done = start("from auscult.core.process import run\ndef main(): 1/0\nrun(main)")
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
+    """A stand-in named dvc starts a shell that starts a stage, as DVC does."""
+    pid_file = tmp_path / "pid"
+    stage = (
+        "import os, time, pathlib; from auscult.core.process import prepare; prepare();"
+        f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    dvc = tmp_path / "dvc"
+    dvc.write_text(
+        f"import subprocess\nsubprocess.run(['sh', '-c', '{sys.executable} -c \"$STAGE\"; true'], cwd={str(ROOT)!r})\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(dvc)], env=os.environ | {"STAGE": stage})
+    deadline = time.monotonic() + 20
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = psutil.Process(int(pid_file.read_text()))
+    time.sleep(0.5)
+    assert child.is_running()
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs([child], timeout=5)
+    assert not alive

@@ -1,0 +1,45 @@
+"""A validated clinic in a repository, and a delivery to it, made once for all tests of this folder."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from auscult.curation.additions import Delivery, examine
+from tests.curation.additions.looking import NEW, NEWER, folder_of
+from tests.flows import clinics
+from tests.validation.made_clinic import breath, make_delivery, name_of
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository's root with a validated and split clinic of 12 patients."""
+    return clinics.validated(tmp_path_factory.mktemp("clinic"))
+
+
+@pytest.fixture(scope="session")
+def first(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivery:
+    """Three sound recordings, of a known patient and of two new ones, examined once."""
+    sounds = {name_of(104, 5): breath(1), NEW: breath(2), NEWER: breath(3)}
+    return examine("sample", make_delivery(tmp_path_factory.mktemp("first") / "delivery", sounds), made)
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """A private copy of the repository, which is never the current directory."""
+    return Path(shutil.copytree(made, tmp_path / "root"))
+
+
+@pytest.fixture
+def delivery(first: Delivery, tmp_path: Path) -> Path:
+    """A private copy of the three recordings."""
+    return Path(shutil.copytree(folder_of(first), tmp_path / "delivery"))
+
+
+@pytest.fixture
+def examined(first: Delivery, root: Path) -> Delivery:
+    """The three, examined for the private copy of the repository."""
+    return replace(first, root=root)

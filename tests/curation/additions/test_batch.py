@@ -1,0 +1,139 @@
+"""What can join is put in whole or not at all, and is what the stages then take."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import stat
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from stages.split.__main__ import main as split
+from stages.validate.__main__ import main as validate
+
+from auscult.core.digests import file_sha256
+from auscult.core.errors import AuscultError, DataError
+from auscult.core.storage import read_table
+from auscult.curation.additions import Delivery, add, examine, make_ready, message
+from auscult.curation.additions import batch as batch_module
+from auscult.validation.additions import batch_name, checksums
+from auscult.versioning import commands
+from tests.curation.additions.looking import NEW, NEWER, accepted, everything, folder_of, parts
+from tests.validation.made_clinic import AUDIO, PATHS, breath, make_delivery, name_of
+
+
+def test_what_is_put_in_is_what_the_stages_take_and_each_side_is_as_foretold(root: Path, examined: Delivery) -> None:
+    before = parts(root)
+    assert accepted(examined) == [name_of(104, 5), NEW, NEWER]
+    assert (examined.known, examined.new) == ({"104"}, {"301", "302"})
+    name = add(examined)
+    folder = root / PATHS.added / str(name)
+    assert re.fullmatch(r"[0-9a-f]{12}", str(name)) and batch_name(checksums(folder)) == name
+    assert "md5" in folder.with_name(f"{name}.dvc").read_text()
+    with chdir(root):
+        validate()
+        split()
+    after = parts(root)
+    assert {key: after[key] for key in before} == before
+    assert {key: after[key] for key in after.keys() - before.keys()} == {
+        item.recording.recording_id: examined.sides[item.recording.patient_id] for item in examined.accepted
+    }
+    assert examined.sides["104"] == before[name_of(104)]
+    manifest = read_table(root / PATHS.manifest / "recordings.parquet")
+    assert (manifest["batch"] == name).sum() == 3
+    for place, file in examined.files.items():
+        assert file.stat().st_mode & stat.S_IWUSR, "DVC made its own copy read-only, not the delivery"
+        assert not file.samefile(folder / place) and file_sha256(file) == examined.checksums[place]
+    known = examine("sample", folder_of(examined), root)
+    assert (accepted(known), known.rejected, len(known.already_there)) == ([], (), 3)
+
+
+def test_the_same_delivery_twice_is_added_once(root: Path, examined: Delivery) -> None:
+    name = add(examined)
+    before = everything(root)
+    assert add(examined) == name
+    again = examine("sample", folder_of(examined), root)  # the manifest does not know the batch yet
+    assert (accepted(again), again.rejected) == ([], ())
+    assert set(again.already_there) == {name_of(104, 5), NEW, NEWER}
+    assert add(again) is None
+    assert everything(root) == before
+
+
+def test_nothing_accepted_writes_nothing(root: Path, tmp_path: Path) -> None:
+    folder = make_delivery(tmp_path / "delivery", {NEW: breath(2)})
+    (folder / AUDIO / f"{NEW}.wav").write_bytes(b"")
+    examined = examine("sample", folder, root)
+    before = everything(root)
+    assert add(examined) is None
+    assert everything(root) == before and not (root / PATHS.added).exists()
+    assert message(examined).splitlines() == ["data: nothing added to sample", "", "Left out: 1 unreadable"]
+
+
+def stop(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("moment", ["copying", "tracking"])
+def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
+    root: Path, examined: Delivery, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_module, "checksums" if moment == "copying" else "_track", stop)
+        child = os.fork()
+        if child == 0:
+            try:
+                add(examined)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (left,) = (root / PATHS.added).iterdir()
+    assert (left / AUDIO / f"{NEW}.wav").exists(), "the kill came when something was there"
+    before = everything(root)
+    if moment == "tracking":
+        for look in (make_ready, lambda root: examine("sample", folder_of(examined), root)):
+            with pytest.raises(DataError, match="nobody else would have it"):
+                look(root)
+    else:
+        assert len(examine("sample", folder_of(examined), root).accepted) == 3
+    assert everything(root) == before, "looking removes nothing"
+    name = add(examined)
+    assert sorted(path.name for path in (root / PATHS.added).iterdir()) == [str(name), f"{name}.dvc"]
+    make_ready(root)
+
+
+def test_what_dvc_refuses_is_not_there(root: Path, examined: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "DVC", (sys.executable, "-c", "raise SystemExit('ERROR: the disk is gone')"))
+    with pytest.raises(AuscultError, match="the disk is gone"):
+        add(examined)
+    assert not list((root / PATHS.added).iterdir())
+
+
+def test_a_folder_without_dvc_is_refused(root: Path, examined: Delivery) -> None:
+    shutil.rmtree(root / ".dvc")
+    with pytest.raises(AuscultError, match="no DVC repository"):
+        add(examined)
+    with pytest.raises(AuscultError, match="no DVC repository"):
+        examine("sample", folder_of(examined), root)
+    assert not (root / ".dvc").exists() and not (root / PATHS.added).exists()
+
+
+def test_a_file_that_changed_after_it_was_examined_is_not_added(root: Path, delivery: Path) -> None:
+    examined = examine("sample", delivery, root)
+    (delivery / AUDIO / f"{NEW}.txt").write_text("0.1\t2\t0\t0\n")
+    with pytest.raises(DataError, match="changed since it was examined"):
+        add(examined)
+    assert not list((root / PATHS.added).iterdir())
+
+
+def test_what_is_missing_is_said_before_dvc_starts(tmp_path: Path) -> None:
+    make_ready(tmp_path)
+    assert (tmp_path / "data/added").is_dir(), "the folder that a stage depends on"
+    (tmp_path / "data/added/icbhi").mkdir()
+    (tmp_path / "data/added/icbhi/0123456789ab.dvc").touch()
+    with pytest.raises(DataError, match="the addition 0123456789ab is not there") as caught:
+        make_ready(tmp_path)
+    assert "dvc pull" in caught.value.next_step

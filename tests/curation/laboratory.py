@@ -1,0 +1,138 @@
+"""A small repository with versions of a data set in it, recorded by DVC itself; no stage ever runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from auscult.core import withdrawals
+from auscult.core.digests import patient_key
+from auscult.core.paths import Paths
+from auscult.core.withdrawals import Withdrawals
+from auscult.validation.additions import batch_name, checksums
+from tests.flows.repositories import git, make
+from tests.validation.made_clinic import AUDIO, name_of
+
+PATHS = Paths("sample")
+MANIFEST = PATHS.manifest.as_posix()
+GRAPH = f"""
+stages:
+  download:
+    cmd: download
+    outs: [{PATHS.raw}]
+  validate:
+    cmd: validate
+    deps: [{PATHS.raw}]
+    outs: [{MANIFEST}/recordings.parquet, {MANIFEST}/rejects.parquet, {MANIFEST}/tasks.json]
+  train:
+    cmd: train
+    deps: [{MANIFEST}/recordings.parquet]
+    outs: [models/sample/x/model.json, models/sample/x/weights]
+"""
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """What DVC prints."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def laboratory(folder: Path) -> Path:
+    """The repository, without a version yet; its DVC notes lie in ``folder/site``."""
+    root = make(folder / "root", remote=False)
+    (root / "dvc.yaml").write_text(GRAPH)
+    with (root / ".gitignore").open("a") as file:
+        file.write("/data/*/raw\n/data/*/manifest\n/models\n/data/added/*/????????????\n")
+    config = root / ".dvc/config"
+    config.write_text(f"[core]\n    analytics = false\n    site_cache_dir = {folder / 'site'}\n")
+    return root
+
+
+def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, rejects: Sequence[str] = ()) -> str:
+    """Outputs made of these patients' recordings, recorded and committed; the commit.
+
+    Parameters
+    ----------
+    named
+        Recording → patient, of those that came with an addition with tables.
+    rejects
+        Recordings that were set aside.
+    """
+    named = named or {}
+    for patient in range(101, 110):
+        for ending in ("wav", "txt"):
+            file = root / PATHS.raw / AUDIO / f"{name_of(patient)}.{ending}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.unlink(missing_ok=True)
+            if patient in patients:
+                file.write_text(f"{ending} of {patient}")
+    write(root / PATHS.raw / "ICBHI_Challenge_diagnosis.txt", "".join(f"{p}\tCOPD\n" for p in patients))
+    manifest = root / PATHS.manifest
+    manifest.mkdir(parents=True, exist_ok=True)
+    whose = {name_of(patient): str(patient) for patient in patients} | named
+    table = {"recording_id": list(whose), "patient_id": list(whose.values()), "sha256": [f"{n:0>64}" for n in whose]}
+    set_aside = pd.DataFrame({"recording_id": list(rejects)})
+    for name, content in {"recordings": pd.DataFrame(table), "rejects": set_aside}.items():
+        (manifest / f"{name}.parquet").unlink(missing_ok=True)
+        content.to_parquet(manifest / f"{name}.parquet")
+    write(manifest / "tasks.json", "[]")
+    write(root / "models/sample/x/model.json", json.dumps({"learned_from": keys(patients)}))
+    write(root / "models/sample/x/weights/seed-0", " ".join([f"weights {patients}", *sorted(named)]))
+    dvc(root, "commit", "--quiet", "--force")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", f"{len(patients)} patients")
+    return git(root, "rev-parse", "HEAD")
+
+
+def batch(root: Path, whose: Mapping[str, str]) -> Path:
+    """An addition with tables, recorded but not committed: recording → patient, who has a row in both."""
+    scratch = root / "scratch"
+    described = "".join(f"{name}.wav,{patient},{name},COPD,Meditron,Tc,,\n" for name, patient in whose.items())
+    header = "file,patient_id,recording_id,label,device,location,age_years,sex\n"
+    write(scratch / "recordings.csv", header + described)
+    write(scratch / "segments.csv", "recording_id,start_s,end_s,label\n" + "".join(f"{n},1,2,both\n" for n in whose))
+    for name in whose:
+        write(scratch / f"{name}.wav", f"wav of {name}")
+    target = root / PATHS.added / batch_name(checksums(scratch))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch.rename(target)
+    dvc(root, "add", "--quiet", str(target))
+    return target
+
+
+def write(path: Path, text: str) -> None:
+    """A file of its own, never one that DVC's cache is linked to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+
+
+def keys(patients: Iterable[int | str]) -> list[str]:
+    return sorted(patient_key("sample", str(patient)) for patient in patients)
+
+
+def withdrawn(*patients: int | str) -> Withdrawals:
+    return Withdrawals("sample", dict.fromkeys(keys(patients), "2026-11-25"))
+
+
+def withdraw(root: Path, *patients: int | str) -> Withdrawals:
+    """The table, committed."""
+    withdrawals.write(withdrawn(*patients), root)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "withdrawn")
+    return withdrawn(*patients)
+
+
+def objects(place: Path) -> set[str]:
+    """MD5 of the objects in a cache or a remote in a folder."""
+    return {path.parent.name + path.name for path in (place / "files/md5").glob("*/*")}
+
+
+def content(place: Path) -> str:
+    """Everything in a cache or a remote, as text."""
+    return "\n".join(path.read_bytes().decode(errors="replace") for path in (place / "files/md5").glob("*/*"))

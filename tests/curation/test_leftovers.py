@@ -1,0 +1,184 @@
+"""What lies beside DVC's outputs: what holds the patient goes, what is somebody else's stays."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from auscult.core.digests import patient_key
+from auscult.core.withdrawals import Withdrawals
+from auscult.curation.withdrawals.local_artifacts import dropped, leftovers, lock_copies, not_ours
+from auscult.curation.withdrawals.patient_lookup import mentions
+from auscult.datasets import load
+
+ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
+TABLE = "File;patient_id;label;device;location\n# an example\nrec-17.wav;{};COPD;Meditron;Tc\n"
+OURS, THEIRS = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
+
+
+def withdrawn(dataset: str = "icbhi", patient: str = "226") -> Withdrawals:
+    return Withdrawals(dataset, {patient_key(dataset, patient): "2026-11-25"})
+
+
+def put(root: Path, place: str, content: str = "x") -> Path:
+    path = root / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def clear(root: Path, known_audio: frozenset[str] = frozenset(), called: frozenset[str] = frozenset()) -> set[str]:
+    """Remove what is found, twice; what is left."""
+    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio, called)] * 2:
+        removal.remove()
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"{OURS}.wav", f"<td>{OURS}</td>", f'{{"id": "{OURS}:003"}}', f"x,{OURS},silent", f"same audio as {OURS}."],
+)
+def test_a_recordings_name_is_found_in_any_text(text: str) -> None:
+    assert mentions(ICBHI, text.encode(), withdrawn())
+    assert not mentions(ICBHI, text.replace("226", "2261").encode(), withdrawn())
+
+
+def test_names_with_points_in_them_are_found_as_well() -> None:
+    table = withdrawn("sprsound", "65058931")
+    for text in ("65058931_3.4_1_p2_1086", "65058931_3.4_1_p2_1086.wav", "65058931_3.4_1_p2_1086:w001"):
+        assert mentions(SPRSOUND, text.encode(), table)
+    assert not mentions(SPRSOUND, b"65058932_3.4_1_p2_1086.wav", table)
+
+
+def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
+    for number, name in enumerate((OURS, THEIRS)):
+        for place in ("reports/icbhi/ingest/{}.csv", "reports/icbhi/drift/{}.html", "reports/decisions/{}/page.html"):
+            put(tmp_path, place.format(number), f"<p>{name}.wav</p>")
+    put(tmp_path, "data/icbhi/.raw.abc.part/x.wav")
+    put(tmp_path, "reports/sample/ingest/0.csv", f"{OURS} of another data set")
+    assert clear(tmp_path) == {
+        "reports/sample/ingest/0.csv",
+        "reports/icbhi/ingest/1.csv",
+        "reports/icbhi/drift/1.html",
+        "reports/decisions/1/page.html",
+    }
+
+
+def test_a_name_that_tells_nobody_is_found_where_it_stands_by_itself() -> None:
+    for text in (
+        "rec-17",
+        "rec-17.wav",
+        "<td>rec-17</td>",
+        '"rec-17:003"',
+        "same audio as rec-17, which",
+        "week/rec-17",
+    ):
+        assert mentions(ICBHI, text.encode(), withdrawn(), {"rec-17"}), text
+    for text in ("rec-171", "prec-17", "rec-18"):
+        assert not mentions(ICBHI, text.encode(), withdrawn(), {"rec-17"}), text
+    assert mentions(ICBHI, b"<td>A &amp; B</td>", withdrawn(), {"A & B"})
+
+
+def test_pages_that_name_a_recording_which_came_with_tables_go(tmp_path: Path) -> None:
+    for number, name in enumerate(("rec-17", "rec-18")):
+        put(tmp_path, f"reports/decisions/{number}/page.html", f"<p>{name}.wav</p>")
+    assert clear(tmp_path, called=frozenset({"rec-17"})) == {"reports/decisions/1/page.html"}
+
+
+def test_a_list_with_a_name_that_tells_nobody_goes_as_the_tables_it_came_with_were_not_kept(tmp_path: Path) -> None:
+    for number, name in enumerate(("rec-17", THEIRS, "")):
+        put(tmp_path, f"reports/icbhi/ingest/{number}.csv", f"recording_id,reason,detail\n{name},silent,\n")
+    assert clear(tmp_path) == {"reports/icbhi/ingest/1.csv", "reports/icbhi/ingest/2.csv"}
+
+
+def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
+    made = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
+    for place in (
+        *made,
+        "models/icbhi/made/weights/seed-0",
+        "models/sample/x/model.json",
+        "reports/icbhi/metrics/x.json",
+    ):
+        put(tmp_path, f"{place}/x" if "." not in place else place)
+    assert dropped(tmp_path, "icbhi", made) == []
+    places = (
+        "data/icbhi/balanced/old.parquet",
+        "data/icbhi/features/mfcc",
+        "models/icbhi/old",
+        "reports/icbhi/experiments/old",
+    )
+    for place in places:
+        put(tmp_path, place if "." in place else f"{place}/x")
+    assert dropped(tmp_path, "icbhi", made) == list(places)
+
+
+def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:
+    ours, theirs = "a" * 64, "b" * 64
+    for sha in (ours, theirs):
+        put(tmp_path, f".cache/audio/n/{sha}.f32")
+        put(tmp_path, f".cache/copies/n/{sha}-noise.f32")
+    assert clear(tmp_path, frozenset({theirs})) == {
+        f".cache/audio/n/{theirs}.f32",
+        f".cache/copies/n/{theirs}-noise.f32",
+    }
+
+
+def test_what_a_model_heard_in_them_goes(tmp_path: Path) -> None:
+    for name, patient in (("ours", "226"), ("theirs", "156")):
+        put(tmp_path, f".cache/drift/{name}.parquet")
+        table = pd.DataFrame({"patient": [patient_key("icbhi", patient)]})
+        table.to_parquet(tmp_path / f".cache/drift/{name}.parquet")
+    put(tmp_path, ".cache/drift/damaged.parquet")
+    assert clear(tmp_path) == {".cache/drift/theirs.parquet"}
+
+
+def archive(root: Path, name: str, recording: str) -> None:
+    put(root, f".cache/downloads/{name}.json", "{}")
+    with zipfile.ZipFile(root / ".cache/downloads" / name, "w") as opened:
+        opened.writestr(f"ICBHI_final_database/{recording}.wav", b"x")
+
+
+def test_downloads_that_hold_them_go_and_other_data_sets_stay(tmp_path: Path) -> None:
+    archive(tmp_path, "ICBHI_final_database.zip", OURS)
+    archive(tmp_path, "0123abcd-mine.zip", OURS)
+    archive(tmp_path, "0123abcd-other.zip", THEIRS)
+    archive(tmp_path, "SPRSound.zip", OURS)
+    put(tmp_path, ".cache/downloads/ICBHI_Challenge_diagnosis.txt", "226\tCOPD\n")
+    put(tmp_path, ".cache/downloads/ICBHI_Challenge_demographic_information.txt", "156\t70\n")
+    put(tmp_path, ".cache/downloads/ICBHI_final_database.zip.part", "half of it")
+    put(tmp_path, ".cache/source-icbhi.txt", "/somewhere")
+    downloads = ".cache/downloads"
+    assert clear(tmp_path) == {
+        ".cache/source-icbhi.txt",
+        f"{downloads}/0123abcd-other.zip",
+        f"{downloads}/0123abcd-other.zip.json",
+        f"{downloads}/SPRSound.zip",
+        f"{downloads}/SPRSound.zip.json",
+        f"{downloads}/ICBHI_Challenge_demographic_information.txt",
+    }
+
+
+def test_what_was_delivered_is_told_and_left(tmp_path: Path) -> None:
+    file = put(tmp_path, f"data/inbox/icbhi/week-1/{OURS}.wav")
+    put(tmp_path, f"data/inbox/icbhi/week-2/{THEIRS}.wav")
+    put(tmp_path, ".cache/prefect/prefect.db", f"... set aside: {OURS} ...")
+    put(tmp_path, "data/inbox/icbhi/week-3/recordings.csv", TABLE.format("226"))
+    put(tmp_path, "data/inbox/icbhi/week-4/recordings.csv", TABLE.format("156"))
+    put(tmp_path, "data/inbox/icbhi/week-5/recordings.csv", "damaged")
+    said = not_ours(tmp_path, ICBHI, withdrawn())
+    assert len(said) == 3 and "data/inbox/icbhi/week-3" in said.pop(1)
+    assert "data/inbox/icbhi/week-1" in said[0] and "rm -r .cache/prefect" in said[1]
+    clear(tmp_path)
+    assert file.exists()
+
+
+def test_copies_of_the_lock_go_unless_they_are_the_present_one(tmp_path: Path) -> None:
+    put(tmp_path, "dvc.lock", "now")
+    put(tmp_path, ".cache/locks/icbhi.lock", "now")
+    put(tmp_path, ".cache/locks/sample.lock", "another data set's")
+    assert lock_copies(tmp_path, "icbhi") == ()
+    old = put(tmp_path, ".cache/locks/icbhi.lock", "older")
+    assert lock_copies(tmp_path, "icbhi") == (old,)

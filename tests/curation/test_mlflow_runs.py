@@ -1,0 +1,118 @@
+"""Models that learned from a patient leave MLflow for good: rows, trials and artifacts; other models stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from auscult.core.digests import patient_key
+from auscult.core.errors import AuscultError
+from auscult.core.paths import ARTIFACTS, DATABASE
+from auscult.core.withdrawals import Withdrawals
+from auscult.curation.withdrawals.mlflow_runs import Tracked, remove, tracked
+from auscult.curation.withdrawals.purge import _check_service
+from auscult.datasets import load
+from auscult.registry.versions import Registry
+from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
+
+KEY = patient_key(DATASET, "101")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three versions, the second of which has learned from the patient and has a trial; a deleted run of other data."""
+    root = tmp_path_factory.mktemp("registry")
+    registry = fill(root)
+    for version in registry.versions(DATASET, EXPERIMENT):
+        met = [KEY] if version.number == "2" else ["0123456789abcdef"]
+        (version.folder / "model.json").write_text(json.dumps({"learned_from": met}))
+    client, second = registry.client, registry.version(DATASET, EXPERIMENT, "2")
+    experiment = client.get_run(second.run_id).info.experiment_id
+    trial = client.create_run(experiment, tags={"mlflow.parentRunId": second.run_id}, run_name="a trial of theirs")
+    client.log_param(trial.info.run_id, "learning_rate", "0.0123")
+    client.log_text(second.run_id, "of theirs", "note.txt")
+    elsewhere = client.create_run(client.create_experiment("another data set")).info.run_id
+    client.delete_run(elsewhere)
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """A copy of it. MLflow notes absolute paths, so that in the copy they lead into the original."""
+    return Path(shutil.copytree(made, tmp_path / "root"))
+
+
+def rows(root: Path, table: str) -> int:
+    with sqlite3.connect(root / DATABASE) as connection:
+        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
+
+
+def theirs(root: Path) -> Tracked:
+    return tracked(DATASET, {KEY}, root)
+
+
+def test_versions_runs_and_trials_go_with_rows_and_artifacts(root: Path) -> None:
+    found = theirs(root)
+    assert [each.version.number for each in found.versions] == ["2"] and len(found.runs) == 2
+    runs = rows(root, "runs")
+    assert remove(found, DATASET, root) == []
+    assert rows(root, "runs") == runs - 2, "another data set's run stays in MLflow's bin"
+    assert [version.number for version in Registry(root).versions(DATASET, EXPERIMENT)] == ["3", "1"]
+    content = (root / DATABASE).read_bytes()
+    assert b"a trial of theirs" not in content and b"0.0123" not in content
+    assert not list((root / ARTIFACTS).rglob("note.txt"))
+    assert not theirs(root)
+
+
+def test_killed_before_the_version_the_next_call_finds_it_again(root: Path) -> None:
+    found = theirs(root)
+    remove(Tracked([], found.runs, found.models), DATASET, root)
+    again = theirs(root)
+    assert [each.version.number for each in again.versions] == ["2"] and again.runs == []
+    assert remove(again, DATASET, root) == [] and not theirs(root)
+
+
+def test_in_a_copy_of_the_repository_the_copys_artifacts_go_and_not_the_originals(made: Path, root: Path) -> None:
+    assert remove(theirs(root), DATASET, root) == []
+    assert not list((root / ARTIFACTS).rglob("note.txt")) and list((made / ARTIFACTS).rglob("note.txt"))
+
+
+def test_artifacts_elsewhere_are_told_and_stay_with_their_version(root: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(root / DATABASE) as connection:
+        (tmp_path / "bucket").mkdir()
+        connection.execute("update runs set artifact_uri = ?", [(tmp_path / "bucket").as_uri()])
+    outside = remove(theirs(root), DATASET, root)
+    assert len(outside) == 2 and "bucket" in outside[0]
+    assert [each.version.number for each in theirs(root).versions] == ["2"]
+
+
+def test_a_model_in_service_is_not_removed_unless_that_is_said(root: Path) -> None:
+    registry, table = Registry(root), Withdrawals(DATASET, {KEY: "2026-11-25"})
+    decision = {"rule": "by_hand", "reason": "why not"}
+    for number in ("1", "2"):
+        registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, number), decision)
+    with pytest.raises(AuscultError, match=rf"in service has learned.*: {EXPERIMENT} \(version 2\)") as caught:
+        _check_service(load(DATASET), table, root, retire=False)
+    assert "flows retrain" in caught.value.next_step and "--retire" in caught.value.next_step
+    _check_service(load(DATASET), table, root, retire=True)
+    remove(theirs(root), DATASET, root)
+    assert in_service(registry) is None
+    registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
+    _check_service(load(DATASET), table, root, retire=False)
+    with pytest.raises(AuscultError, match="nothing was in service before it"):
+        registry.roll_back(DATASET, EXPERIMENT, "and back")
+
+
+def test_a_rollback_ends_at_a_champion_that_is_gone(root: Path) -> None:
+    registry = Registry(root)
+    for number in ("1", "2", "3"):
+        version = registry.version(DATASET, EXPERIMENT, number)
+        registry.promote(DATASET, EXPERIMENT, version, {"rule": "by_hand", "reason": "why not"})
+    remove(theirs(root), DATASET, root)
+    with pytest.raises(AuscultError, match="nothing was in service before it") as caught:
+        registry.roll_back(DATASET, EXPERIMENT, "worse")
+    assert "promote" in caught.value.next_step and in_service(registry) == "3"

@@ -1,0 +1,182 @@
+"""``data withdraw``: who is meant is checked, the others stand where they stood, and once more changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from stages.split.__main__ import main as split
+from stages.validate.__main__ import main as validate
+
+from auscult.core import withdrawals
+from auscult.core.digests import patient_key
+from auscult.core.errors import DataError, ParameterError
+from auscult.core.storage import read_table
+from auscult.curation.withdrawals.withdraw import withdraw
+from auscult.datasets import load
+from auscult.datasets.retrieval.leave_out import reduce
+from auscult.splitting import pinned
+from auscult.validation.additions import batches
+from tests.flows.repositories import git
+from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A validated and split clinic of the patients 101 to 112, and 301 who came with an addition."""
+    root = tmp_path_factory.mktemp("clinic")
+    make_clinic(root)
+    put_batch(root, make_delivery(root / "delivery", {name_of(301): breath(1), name_of(104, 5): breath(2)}))
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    model = root / "models/sample/mine/model.json"
+    model.parent.mkdir(parents=True)
+    model.write_text(json.dumps({"learned_from": [patient_key("sample", "104")]}))
+    with chdir(root):
+        validate()
+        split()
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "root"))
+
+
+def sides(root: Path) -> dict[str, tuple[str, int]]:
+    table = read_table(root / PATHS.split / "assignment.parquet")
+    return {row.recording_id: (row.part, row.fold) for row in table.itertuples()}
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    files = [path for top in ("data", "models") for path in (root / top).rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def test_a_patient_that_there_is_not_is_refused_and_at_most_the_nearest_is_named(root: Path) -> None:
+    before = everything(root)
+    with pytest.raises(DataError, match=r"no patient '1044'; did you mean 104\?\n"):
+        withdraw("1044", root=root)
+    with pytest.raises(DataError, match=r"no patient 'Smith'\n"):
+        withdraw("Smith", root=root)
+    with pytest.raises(ParameterError, match="is no date"):
+        withdraw("104", "yesterday", root=root)
+    assert everything(root) == before
+
+
+def test_without_any_data_it_says_how_to_get_them(root: Path) -> None:
+    shutil.rmtree(root / "data")
+    with pytest.raises(DataError, match="nothing of the data set sample is here") as caught:
+        withdraw("104", root=root)
+    assert "dvc pull" in caught.value.next_step
+
+
+def test_a_dry_run_says_what_it_touches_and_changes_nothing(root: Path) -> None:
+    before = everything(root)
+    said = withdraw("104", dry_run=True, root=root)
+    assert (
+        "3 recordings, 6 segments" in said
+        and "additions to be written anew without them: 1" in said
+        and "learned from this patient: mine" in said
+    )
+    assert everything(root) == before
+
+
+def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> None:
+    before = sides(root)
+    said = withdraw("104", "2026-11-25", root=root)
+    assert "git add data/withdrawn" in said and "data clear" in said
+    assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
+    assert patient_key("sample", "104") not in (root / PATHS.sides).read_text()
+    assert not list((root / PATHS.added).rglob("104_*")), "the addition is another one now"
+    (batch,) = batches(root / PATHS.added)
+    assert list(batch.rglob("301_*.wav"))
+    with chdir(root):
+        reduce(load("sample"), PATHS.raw, withdrawals.read("sample"))
+        validate()
+        split()
+    assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
+
+
+def test_while_the_manifest_is_not_here_nobody_withdraws_as_others_would_be_moved(root: Path) -> None:
+    (root / PATHS.version).write_text("{}")  # git has it: there were sides
+    shutil.rmtree(root / PATHS.manifest)
+    before = everything(root)
+    with pytest.raises(DataError, match="would move people") as caught:
+        withdraw("104", root=root)
+    assert "dvc checkout" in caught.value.next_step and everything(root) == before
+
+
+def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path) -> None:
+    withdraw("104", "2026-11-25", root=root)
+    before = everything(root)
+    assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)
+    assert everything(root) == before
+    reduce(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
+    before = everything(root)
+    withdraw("104", root=root)
+    assert everything(root) == before
+
+
+def test_who_came_with_an_addition_alone_moves_nobody_and_pins_nobody(root: Path) -> None:
+    withdraw("301", root=root)
+    assert not (root / PATHS.sides).exists()
+    (batch,) = batches(root / PATHS.added)
+    assert not list(batch.rglob("301_*")) and list(batch.rglob("104_*"))
+
+
+def test_withdrawals_on_two_branches_merge_and_nobody_comes_back(root: Path) -> None:
+    shutil.copy2(REPOSITORY / ".gitattributes", root)
+    (root / ".gitignore").write_text("*\n!/data/\n!/data/withdrawn/\n!/data/withdrawn/*\n!/.git*\n")
+    withdrawals.make_ready("sample", root)
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.name", "T"],
+        ["config", "user.email", "t@example.org"],
+    ):
+        git(root, *command)
+    commit(root)
+    for patient in ("101", "102", "103"):
+        git(root, "checkout", "-q", "-b", patient, "main")
+        withdraw(patient, "2026-11-25", root=root)
+        commit(root)
+    for patient in ("101", "102"):
+        subprocess.run(["git", "merge", "-q", "--no-edit", patient], cwd=root, check=False)
+        commit(root)
+    assert withdrawals.read("sample", root).keys == {patient_key("sample", name) for name in ("101", "102", "103")}
+    assert set(pinned.read("sample", root).sides) >= {patient_key("sample", str(n)) for n in range(104, 113)}
+
+
+def commit(root: Path) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
+
+
+@pytest.mark.parametrize("moment", ["withdrawals.write", "_rewrite_additions"])
+def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
+    root: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Path(shutil.copytree(root, tmp_path / "whole"))
+    withdraw("104", "2026-11-25", root=whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            f"auscult.curation.withdrawals.withdraw.{moment}", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        child = os.fork()
+        if child == 0:
+            try:
+                withdraw("104", "2026-11-25", root=root)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert (root / PATHS.sides).exists() and list((root / PATHS.added).rglob("104_*"))
+    withdraw("104", "2026-11-25", root=root)
+    assert everything(root) == everything(whole)

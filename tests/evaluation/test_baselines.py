@@ -1,0 +1,116 @@
+"""Floors and opponent: what they see, and what they cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from auscult.core.tasks import Task
+from auscult.evaluation.baselines import Units, constant, no_audio, opponent
+from auscult.evaluation.metadata_features import Encoder
+from auscult.evaluation.subgroups import age_group
+from auscult.evaluation.summary_statistics import pool, summarise
+
+TWO = Task("abnormal", "segment", ("normal", "abnormal"), "normal", {})
+THREE = Task("record", "recording", ("healthy", "chronic", "infectious"), "healthy", {})
+
+
+def units(task: Task, y: np.ndarray) -> Units:
+    third = np.arange(len(y)) % 3
+    return Units(task, y, third == 0, third == 1)
+
+
+def circumstances(n: int, rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "device": rng.choice(["A", "B"], n),
+            "location": rng.choice(["Al", None], n),
+            "sex": rng.choice(["female", "male", None], n),
+            "age_years": np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0, 90, n)),
+            "duration_s": rng.uniform(1, 20, n),
+        }
+    )
+
+
+def test_the_constant_of_two_classes_is_the_frequent_one() -> None:
+    assert set(constant(units(TWO, np.array([1, 1, 0] * 3 + [1, 1, 1, 0, 1, 0]))).predicted) == {1}
+
+
+def test_the_constant_of_several_classes_is_normal_even_if_rare_since_that_scores_best() -> None:
+    y = np.array([1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 0])
+    assert set(constant(units(THREE, y)).predicted) == {0}
+
+
+def test_a_device_that_gives_the_class_away_is_seen_by_the_floor() -> None:
+    rng = np.random.default_rng(1)
+    table = circumstances(240, rng)
+    y = (table["device"] == "B").to_numpy().astype(np.int64)
+    assert (no_audio(units(TWO, y), table).predicted == y).mean() > 0.95
+
+
+def test_the_floor_learns_nothing_from_chance() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 600)
+    found = no_audio(units(TWO, y), circumstances(600, rng))
+    unseen = np.arange(600) % 3 == 2
+    assert abs((found.predicted == y)[unseen].mean() - 0.5) < 0.12
+
+
+def test_values_that_training_never_saw_are_not_an_error() -> None:
+    rng = np.random.default_rng(3)
+    table = circumstances(30, rng)
+    encoder = Encoder.fit(table)
+    other = table.assign(device="C", location=None, age_years=np.nan)
+    encoded = encoder.encode(other)
+    assert np.isfinite(encoded).all()
+    assert encoded.shape == encoder.encode(table).shape
+
+
+def test_a_class_without_training_units_gets_a_small_probability_and_no_error() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 2, 90)
+    y[2] = 2  # only outside training and validation
+    found = opponent(units(THREE, y), rng.normal(size=(90, 3)).astype(np.float32))
+    assert found.probabilities.shape == (90, 3)
+    assert np.allclose(found.probabilities.sum(axis=1), 1)
+    assert found.probabilities[:, 2].max() < 1e-4
+
+
+def test_statistics_see_valid_frames_only() -> None:
+    rng = np.random.default_rng(5)
+    array = rng.normal(size=(7, 4, 20)).astype(np.float32)
+    frames = np.array([20, 5, 5, 1, 12, 20, 5])
+    padded = array.copy()
+    for row, valid in enumerate(frames):
+        padded[row, :, valid:] = 999.0
+    rows = np.arange(7)
+    assert np.array_equal(summarise(array, rows, frames), summarise(padded, rows, frames, chunk=2))
+
+
+def test_statistics_are_those_of_numpy() -> None:
+    array = np.random.default_rng(6).normal(size=(3, 4, 21)).astype(np.float32)
+    table = summarise(array, np.array([2, 0]), np.array([21, 21]))
+    assert table.shape == (2, 11 * 4 + 1)
+    assert np.allclose(table[0, :4], array[2].mean(axis=1), atol=1e-6)
+    assert np.allclose(table[1, 4:8], array[0].std(axis=1), atol=1e-6)
+    assert np.allclose(table[1, 24:28], np.median(array[0], axis=1))
+
+
+def test_pooling_takes_mean_and_maximum_of_each_units_rows() -> None:
+    table = np.array([[1.0], [5.0], [3.0], [7.0]], dtype=np.float32)
+    assert pool(table, np.array([1, 0, 1, 1])).tolist() == [[5.0, 5.0], [pytest.approx(11 / 3), 7.0]]
+
+
+@pytest.mark.parametrize(
+    ("age", "group"),
+    [
+        (0.25, "under 1 year"),
+        (1.0, "1 to 4 years"),
+        (17.9, "12 to 17 years"),
+        (65.0, "65 years and over"),
+        (np.nan, "unknown"),
+    ],
+)
+def test_age_groups(age: float, group: str) -> None:
+    assert age_group(age) == group

@@ -1,0 +1,180 @@
+"""The stage from files to files: what it writes, and that no choice has seen the test part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from stages.evaluate.__main__ import main
+
+from auscult.core import params
+from auscult.core.errors import AuscultError
+from auscult.core.paths import Paths
+from auscult.core.storage import read_json, read_table, write_table
+from auscult.evaluation.assessment import assess
+from auscult.evaluation.predictions import judge
+from auscult.training.trained_model import TrainedModel
+from tests.evaluation import world as made
+
+SOUNDS, ABNORMAL, BINARY = "sounds_logmel_cnn2d", "abnormal_logmel_cnn2d", "binary_logmel_cnn2d"
+
+
+def evaluate(experiment: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr("sys.argv", ["evaluate", experiment])
+    main()
+    return read(experiment)
+
+
+def read(experiment: str) -> dict[str, Any]:
+    evaluation: dict[str, Any] = read_json(Paths("sample").evaluation(experiment) / "evaluation.json")
+    return evaluation
+
+
+def undefined_or_number(figure: dict[str, Any]) -> bool:
+    return ("undefined" in figure) != ("value" in figure)
+
+
+@pytest.mark.parametrize("experiment", [SOUNDS, BINARY])
+def test_everything_is_written_and_every_figure_is_a_number_or_words(experiment: str, evaluated: Paths) -> None:
+    evaluation = read(experiment)
+    written = {path.name for path in evaluated.evaluation(experiment).iterdir()}
+    plots = {f"{name}.{ending}" for name in ("confusion", "roc", "reliability") for ending in ("csv", "png")}
+    assert written == plots | {"evaluation.json", "predictions.parquet"}
+    assert set(evaluation["parts"]) == {"validation", "test", "exempt"}
+    for part in evaluation["parts"].values():
+        assert all(undefined_or_number(figure) for figure in part["metrics"].values())
+        assert set(part["baselines"]) == {"constant", "no_audio", "opponent"}
+    metrics = read_json(evaluated.metrics(experiment))
+    assert set(metrics) == {"validation", "test"}
+    assert all(isinstance(value, float) for part in metrics.values() for value in part.values())
+    assert metrics["test"]["constant_score"] == 0.5
+
+
+def test_predictions_hold_every_unit_outside_training(evaluated: Paths) -> None:
+    evaluation = read(SOUNDS)
+    table = read_table(evaluated.evaluation(SOUNDS) / "predictions.parquet")
+    assert set(table["part"]) == {"validation", "test", "exempt"}
+    assert (table["part"] == "test").sum() == evaluation["parts"]["test"]["units"] == 64
+    probabilities = table[[f"p_{name}" for name in made.SOUNDS]].to_numpy()
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    true = probabilities[np.arange(len(table)), table["class_index"]]
+    assert np.allclose(table["loss"], -np.log(true), atol=1e-6)
+
+
+def test_a_recording_has_one_probability_the_mean_over_its_windows(evaluated: Paths) -> None:
+    evaluation = read(BINARY)
+    table = read_table(evaluated.evaluation(BINARY) / "predictions.parquet").set_index("unit_id")
+    model = TrainedModel.load(evaluated.model(BINARY))
+    windows = read_table(evaluated.features("logmel") / "windows.parquet")
+    array = np.load(evaluated.features("logmel") / "windows.npy")
+    mine = (windows["recording_id"] == "101_0").to_numpy()
+    expected = model.probabilities(array[mine], windows.loc[mine, "frames"].to_numpy()).mean(axis=0)
+    assert table.loc["101_0", "p_diseased"] == pytest.approx(expected[1], abs=1e-6)
+    assert evaluation["parts"]["test"]["per_patient"]["patients"] == 8
+
+
+def scramble_test_labels(paths: Paths) -> None:
+    """Give every segment and recording of the test part another label."""
+    split = read_table(paths.split / "assignment.parquet")
+    test = set(split.loc[split["part"] == "test", "recording_id"])
+    rng = np.random.default_rng(1)
+    for name, labels in (("segments", made.SOUNDS), ("recordings", ("COPD", "Healthy"))):
+        path = paths.manifest / f"{name}.parquet"
+        table = read_table(path)
+        inside = table["recording_id"].isin(test)
+        table.loc[inside, "label"] = rng.choice(labels, int(inside.sum()))
+        write_table(path, table, made.records.SEGMENT_COLUMNS if name == "segments" else made.records.RECORDING_COLUMNS)
+
+
+@pytest.mark.parametrize("experiment", [ABNORMAL, BINARY])
+def test_scrambled_test_labels_change_no_decision_of_model_or_baseline(
+    experiment: str, evaluated_root: Path, world: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_table(evaluated_root / world.evaluation(experiment) / "predictions.parquet")
+    scramble_test_labels(world)
+    evaluate(experiment, monkeypatch)
+    after = read_table(world.evaluation(experiment) / "predictions.parquet")
+    assert not before["class_index"].equals(after["class_index"])
+    decisions = [c for c in before if c == "predicted" or c.startswith("p_")] + ["constant", "no_audio", "opponent"]
+    pd.testing.assert_frame_equal(before[decisions], after[decisions])
+
+
+def test_a_second_run_with_another_number_of_threads_writes_the_same_bytes(
+    world: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threadpoolctl import threadpool_limits
+
+    contents = []
+    for threads in (1, 4):
+        with threadpool_limits(limits=threads):
+            evaluate(ABNORMAL, monkeypatch)
+        files = sorted(world.evaluation(ABNORMAL).iterdir())
+        contents.append({path.name: path.read_bytes() for path in [*files, world.metrics(ABNORMAL)]})
+    assert contents[0] == contents[1]
+
+
+def test_the_opponent_hears_what_is_in_the_features_and_the_floor_does_not(evaluated: Paths) -> None:
+    baselines = read(ABNORMAL)["parts"]["test"]["baselines"]
+    assert baselines["opponent"]["metrics"]["score"]["value"] > 0.8
+    assert baselines["no_audio"]["metrics"]["score"]["value"] < 0.75
+
+
+def test_a_test_part_of_one_class_is_said_in_words(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.manifest / "recordings.parquet"
+    table = read_table(path)
+    table["label"] = np.where(
+        [made.part_of(int(p) - 100) == "test" for p in table["patient_id"]], "COPD", table["label"]
+    )
+    write_table(path, table, made.records.RECORDING_COLUMNS)
+    test = evaluate(BINARY, monkeypatch)["parts"]["test"]
+    assert test["metrics"]["roc_auc"] == {"undefined": "undefined: one class in the test part"}
+    assert test["baselines"]["no_audio"]["model_minus_this"] == {"undefined": "undefined: one class in the test part"}
+    assert "roc_auc" not in read_json(world.metrics(BINARY))["test"]
+    assert "NaN" not in (world.evaluation(BINARY) / "evaluation.json").read_text()
+
+
+def test_subgroups_with_few_patients_say_so(evaluated: Paths) -> None:
+    groups = read(SOUNDS)["parts"]["test"]["subgroups"]
+    meditron = next(entry for entry in groups["device"] if entry["group"] == "Meditron")
+    assert meditron["note"] == "too few: 2 patients"
+    assert sum(entry["units"] for entry in groups["age"]) == 64
+    assert "unknown" in {entry["group"] for entry in groups["location"]}
+
+
+def test_a_patient_with_recordings_of_two_classes_is_mentioned(world: Paths) -> None:
+    path = world.manifest / "recordings.parquet"
+    table = read_table(path)
+    table.loc[table["recording_id"] == "101_0", "label"] = "Healthy"  # 101_1 stays diseased
+    write_table(path, table, made.records.RECORDING_COLUMNS)
+    model = TrainedModel.load(world.model(BINARY))
+    found = assess(judge(world, "logmel", model), model, params.load().evaluate)["parts"]["test"]["per_patient"]
+    assert found["note"].startswith("1 of 8 patients")
+
+
+def test_an_unknown_experiment_is_refused_by_name(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AuscultError, match="unknown experiment 'sound'"):
+        evaluate("sound", monkeypatch)
+
+
+def test_no_unit_to_test_on_is_an_error_that_names_the_split(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.split / "assignment.parquet"
+    table = read_table(path)
+    table["part"] = table["part"].replace("test", "train")
+    write_table(path, table, made.records.ASSIGNMENT_COLUMNS)
+    with pytest.raises(AuscultError, match="the test part holds no segment"):
+        evaluate(SOUNDS, monkeypatch)
+    assert not world.evaluation(SOUNDS).exists()
+
+
+def test_plot_data_are_what_dvc_plots_reads(evaluated: Paths) -> None:
+    folder: Path = evaluated.evaluation(SOUNDS)
+    assert (folder / "confusion.csv").read_text().startswith("actual,predicted\n")
+    roc = pd.read_csv(folder / "roc.csv")
+    assert roc[["fpr", "tpr"]].iloc[[0, -1]].to_numpy().tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert roc["fpr"].is_monotonic_increasing
+    assert roc["tpr"].is_monotonic_increasing
+    assert json.loads((folder / "evaluation.json").read_text())["task"]["name"] == "sounds"

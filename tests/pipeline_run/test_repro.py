@@ -1,0 +1,250 @@
+"""What `make repro` does around DVC: a refused run touches nothing, an interrupted one loses nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from auscult.core.errors import AuscultError
+from auscult.core.paths import CACHE_DIR, Paths
+from auscult.pipeline import run as repro
+from auscult.versioning import lock_copies, locks
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = Path("params.yaml")
+
+#: Stands in for DVC. `checkout` makes what it is given; `repro` removes the trained model, then does what it is told.
+FAKE_DVC = """
+import os, shutil, signal, sys, time
+from pathlib import Path
+if sys.argv[1] == "checkout":
+    for out in sys.argv[2:]:
+        if not out.startswith("--"):
+            Path(out).mkdir(parents=True)
+    raise SystemExit(0)
+shutil.rmtree("models/sample", ignore_errors=True)
+Path("reports/sample/metrics/one.json").unlink(missing_ok=True)
+Path("data/sample/README.md").unlink(missing_ok=True)
+if sys.argv[-1] == "interrupted":
+    time.sleep(0.5)
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(0.5)
+raise SystemExit(1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository's root with parameters and no graph: DVC itself is never started."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def calls(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What DVC was asked for, each with the data set that params.yaml named at that moment."""
+    made: list[tuple[str, ...]] = []
+
+    def note(_: str, *arguments: str) -> None:
+        made.append((yaml.safe_load(PARAMS.read_text())["dataset"], *arguments))
+
+    monkeypatch.setattr(repro, "_dvc", note)
+    monkeypatch.setattr(repro, "_finish", lambda _: None)
+    return made
+
+
+@pytest.fixture
+def fake_dvc(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = folder / "fake.py"
+    script.write_text(FAKE_DVC)
+    monkeypatch.setattr(repro, "DVC", (sys.executable, str(script)))
+    (folder / "models/sample").mkdir(parents=True)
+    (folder / "reports/sample/metrics").mkdir(parents=True)
+    (folder / "reports/sample/metrics/one.json").write_text("{}")
+    (folder / "data/sample").mkdir(parents=True)
+    (folder / "data/sample/README.md").write_text("# The card\n")
+    (folder / "dvc.lock").write_text(lock_with("models/sample", "models/icbhi"))
+
+
+def lock_with(*outs: str) -> str:
+    """The text of a lock with one stage that has these outputs."""
+    entries = [{"path": out, "hash": "md5", "md5": "0" * 32 + ".dir"} for out in outs]
+    return yaml.safe_dump({"schema": "2.0", "stages": {"train": {"cmd": "train", "outs": entries}}})
+
+
+@pytest.fixture
+def other_run(folder: Path) -> Iterator[int]:
+    """A living DVC that holds an output; its process id."""
+    (folder / "dvc").write_text("import time; time.sleep(60)")
+    process = subprocess.Popen([sys.executable, "dvc", "repro"], cwd=folder)
+    lock = folder / locks.FOLDER / "rwlock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps({"write": {"/x/data": {"pid": process.pid, "cmd": "dvc repro"}}, "read": {}}))
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_the_data_set_is_written_before_dvc_starts_and_nothing_else_changes(calls: list[tuple[str, ...]]) -> None:
+    before = PARAMS.read_text()
+    repro.reproduce("icbhi")
+    assert calls == [("icbhi", "repro")]
+    assert PARAMS.read_text() == before.replace("dataset: sample", "dataset: icbhi", 1)
+
+
+def test_windows_line_ends_stay(calls: list[tuple[str, ...]]) -> None:
+    before = PARAMS.read_bytes().replace(b"\n", b"\r\n")
+    PARAMS.write_bytes(before)
+    repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before.replace(b"dataset: sample", b"dataset: icbhi", 1)
+
+
+def test_a_source_is_remembered_and_downloaded_first(calls: list[tuple[str, ...]], tmp_path: Path) -> None:
+    repro.reproduce("icbhi", str(tmp_path))
+    assert calls == [("icbhi", "repro", "--force", "--single-item", "download"), ("icbhi", "repro")]
+    assert (CACHE_DIR / "source-icbhi.txt").read_text().strip() == str(tmp_path)
+
+
+def test_a_source_that_download_refuses_is_forgotten_again(fake_dvc: None, tmp_path: Path) -> None:
+    kept = CACHE_DIR / "source-icbhi.txt"
+    kept.parent.mkdir()
+    kept.write_text("/the/good/copy\n")
+    before = PARAMS.read_bytes()
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro.reproduce("icbhi", str(tmp_path / "holiday"))
+    assert kept.read_text() == "/the/good/copy\n"
+    assert PARAMS.read_bytes() == before
+
+
+def test_results_are_shown_though_tracking_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "models/sample/one").mkdir(parents=True)
+    (folder / "models/sample/one/model.json").write_text("no JSON")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("auscult.reporting.report.table.results_table", lambda *_: "the table")
+    with pytest.raises(AuscultError, match="MLflow was not brought up to date"):
+        repro._finish(repro.parameters.load())
+    printed = capsys.readouterr().out
+    assert "the table" in printed and "reports/sample/index.html" in printed
+
+
+def test_what_a_removed_experiment_left_is_named(folder: Path) -> None:
+    old = ["models/sample/old", "reports/sample/experiments/old"]
+    for name in (*old, "models/sample/sounds_logmel_cnn2d", "models/icbhi/old"):
+        Path(name).mkdir(parents=True)
+    Path("reports/sample/metrics").mkdir()
+    Path("reports/sample/metrics/old.json").touch()
+    left = repro.left_over(Paths("sample"), repro.parameters.load())
+    assert [str(path) for path in left] == [*old, "reports/sample/metrics/old.json"]
+
+
+def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], other_run: int) -> None:
+    """The living run's later stages read params.yaml."""
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError, match=f"another run is in progress: process {other_run}"):
+        repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before and not calls
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "words"),
+    [
+        ("icbhi", "no/such", "no/such does not exist"),
+        ("icbhi", "ftp://example.org/a.zip", "only http:// and https://"),
+        ("sample", ".", "takes no SOURCE"),
+        ("icbhii", None, "Did you mean 'icbhi'"),
+    ],
+)
+def test_a_refused_run_leaves_the_parameters_alone(
+    calls: list[tuple[str, ...]], dataset: str, source: str | None, words: str
+) -> None:
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError) as caught:
+        repro.reproduce(dataset, source)
+    assert words in str(caught.value)
+    assert PARAMS.read_bytes() == before and not calls
+    assert not CACHE_DIR.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("folds: 5 ", "folds: 1 ", "split.folds is 1"),
+        ("task: binary,", "task: official_2_1,", "unknown task for data set 'icbhi'"),
+        ("dataset: sample", "data_set: sample", "no line 'dataset"),
+    ],
+    ids=["range", "task of another data set", "no line"],
+)
+def test_parameters_that_are_wrong_stay_as_they_are(
+    calls: list[tuple[str, ...]], old: str, new: str, words: str
+) -> None:
+    PARAMS.write_text(PARAMS.read_text().replace(old, new))
+    before = PARAMS.read_bytes()
+    with pytest.raises(AuscultError, match=words):
+        repro.reproduce("icbhi")
+    assert PARAMS.read_bytes() == before and not calls
+
+
+def test_a_failed_run_gets_the_outputs_of_its_data_set_back(fake_dvc: None) -> None:
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")
+    assert Path("models/sample").is_dir()
+    assert Path("reports/sample/metrics/one.json").read_text() == "{}", "git's, which DVC does not bring back"
+    assert Path("data/sample/README.md").read_text() == "# The card\n"
+    assert not Path("models/icbhi").exists()
+
+
+def test_a_full_disk_is_named_at_the_end(fake_dvc: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10 << 20))
+    with pytest.raises(AuscultError, match=r"\. is full") as caught:
+        repro._dvc("sample", "repro")
+    assert "free some space" in str(caught.value)
+
+
+def test_an_interrupted_run_gets_its_outputs_back(fake_dvc: None) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            repro._dvc("sample", "repro", "interrupted")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert Path("models/sample").is_dir()
+
+
+def test_a_failed_run_after_another_data_set_gets_its_outputs_back_too(fake_dvc: None) -> None:
+    lock_copies.keep("sample")
+    other = lock_with("models/icbhi")
+    Path("dvc.lock").write_text(other)
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")
+    assert Path("models/sample").is_dir()
+    assert Path("dvc.lock").read_text() == other
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<<<<<< HEAD\nstages: {}\n=======\nstages:\n>>>>>>> other\n",
+        "just words",
+        "",
+        "stages: [train]",
+        "stages: {a: b}",
+    ],
+)
+def test_a_damaged_lock_does_not_hide_what_dvc_said(fake_dvc: None, text: str) -> None:
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(AuscultError, match="the pipeline stopped"):
+        repro._dvc("sample", "repro")

@@ -1,0 +1,40 @@
+"""The interval of the difference, and what it is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from auscult.evaluation.bootstrap import patient_weights
+from auscult.evaluation.metrics import measure
+from auscult.registry.gate.evidence import constant
+from auscult.registry.gate.interval import compare, patients_by_side
+from tests.registry.gate.simulated import answers, sides
+
+#: By hand, for 8 patients: Student's t with 7 degrees of freedom at 97.5 % is 2.3646243, times √(8/7) is 2.5278897,
+#: and Φ(−2.5278897) is:
+TAIL_OF_8 = 0.0057375
+
+
+def test_the_tails_are_those_of_the_side_with_fewer_patients() -> None:
+    mine, theirs = (sides(each, 30, 8) for each in answers(1.2, 1.0, patients=38))
+    assert patients_by_side(mine) == (30, 8)
+    weights = patient_weights(mine.patients, 2000, 41)
+    resampled = measure(mine, weights)["score"] - measure(theirs, weights)["score"]
+    expected = np.nanquantile(resampled, [TAIL_OF_8, 1 - TAIL_OF_8])
+    interval = compare(mine, theirs, "score", 0.95, 2000, 41)["difference"]
+    assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=1e-5)
+    assert interval.low < interval.value < interval.high
+
+
+def test_one_abnormal_patient_gives_no_interval() -> None:
+    mine, theirs = (sides(each, 20, 1) for each in answers(1.2, 1.0))
+    found = compare(mine, theirs, "score", 0.95, 400, 41)["difference"].to_json()
+    assert found["value"] is not None
+    assert (found["low"], found["high"]) == (None, None)
+
+
+def test_the_constant_answer_is_never_wrong_about_what_is_normal() -> None:
+    (mine,) = answers(1.2)
+    figures = measure(constant(mine), np.ones((1, len(mine))))
+    assert (figures["specificity"][0], figures["sensitivity"][0], figures["score"][0]) == (1.0, 0.0, 0.5)

@@ -1,0 +1,69 @@
+"""The decision as a person reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auscult.core.digests import patient_key
+from auscult.registry.gate.evidence import Contender
+from auscult.registry.gate.page import markdown, write_page
+from auscult.registry.gate.rule import decide
+from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender
+
+
+def record(challenger: Contender, champion: Contender | None) -> dict[str, Any]:
+    """The record as a retraining keeps it."""
+    decision = decide(DATASET, challenger, champion, SETTINGS)
+    return {"dataset": DATASET, "experiment": "abnormal_logmel_cnn2d", "run": "retrain-1", **decision.to_json()}
+
+
+def page(folder: Path, of: dict[str, Any]) -> str:
+    write_page(folder / "index.html", of)
+    return (folder / "index.html").read_text()
+
+
+def shown(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+
+
+def test_the_page_shows_both_models_the_rule_and_the_limits_and_needs_nothing_else(tmp_path: Path) -> None:
+    mine, theirs = answers(1.6, 0.8)
+    met = frozenset({patient_key(DATASET, "p7")})
+    of = record(contender(mine, "12", latency_ms=41.0), contender(theirs, "11", size_mb=1.25, learned_from=met))
+    html = page(tmp_path, of)
+    assert (of["outcome"], of["rule"]) == ("promote", "better")
+    for text in (html, markdown(of)):
+        assert "Promote" in text and "the interval of the difference lies above zero" in text
+        assert "version 12" in text and "version 11" in text
+        for interval in (of["difference"], of["challenger"]["score"], of["champion"]["score"]):
+            assert shown(interval) in text
+        assert f"{of['champion']['figures']['specificity']:.3f}" in text
+        assert "41 ms a recording" in text and "1.25 MB" in text
+        assert "of 39 patients" in text and "1 test patients that the champion has learned from are left out" in text
+    assert "auscult.registry.gate.max_calibration_error" in html
+    assert not any(reference in html for reference in ("http", "src=", "href=", "@import", "url("))
+
+
+def test_a_first_model_stands_beside_the_constant_answer(tmp_path: Path) -> None:
+    (mine,) = answers(1.2)
+    of = record(contender(mine, "1"), None)
+    assert of["rule"] == "first"
+    assert "| | challenger | constant answer |" in markdown(of)
+    assert "champion |" not in markdown(of)
+    assert "<th>constant answer</th>" in page(tmp_path, of)
+    assert shown(of["constant"]) in markdown(of)
+
+
+@pytest.mark.parametrize(("champion", "beside"), [("1", "version 1"), (None, "none")])
+def test_a_refusal_without_a_comparison_names_both_models(tmp_path: Path, champion: str | None, beside: str) -> None:
+    (mine,) = answers(1.2)
+    broken = contender(None, "2", fault="ValueError: <b>no such file</b>")
+    of = record(broken, contender(mine, champion) if champion else None)
+    assert of["challenger"] == {"version": "2", "digest": "digest-2"}
+    for text in (page(tmp_path, of), markdown(of)):
+        assert "Refuse" in text and "the challenger does not answer as it should" in text
+        assert f"Challenger: version 2; champion: {beside}; not compared." in text
+    assert "&lt;b&gt;no such file" in page(tmp_path, of)

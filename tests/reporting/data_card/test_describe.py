@@ -1,0 +1,135 @@
+"""The version's name and the card: the same for the same content, counts only, nobody to be recognised."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from stages.describe.__main__ import main as describe
+from stages.split.__main__ import main as split
+from stages.validate.__main__ import main as validate
+
+from auscult.core.storage import read_table
+from auscult.reporting.data_card.demographics import SMALLEST, age_groups, sexes
+from auscult.reporting.data_card.identity import content_sha256, split_sha256
+from tests.curation.made_versions import edited, made_version
+from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch, write_annotation
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clinic of 12 patients, described; one of its recordings has a broken annotation."""
+    root = tmp_path_factory.mktemp("clinic")
+    make_clinic(root)
+    write_annotation(root, name_of(104, 2), "3\t1\t0\t0\n")
+    reproduce(root)
+    return root
+
+
+def reproduce(root: Path) -> dict[str, object]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        validate()
+        split()
+        describe()
+    found: dict[str, object] = json.loads((root / PATHS.version).read_text())
+    return found
+
+
+def digest_of(root: Path) -> str:
+    recordings, segments = (read_table(root / PATHS.manifest / f"{n}.parquet") for n in ("recordings", "segments"))
+    return content_sha256(recordings, segments)
+
+
+def test_a_version_has_name_digest_licence_and_counts(made: Path) -> None:
+    version = json.loads((made / PATHS.version).read_text())
+    assert version["name"] == f"sample-{digest_of(made)[:8]}"
+    assert version["content_sha256"] == digest_of(made)
+    assert (version["recordings"], version["patients"], version["set_aside"], version["added_recordings"]) == (
+        *(23, 12, 1),
+        0,
+    )
+    assert version["licence"]
+    assert all(isinstance(value, (int, float, str)) for value in version.values())
+
+
+def test_the_same_recordings_as_an_addition_are_the_same_content(made: Path, tmp_path: Path) -> None:
+    """Downloaded as WAV there, added as a batch here."""
+    new = name_of(301)
+    one, other = Path(shutil.copytree(made, tmp_path / "one")), Path(shutil.copytree(made, tmp_path / "other"))
+    delivery = make_delivery(tmp_path / "delivery", {new: breath(5)})
+    put_batch(one, delivery)
+    for file in (delivery / "ICBHI_final_database").iterdir():
+        shutil.copy(file, other / PATHS.raw / "ICBHI_final_database" / file.name)
+    for table in delivery.glob("*.txt"):
+        with (other / PATHS.raw / table.name).open("a") as more:
+            more.write(table.read_text())
+    added, downloaded = reproduce(one), reproduce(other)
+    assert (added["added_recordings"], downloaded["added_recordings"]) == (1, 0)
+    assert added["content_sha256"] == downloaded["content_sha256"] != digest_of(made)
+    assert "1 recordings in 1 additions" in (one / PATHS.card).read_text()
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "column", "value", "differs"),
+    [
+        ("recordings", "p00000_1", "audio_sha256", "x", True),
+        ("recordings", "p00000_1", "patient_id", "x", True),
+        ("recordings", "p00000_1", "label", "URTI", True),
+        ("recordings", "p00000_1", "label", None, True),
+        ("recordings", "p00000_1", "age_years", 3.5, True),
+        ("recordings", "p00000_1", "sex", None, True),
+        ("segments", "p00000_1:001", "end_s", 5.51, True),
+        ("segments", "p00000_1:001", "label", "wheeze", True),
+        ("segments", "p00000_1:001", "end_s", 5.5 + 1e-9, False),
+        ("recordings", "p00000_1", "path", "x", False),
+        ("recordings", "p00000_1", "sha256", "x", False),
+        ("recordings", "p00000_1", "batch", "0123456789ab", False),
+        ("recordings", "p00000_1", "published_part", "test", False),
+    ],
+)
+def test_the_digest_covers_what_recordings_say_and_nothing_else(
+    table: str, row: str, column: str, value: object, differs: bool
+) -> None:
+    before = made_version()
+    after = edited(before, table, row, **{column: value})
+    assert (after.content_sha256 != before.content_sha256) is differs
+
+
+def test_the_digest_is_that_of_every_machine_and_year() -> None:
+    """It names versions for ever: a change here breaks every name that anybody wrote down."""
+    version = made_version(8)
+    assert (
+        content_sha256(version.recordings, version.segments)
+        == "97073527b02c4baa264a0b44fadd98888a3f07e2406afc590b1ab26ce61b83d7"
+    )
+    assert split_sha256(version.assignment) == "f1e23031ddf1ee7e45a8884ec1aa4a03c485fb1e054b57e5e83491fd2b5ccc8c"
+
+
+def test_the_card_names_nobody(made: Path) -> None:
+    card = (made / PATHS.card).read_text()
+    recordings = read_table(made / PATHS.manifest / "recordings.parquet")
+    assert not [name for name in recordings["recording_id"] if name in card]
+    assert name_of(104, 2) not in card
+    for wanted in ("23 recordings of 12 patients", "annotation_malformed | 1", "## Known limits", "## How to cite"):
+        assert wanted in card
+
+
+def test_no_group_of_ages_or_sexes_is_small_enough_to_point_at_somebody() -> None:
+    recordings = made_version(200).recordings
+    for years in ([1.0] * 2 + [70.0] * 198, [30.0] * 200, [90.0] * 2 + [3.0] * 198, [float(n) for n in range(200)]):
+        groups = age_groups(recordings.assign(patient_id=recordings["recording_id"], age_years=years))
+        assert min(groups.values()) >= SMALLEST
+        assert sum(groups.values()) == 200
+    two = recordings.head(8)
+    assert age_groups(two) == {} == sexes(two)
+    assert sexes(recordings) == {"female": 25, "male": 25}
+
+
+def test_a_second_run_writes_the_same_bytes(made: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(made, tmp_path / "again"))
+    reproduce(root)
+    for path in (PATHS.card, PATHS.version):
+        assert (root / path).read_bytes() == (made / path).read_bytes()

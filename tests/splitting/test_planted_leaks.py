@@ -1,0 +1,163 @@
+"""Leaks planted in raw files and run through validate and split: none gets by, and nothing else is accused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from stages.split.__main__ import main as split
+from stages.validate.__main__ import main as validate
+
+from auscult.core.errors import LeakError
+from auscult.core.storage import read_json, read_table
+from tests.validation.made_clinic import (
+    AUDIO,
+    PATHS,
+    RATE_HZ,
+    breath,
+    make_clinic,
+    name_of,
+    write_annotation,
+    write_recording,
+)
+
+Samples = NDArray[np.int32] | NDArray[np.float64]
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_clinic(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parts() -> dict[int, str]:
+    """Patient → part."""
+    table = read_table(PATHS.split / "assignment.parquet")
+    return {int(patient): part for patient, part in zip(table["patient_id"], table["part"], strict=True)}
+
+
+def publish_split(root: Path, sides: dict[int, str]) -> None:
+    """Fix the sides, so that a planted recording does not move the draw."""
+    lines = [
+        f"{name_of(p, v)}\t{'test' if part == 'test' else 'train'}\n" for p, part in sides.items() for v in (1, 2, 3)
+    ]
+    (root / PATHS.raw / "ICBHI_challenge_train_test.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def plant(root: Path, change: Callable[[Samples], tuple[Samples, int]], subtype: str = "PCM_16") -> tuple[str, str]:
+    """A changed copy of a training patient's recording under a test patient's name."""
+    validate()
+    split()
+    sides = parts()
+    victim = next(p for p, part in sides.items() if part == "train")
+    stranger = next(p for p, part in sides.items() if part == "test")
+    # Whole numbers, since writing floats rounds: an unchanged copy has the original's very samples.
+    sound, rate = change(soundfile.read(clinic_audio(root, name_of(victim)), dtype="int32")[0])
+    write_recording(root, name_of(stranger, 3), sound, rate, subtype)
+    publish_split(root, sides)
+    return name_of(victim), name_of(stranger, 3)
+
+
+def clinic_audio(root: Path, name: str) -> Path:
+    return root / PATHS.raw / AUDIO / f"{name}.wav"
+
+
+def unchanged(sound: Samples) -> tuple[Samples, int]:
+    return sound, RATE_HZ
+
+
+def as_float(sound: Samples) -> NDArray[np.float64]:
+    return sound / 2.0**31
+
+
+def resampled(sound: Samples) -> tuple[Samples, int]:
+    return soxr.resample(as_float(sound), RATE_HZ, 11025) * 0.5, 11025
+
+
+def trimmed(sound: Samples) -> tuple[Samples, int]:
+    return sound[int(1.37 * RATE_HZ) + 13 :], RATE_HZ
+
+
+def noisy(sound: Samples) -> tuple[Samples, int]:
+    noise = np.random.default_rng(5).standard_normal(len(sound))
+    return -as_float(sound) + noise * as_float(sound).std() * 0.02, RATE_HZ
+
+
+def padded(sound: Samples) -> tuple[Samples, int]:
+    return np.concatenate([breath(999, 2.0), as_float(sound)]), RATE_HZ
+
+
+def test_clean_clinic_has_no_leak_and_no_twin(clinic: Path) -> None:
+    validate()
+    split()
+    summary = read_json(PATHS.split / "summary.json")
+    assert [check["leaks"] for check in summary["leak_checks"]] == [[], [], [], []]
+    assert summary["twins_in_one_part"] == []
+
+
+def test_renamed_recording_is_set_aside_on_both_sides(clinic: Path) -> None:
+    pair = plant(clinic, unchanged)
+    validate()
+    rejects = read_table(PATHS.manifest / "rejects.parquet")
+    assert set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"]) == set(pair)
+
+
+def test_lossless_re_encoding_is_set_aside_on_both_sides(clinic: Path) -> None:
+    pair = plant(clinic, unchanged, "PCM_24")
+    validate()
+    rejects = read_table(PATHS.manifest / "rejects.parquet")
+    assert set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"]) == set(pair)
+
+
+@pytest.mark.parametrize("change", [resampled, trimmed, noisy, padded], ids=lambda change: change.__name__)
+def test_twin_of_another_patient_stops_the_pipeline(
+    clinic: Path, change: Callable[[Samples], tuple[Samples, int]]
+) -> None:
+    original, copy = plant(clinic, change, "PCM_24")
+    before = (PATHS.split / "assignment.parquet").read_bytes()
+    validate()
+    with pytest.raises(LeakError, match="1 stand on two sides") as caught:
+        split()
+    assert original in str(caught.value) and copy in str(caught.value)
+    assert (PATHS.split / "assignment.parquet").read_bytes() == before
+
+
+def test_lossy_twin_stops_the_pipeline(clinic: Path) -> None:
+    original, copy = plant(clinic, lambda sound: (soxr.resample(as_float(sound), RATE_HZ, 8000), 8000))
+    path = clinic / PATHS.raw / AUDIO / f"{copy}.wav"
+    sound, _ = soundfile.read(path)
+    soundfile.write(path.with_suffix(".ogg"), sound, 8000)
+    decoded, _ = soundfile.read(path.with_suffix(".ogg"))
+    path.with_suffix(".ogg").unlink()
+    soundfile.write(path, decoded, 8000)
+    validate()
+    with pytest.raises(LeakError, match=copy) as caught:
+        split()
+    assert original in str(caught.value)
+
+
+def test_twins_of_one_part_are_named_and_let_stand(clinic: Path) -> None:
+    original, copy = plant(clinic, trimmed)
+    pair = {int(name[:3]) for name in (original, copy)}
+    publish_split(clinic, {p: "test" if p in pair else "train" for p in range(101, 113)})
+    validate()
+    split()
+    (note,) = read_json(PATHS.split / "summary.json")["twins_in_one_part"]
+    assert original in note and copy in note
+
+
+def test_patient_on_both_sides_of_a_published_split_is_named(clinic: Path) -> None:
+    publish_split(clinic, dict.fromkeys(range(101, 109), "train") | dict.fromkeys(range(109, 113), "test"))
+    table = clinic / PATHS.raw / "ICBHI_challenge_train_test.txt"
+    table.write_text(table.read_text().replace(f"{name_of(101, 2)}\ttrain", f"{name_of(101, 2)}\ttest"))
+    write_annotation(clinic, name_of(101, 2), "0.1\t2.0\t0\t1\n")
+    validate()
+    with pytest.raises(LeakError, match="patient 101") as caught:
+        split()
+    assert name_of(101, 2) in str(caught.value)

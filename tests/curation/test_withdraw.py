@@ -21,7 +21,7 @@ from auscult.core.errors import DataError, ParameterError
 from auscult.core.storage import read_table
 from auscult.curation.withdrawals.withdraw import withdraw
 from auscult.datasets import load
-from auscult.datasets.retrieval.leave_out import reduce
+from auscult.datasets.retrieval.withdrawn_files import leave_out_of_raw
 from auscult.splitting import pinned
 from auscult.validation.additions import batches
 from tests.flows.repositories import git
@@ -100,7 +100,7 @@ def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> N
     (batch,) = batches(root / PATHS.added)
     assert list(batch.rglob("301_*.wav"))
     with chdir(root):
-        reduce(load("sample"), PATHS.raw, withdrawals.read("sample"))
+        leave_out_of_raw(load("sample"), PATHS.raw, withdrawals.read("sample"))
         validate()
         split()
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
@@ -120,7 +120,7 @@ def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path)
     before = everything(root)
     assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)
     assert everything(root) == before
-    reduce(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
+    leave_out_of_raw(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
     before = everything(root)
     withdraw("104", root=root)
     assert everything(root) == before

@@ -70,7 +70,7 @@ def read(dataset: str, root: Path = Path()) -> Pinned:
     DataError
         The file is damaged.
     """
-    path = root / Paths(dataset).sides
+    path = root / Paths(dataset).pinned_split
     if not path.exists():
         return Pinned(dataset)
     try:
@@ -90,7 +90,7 @@ def write(pinned: Pinned, root: Path = Path()) -> None:
     """Write it down, atomically: side → sorted keys."""
     names = {side: "test" if side == TEST else str(side) for side in sorted(set(pinned.sides.values()))}
     sides = {name: sorted(key for key, own in pinned.sides.items() if own == side) for side, name in names.items()}
-    write_json(root / Paths(pinned.dataset).sides, {"drawn_with": dict(pinned.drawn_with), "sides": sides})
+    write_json(root / Paths(pinned.dataset).pinned_split, {"drawn_with": dict(pinned.drawn_with), "sides": sides})
 
 
 def pin(assignment: pd.DataFrame, params: SplitParams, withdrawn: Withdrawals, *, with_test: bool) -> Pinned:

@@ -1,7 +1,4 @@
-"""Leave withdrawn patients out of a folder in a data set's raw layout: their files, and their lines in tables.
-
-Used on folders that nobody reads yet: on what is about to become ``raw``, or a batch of ``data/added``.
-"""
+"""Remove the files and table lines of withdrawn patients from a folder in the raw layout of a data set."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from auscult.datasets import Dataset
 
 @dataclass(frozen=True)
 class LeftOut:
-    """How much was left out."""
+    """Numbers of files and table lines that were removed."""
 
     files: int = 0
     lines: int = 0
@@ -27,13 +24,13 @@ class LeftOut:
         return bool(self.files or self.lines)
 
     def __str__(self) -> str:
-        return f"{self.files} files and {self.lines} lines of tables of withdrawn patients are left out"
+        return f"removed {self.files} files and {self.lines} table lines of withdrawn patients"
 
 
 def leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> LeftOut:
-    """Remove the files and lines of withdrawn patients from *folder*.
+    """Remove the files and table lines of withdrawn patients from *folder*, which no other process reads.
 
-    Files are unlinked and tables replaced, never written into: either may be a link into DVC's cache.
+    Files are unlinked and tables replaced, never written into: both may be hard links into DVC's cache.
     """
     files = lines = 0
     if not withdrawn:
@@ -53,21 +50,35 @@ def leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> LeftOut
     return LeftOut(files, lines)
 
 
+def leave_out_of_raw(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> LeftOut:
+    """Remove withdrawn patients from a raw folder that is in use: it is replaced as a whole, other files are linked."""
+    with replacing_folder(raw) as folder:
+        shutil.copytree(raw, folder, copy_function=_link, dirs_exist_ok=True)
+        return leave_out(dataset, folder, withdrawn)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # the file system has no hard links
+        shutil.copy2(source, target)
+
+
 def reduced(dataset: Dataset, place: str, content: bytes, withdrawn: Withdrawals) -> bytes:
-    """A table's bytes without the lines of withdrawn patients; the others' stay byte by byte. Other files stay."""
+    """Return the content of a table without the lines of withdrawn patients; of other files the whole content."""
     if not withdrawn or not dataset.is_table(place):
         return content
     return b"".join(line for line, patient in lines_of(dataset, place, content) if not withdrawn.holds(patient))
 
 
 def lines_of(dataset: Dataset, place: str, content: bytes) -> Iterator[tuple[bytes, str | None]]:
-    """The lines of a table as they are, and whose each is."""
+    """Yield the lines of a table, line ends included, each with its patient."""
     for line in content.splitlines(keepends=True):
         yield line, dataset.patient_of_line(place, line.decode("utf-8-sig", errors="replace"))
 
 
 def patients(dataset: Dataset, folder: Path) -> set[str]:
-    """Everybody who has a file or a line of a table in a folder in the raw layout."""
+    """Return all patients with a file or a table line in a folder in the raw layout."""
     found: set[str | None] = set()
     for path in folder.rglob("*"):
         place = path.relative_to(folder).as_posix()
@@ -78,23 +89,6 @@ def patients(dataset: Dataset, folder: Path) -> set[str]:
     return {patient for patient in found if patient}
 
 
-def holds(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> bool:
-    """Whether a folder in the raw layout has a file or a line of somebody who has withdrawn."""
+def contains_withdrawn(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> bool:
+    """Return whether a folder in the raw layout has a file or a table line of a withdrawn patient."""
     return bool(withdrawn) and withdrawn.any_of(patients(dataset, folder))
-
-
-def reduce(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> LeftOut:
-    """Leave withdrawn patients out of a folder that is in use: it is replaced as a whole, or stays as it was.
-
-    Nothing is fetched, and nobody else's file is copied: files are linked.
-    """
-    with replacing_folder(raw) as folder:
-        shutil.copytree(raw, folder, copy_function=_link, dirs_exist_ok=True)
-        return leave_out(dataset, folder, withdrawn)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # no hard links on this disk
-        shutil.copy2(source, target)

@@ -1,4 +1,4 @@
-"""`python -m stages.download` as a user meets it: any source gives one raw; a failure keeps the last good one."""
+"""Every kind of source gives the same raw folder; a failure keeps the previous one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auscult import datasets
 from auscult.core.errors import AuscultError, DataError, DownloadError
 from auscult.datasets import Counts, RemoteFile
 from auscult.datasets.icbhi import Icbhi
-from auscult.datasets.retrieval.bring import bring
+from auscult.datasets.retrieval.retrieve import assemble
 
 ROOT = Path(__file__).parents[2]
 Contents = Callable[[Path], dict[str, bytes]]
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.usefixtures("in_a_root")
 
 def raw_from(source: str | None, dataset: datasets.Dataset | None = None) -> Path:
     raw = Path("data/icbhi/raw")
-    bring(dataset or datasets.load("icbhi"), source, raw)
-    assert [path.name for path in raw.parent.iterdir()] == ["raw"]  # nothing is left lying beside it
+    assemble(dataset or datasets.load("icbhi"), source, raw)
+    assert [path.name for path in raw.parent.iterdir()] == ["raw"]  # no temporary files
     return raw
 
 
@@ -44,17 +44,17 @@ def test_folder_zip_and_url_give_the_same_raw(
     assert not any(path.is_symlink() for path in Path("data").rglob("*"))
 
 
-def test_a_damaged_archive_from_an_address_says_which_file_to_remove(server: Any) -> None:
+def test_a_damaged_archive_from_a_url_is_named(server: Any) -> None:
     server.put("/copy.zip", b"<html>log in first</html>")
-    for _ in range(2):  # the second time it is there already
-        with pytest.raises(DownloadError, match="is no zip") as caught:
-            bring(datasets.load("icbhi"), server.url("/copy.zip"), Path("data/icbhi/raw"))
+    for _ in range(2):  # the second time it is downloaded already
+        with pytest.raises(DownloadError, match="no zip") as caught:
+            assemble(datasets.load("icbhi"), server.url("/copy.zip"), Path("data/icbhi/raw"))
         kept = next(Path(".cache/downloads").glob("*copy.zip"))
         assert f"remove {kept}" in caught.value.next_step
     kept.unlink()
 
 
-def test_the_official_download_as_it_lies_there_is_a_source(
+def test_a_folder_with_the_official_downloads_is_a_source(
     official_copy: Path, tmp_path: Path, zip_of: Zip, content_of: Contents
 ) -> None:
     downloads = tmp_path / "Downloads"
@@ -76,7 +76,7 @@ def test_both_layouts_give_the_same_recordings(official_copy: Path, other_copy: 
 
 
 def published(official_copy: Path, tmp_path: Path, server: Any, remote: Any, zip_of: Zip, counts: Counts) -> Icbhi:
-    """ICBHI as a small publisher would serve it."""
+    """Return ICBHI, published on the local server."""
     body = zip_of(official_copy / "ICBHI_final_database", tmp_path / "a.zip").read_bytes()
     server.put("/a.zip", body, cut_after=[200])
     files = [remote(body, "/gone.zip", "/a.zip", name="ICBHI_final_database.zip")]
@@ -98,7 +98,7 @@ def test_the_publishers_files_give_the_same_raw(
     assert content_of(raw_from(None, dataset)) == content_of(official_copy)
 
 
-def test_an_incomplete_publication_is_refused_and_the_last_raw_kept(
+def test_an_incomplete_download_is_an_error_and_keeps_raw(
     official_copy: Path, tmp_path: Path, server: Any, remote: Any, zip_of: Zip, content_of: Contents
 ) -> None:
     before = content_of(raw_from(str(official_copy)))
@@ -112,19 +112,19 @@ PAGE = b"<!DOCTYPE html>\n<html><head><title>Log in</title></head>\n<body>Please
 
 
 @pytest.mark.parametrize(
-    ("table", "body", "words"),
+    ("table", "body", "expected"),
     [
-        ("ICBHI_Challenge_diagnosis.txt", PAGE, "no such table"),
+        ("ICBHI_Challenge_diagnosis.txt", PAGE, "is not a table"),
         ("ICBHI_Challenge_diagnosis.txt", b"", "it is empty"),
-        ("ICBHI_Challenge_demographic_information.txt", PAGE, "no such table"),
-        ("ICBHI_Challenge_diagnosis.txt", b", ;\n", "no such table"),
+        ("ICBHI_Challenge_demographic_information.txt", PAGE, "is not a table"),
+        ("ICBHI_Challenge_diagnosis.txt", b", ;\n", "is not a table"),
         ("ICBHI_Challenge_diagnosis.txt", b"999\tURTI\n", "no label"),
     ],
 )
-def test_a_page_served_in_place_of_a_table_is_refused_and_the_last_raw_kept(
+def test_a_web_page_instead_of_a_table_is_an_error_and_keeps_raw(
     table: str,
     body: bytes,
-    words: str,
+    expected: str,
     official_copy: Path,
     tmp_path: Path,
     server: Any,
@@ -135,16 +135,16 @@ def test_a_page_served_in_place_of_a_table_is_refused_and_the_last_raw_kept(
     before = content_of(raw_from(str(official_copy)))
     dataset = published(official_copy, tmp_path, server, remote, zip_of, Counts(4, 3, 16))
     server.put(f"/{table}", body)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=expected) as caught:
         raw_from(None, dataset)
     assert caught.value.where.startswith(".cache/downloads") and " again" in caught.value.next_step
-    assert caught.value.where.endswith(table) or words != "no such table"
+    assert caught.value.where.endswith(table) or expected != "is not a table"
     assert content_of(Path("data/icbhi/raw")) == before
     server.put(f"/{table}", (official_copy / table).read_bytes(), etag='"right"')
-    assert content_of(raw_from(None, dataset)) == content_of(official_copy)  # nobody has to clear anything
+    assert content_of(raw_from(None, dataset)) == content_of(official_copy)  # without removing anything
 
 
-def test_another_recording_of_the_same_name_and_size_is_no_copy(official_copy: Path, content_of: Contents) -> None:
+def test_two_different_files_of_the_same_name_and_size_are_an_error(official_copy: Path, content_of: Contents) -> None:
     name = "101_1b1_Al_sc_Meditron.wav"
     original = official_copy / "ICBHI_final_database" / name
     (official_copy / "denoised").mkdir()
@@ -157,7 +157,7 @@ def test_another_recording_of_the_same_name_and_size_is_no_copy(official_copy: P
     assert str(original) in str(caught.value) and str(other) in str(caught.value)
 
 
-def test_a_table_in_both_layouts_is_taken_once_unless_they_disagree(official_copy: Path, other_copy: Path) -> None:
+def test_a_table_in_both_layouts_is_an_error_if_they_disagree(official_copy: Path, other_copy: Path) -> None:
     csv = official_copy / "patient_diagnosis.csv"
     shutil.copy(other_copy / "Respiratory_Sound_Database" / "patient_diagnosis.csv", csv)
     recordings = datasets.load("icbhi").recordings(raw_from(str(official_copy)))
@@ -170,7 +170,7 @@ def test_a_table_in_both_layouts_is_taken_once_unless_they_disagree(official_cop
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "zip beside tables", "address"])
-def test_an_error_names_the_file_as_the_user_has_it(
+def test_an_error_names_the_file_of_the_user(
     kind: str, official_copy: Path, tmp_path: Path, server: Any, zip_of: Zip
 ) -> None:
     split = official_copy / "ICBHI_challenge_train_test.txt"
@@ -191,7 +191,7 @@ def test_an_error_names_the_file_as_the_user_has_it(
     assert caught.value.where.startswith(str(existing))
 
 
-def test_a_zip_without_a_needed_table_is_named_with_the_way_on(
+def test_a_zip_without_a_required_table_is_an_error(
     official_copy: Path, tmp_path: Path, zip_of: Zip, content_of: Contents
 ) -> None:
     complete = content_of(official_copy)
@@ -200,14 +200,14 @@ def test_a_zip_without_a_needed_table_is_named_with_the_way_on(
     folder.mkdir()
     table.rename(folder / table.name)
     archive = zip_of(official_copy, tmp_path / "copy.zip")
-    with pytest.raises(DataError, match="lacks the diagnoses") as caught:
+    with pytest.raises(DataError, match=r"ICBHI_Challenge_diagnosis\.txt") as caught:
         raw_from(str(archive))
-    assert caught.value.where == str(archive) and "into one folder" in caught.value.next_step
+    assert caught.value.where == str(archive) and "folder" in caught.value.next_step
     archive.rename(folder / archive.name)
-    assert content_of(raw_from(str(folder))) == complete  # what the message advises works
+    assert content_of(raw_from(str(folder))) == complete  # the advice of the message works
 
 
-def test_a_disk_that_fills_up_while_unpacking_is_not_the_archives_fault(
+def test_a_full_disk_while_unpacking_is_not_reported_as_a_damaged_archive(
     official_copy: Path, tmp_path: Path, zip_of: Zip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> bytes:
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_while_unpacking_is_not_the_archives_fault(
 
 
 @pytest.mark.parametrize("fault", ["empty", "no audio", "no diagnoses", "broken zip", "two versions"])
-def test_a_bad_source_is_named_and_the_last_raw_kept(
+def test_a_wrong_source_is_an_error_and_keeps_raw(
     fault: str, official_copy: Path, tmp_path: Path, content_of: Contents
 ) -> None:
     before = content_of(raw_from(str(official_copy)))

@@ -173,7 +173,7 @@ def _against_present(
             else:
                 there.append(name)
             continue
-        judged = item if item.problems else present.index.judge(item)
+        judged = item if item.problems else present.index.check(item)
         rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
         sound += [] if judged.problems else [judged]
     return there, sound

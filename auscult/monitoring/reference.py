@@ -46,7 +46,6 @@ _CODE = (
     "auscult.audio.compiled",
     "auscult.audio.resampling",
     "auscult.core.threads",
-    "auscult.audio.wav24",
     "auscult.inference.predictor",
     "auscult.training.batches",
     "auscult.models",

@@ -76,7 +76,7 @@ def read(dataset: str, root: Path = Path()) -> Pinned:
     DataError
         The file is damaged.
     """
-    path = root / Paths(dataset).sides
+    path = root / Paths(dataset).pinned_split
     if not path.exists():
         return Pinned(dataset)
     try:
@@ -99,7 +99,7 @@ def write(pinned: Pinned, root: Path = Path()) -> None:
         "test" if fold == TEST else str(fold): sorted(key for key, own in pinned.folds.items() if own == fold)
         for fold in sorted(set(pinned.folds.values()))
     }
-    write_json(root / Paths(pinned.dataset).sides, {"drawn_with": dict(pinned.drawn_with), "sides": keys})
+    write_json(root / Paths(pinned.dataset).pinned_split, {"drawn_with": dict(pinned.drawn_with), "sides": keys})
 
 
 def pin(assignment: pd.DataFrame, params: SplitParams, withdrawn: Withdrawals, *, with_test: bool) -> Pinned:

@@ -95,7 +95,7 @@ def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> N
     said = withdraw("104", "2026-11-25", root=root)
     assert "git add data/withdrawn" in said and "data clear" in said
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
-    assert patient_key("sample", "104") not in (root / PATHS.sides).read_text()
+    assert patient_key("sample", "104") not in (root / PATHS.pinned_split).read_text()
     assert not list((root / PATHS.added).rglob("104_*")), "the addition is another one now"
     (batch,) = batches(root / PATHS.added)
     assert list(batch.rglob("301_*.wav"))
@@ -128,7 +128,7 @@ def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path)
 
 def test_who_came_with_an_addition_alone_moves_nobody_and_pins_nobody(root: Path) -> None:
     withdraw("301", root=root)
-    assert not (root / PATHS.sides).exists()
+    assert not (root / PATHS.pinned_split).exists()
     (batch,) = batches(root / PATHS.added)
     assert not list(batch.rglob("301_*")) and list(batch.rglob("104_*"))
 
@@ -177,6 +177,6 @@ def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    assert (root / PATHS.sides).exists() and list((root / PATHS.added).rglob("104_*"))
+    assert (root / PATHS.pinned_split).exists() and list((root / PATHS.added).rglob("104_*"))
     withdraw("104", "2026-11-25", root=root)
     assert everything(root) == everything(whole)

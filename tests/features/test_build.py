@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from auscult.audio.cache import forget
-from auscult.audio.stored import StoredAudio
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import StoredAudio, write_audio
 from auscult.core.errors import ParameterError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.records import ITEM_COLUMNS, SEGMENT_COLUMNS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auscult.audio.stored import StoredAudio
+from auscult.audio.resampled import StoredAudio
 from auscult.core.paths import Paths
 from auscult.core.records import ITEM_COLUMNS
 from auscult.core.sections import FeaturesParams

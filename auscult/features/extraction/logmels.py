@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auscult.audio.cache import ArrayCache, namespace
-from auscult.audio.stored import StoredAudio
+from auscult.audio.resampled import StoredAudio
 from auscult.core.digests import digest
 from auscult.core.sections import FeaturesParams
 from auscult.features.extraction.spectrogram import LogMel, frame_count

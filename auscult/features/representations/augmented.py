@@ -22,7 +22,7 @@ class AugmentedRepresentation(Representation):
         "auscult.features.extraction.augment",
         "auscult.audio.resampling",
         "auscult.audio.compiled",
-        "auscult.audio.wav24",
+        "auscult.audio.container",
     )
 
     def bins(self, params: FeaturesParams) -> int:

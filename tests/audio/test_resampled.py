@@ -1,4 +1,4 @@
-"""The audio array: complete, in order, and the same bytes whatever the cache holds."""
+"""The audio array is complete, in order, and independent of the cache and of the number of workers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from auscult.audio.cache import forget
+from auscult.audio.resampled import StoredAudio, write_audio
 from auscult.audio.resampling import condition
-from auscult.audio.stored import StoredAudio
-from auscult.audio.writing import write_audio
 from auscult.core.errors import DataError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.records import RECORDING_COLUMNS
@@ -28,8 +27,8 @@ def entries() -> list[Path]:
 
 
 def test_every_recording_is_in_the_array_in_order(params: Params) -> None:
-    said = write_audio(PATHS, params.resample, workers=2)
-    assert "8 recordings, 8 of them new" in said
+    message = write_audio(PATHS, params.resample, workers=2)
+    assert "8 recordings, 8 of them new" in message
     audio = StoredAudio(PATHS)
     assert audio.spec == params.resample
     assert audio.index["recording_id"].tolist() == [f"rec{n:02d}" for n in range(8)]
@@ -61,7 +60,7 @@ def test_the_bytes_depend_on_neither_workers_nor_cache(params: Params) -> None:
     assert folder_bytes(PATHS.audio) == cold
 
 
-def test_new_recordings_cost_only_themselves(params: Params) -> None:
+def test_only_new_recordings_are_computed(params: Params) -> None:
     table = read_table(PATHS.manifest / "recordings.parquet")
     write_table(PATHS.manifest / "recordings.parquet", table[table["recording_id"] != "rec03"], RECORDING_COLUMNS)
     write_audio(PATHS, params.resample, workers=2)
@@ -69,7 +68,7 @@ def test_new_recordings_cost_only_themselves(params: Params) -> None:
     assert "8 recordings, 1 of them new" in write_audio(PATHS, params.resample, workers=2)
 
 
-def test_a_recording_of_an_addition_is_read_where_it_lies(params: Params) -> None:
+def test_a_recording_of_an_addition_is_read_from_its_folder(params: Params) -> None:
     write_audio(PATHS, params.resample, workers=2)
     before = folder_bytes(PATHS.audio)
     batch = PATHS.added / "0123456789ab"
@@ -83,31 +82,31 @@ def test_a_recording_of_an_addition_is_read_where_it_lies(params: Params) -> Non
     assert folder_bytes(PATHS.audio) == before
 
 
-def test_other_parameters_are_other_entries(params: Params) -> None:
+def test_other_parameters_use_other_cache_entries(params: Params) -> None:
     write_audio(PATHS, params.resample, workers=2)
     narrower = params.resample.model_copy(update={"high_hz": 1500.0})
     assert "8 of them new" in write_audio(PATHS, narrower, workers=2)
     assert "0 of them new" in write_audio(PATHS, params.resample, workers=2)
 
 
-def test_two_runs_at_once_agree(params: Params, tmp_path: Path) -> None:
+def test_concurrent_runs_write_equal_outputs(params: Params, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "AUSCULT_WORKERS": "2"}
-    twin = tmp_path / "twin"
-    twin.mkdir()
+    second = tmp_path / "second"
+    second.mkdir()
     for name in ("params.yaml", "data"):
-        subprocess.run(["cp", "-r", str(tmp_path / name), str(twin / name)], check=True)
+        subprocess.run(["cp", "-r", str(tmp_path / name), str(second / name)], check=True)
     (tmp_path / CACHE_DIR).mkdir()
-    (twin / CACHE_DIR).symlink_to(tmp_path / CACHE_DIR)
+    (second / CACHE_DIR).symlink_to(tmp_path / CACHE_DIR)
     runs = [
         subprocess.Popen([sys.executable, "-m", "stages.resample"], cwd=root, env=environment)
-        for root in (tmp_path, twin)
+        for root in (tmp_path, second)
     ]
     assert [run.wait(timeout=60) for run in runs] == [0, 0]
-    assert folder_bytes(tmp_path / PATHS.audio) == folder_bytes(twin / PATHS.audio)
+    assert folder_bytes(tmp_path / PATHS.audio) == folder_bytes(second / PATHS.audio)
     assert not list((tmp_path / CACHE_DIR).rglob("*.part"))
 
 
-def test_a_recording_is_forgotten_by_its_checksum(params: Params) -> None:
+def test_cache_entries_are_removed_by_checksum(params: Params) -> None:
     write_audio(PATHS, params.resample, workers=2)
     checksum = read_table(PATHS.manifest / "recordings.parquet")["sha256"][2]
     assert forget(checksum) == 1
@@ -115,7 +114,7 @@ def test_a_recording_is_forgotten_by_its_checksum(params: Params) -> None:
     assert not [path for path in CACHE_DIR.rglob("*") if checksum in path.name]
 
 
-def test_a_file_changed_since_its_check_stops_the_stage_and_keeps_the_last_output(params: Params) -> None:
+def test_a_file_changed_since_validation_is_an_error_and_keeps_the_output(params: Params) -> None:
     write_audio(PATHS, params.resample, workers=2)
     before = folder_bytes(PATHS.audio)
     (PATHS.raw / "rec01.wav").write_bytes((PATHS.raw / "rec02.wav").read_bytes())
@@ -126,8 +125,8 @@ def test_a_file_changed_since_its_check_stops_the_stage_and_keeps_the_last_outpu
     assert not list(PATHS.data.glob(".*"))
 
 
-def test_no_recording_left_is_said(params: Params) -> None:
+def test_an_empty_manifest_is_an_error(params: Params) -> None:
     empty = pd.DataFrame(columns=list(RECORDING_COLUMNS))
     write_table(PATHS.manifest / "recordings.parquet", empty, RECORDING_COLUMNS)
-    with pytest.raises(DataError, match="no recording of data set 'sample' is left"):
+    with pytest.raises(DataError, match="'sample'"):
         write_audio(PATHS, params.resample, workers=1)

@@ -1,4 +1,4 @@
-"""24-bit files are read to libsndfile's bits, and anything odd is left to libsndfile."""
+"""24-bit WAV files decode to the bits of libsndfile; all other files are read by libsndfile."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from auscult.audio.resampling import read_mono
-from auscult.audio.wav24 import read_wav24
+from auscult.audio.container import decode, read_wav24
+from auscult.core.errors import DataError
 
 
 def wav(path: Path, channels: int = 1, container: str = "WAV", subtype: str = "PCM_24") -> np.ndarray:
@@ -23,7 +23,7 @@ def wav(path: Path, channels: int = 1, container: str = "WAV", subtype: str = "P
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("container", ["WAV", "WAVEX"])
-def test_same_bits_as_libsndfile(tmp_path: Path, channels: int, container: str) -> None:
+def test_samples_equal_those_of_libsndfile(tmp_path: Path, channels: int, container: str) -> None:
     expected = wav(tmp_path / "a.wav", channels, container)
     found = read_wav24(tmp_path / "a.wav")
     assert found is not None
@@ -31,7 +31,7 @@ def test_same_bits_as_libsndfile(tmp_path: Path, channels: int, container: str) 
     assert found[1] == 44100
 
 
-def test_chunks_before_the_samples_are_stepped_over(tmp_path: Path) -> None:
+def test_chunks_before_the_samples_are_skipped(tmp_path: Path) -> None:
     expected = wav(tmp_path / "a.wav")
     whole = (tmp_path / "a.wav").read_bytes()
     extra = b"LIST" + struct.pack("<I", 5) + b"INFOx\0"
@@ -42,13 +42,13 @@ def test_chunks_before_the_samples_are_stepped_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "PCM_32", "PCM_U8"])
-def test_other_samples_are_left_to_libsndfile(tmp_path: Path, subtype: str) -> None:
+def test_other_sample_formats_are_read_by_libsndfile(tmp_path: Path, subtype: str) -> None:
     expected = wav(tmp_path / "a.wav", subtype=subtype)
     assert read_wav24(tmp_path / "a.wav") is None
-    np.testing.assert_array_equal(read_mono(tmp_path / "a.wav")[0], expected[:, 0])
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav")[0], expected)
 
 
-def test_cut_and_foreign_files_are_left_to_libsndfile(tmp_path: Path) -> None:
+def test_truncated_and_foreign_files_are_read_by_libsndfile(tmp_path: Path) -> None:
     wav(tmp_path / "a.wav")
     whole = (tmp_path / "a.wav").read_bytes()
     for length in (0, 3, 11, 12, 20, 30, 43, 44, 45, 500, len(whole) - 2):
@@ -56,3 +56,9 @@ def test_cut_and_foreign_files_are_left_to_libsndfile(tmp_path: Path) -> None:
         assert read_wav24(tmp_path / "b.wav") is None
     wav(tmp_path / "c.flac", container="FLAC")
     assert read_wav24(tmp_path / "c.flac") is None
+
+
+def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"broken\.wav"):
+        decode(tmp_path / "broken.wav")

@@ -38,7 +38,6 @@ _OF_AUDIO = frozenset(
 #: What decides a row, the representation's and the architecture's own modules apart.
 _CODE = (
     "auscult.monitoring.observe",
-    "auscult.features.extraction.compiled",
     "auscult.features.examples",
     "auscult.features.extraction.items",
     "auscult.features.representations",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auscult import models
 from auscult.audio import resampled
-from auscult.features.extraction import logmels
+from auscult.features.extraction import build
 from auscult.features.representations import load, names
 from auscult.training.search import CODE
 from tests.contract.imports import imported_files, module_file
@@ -28,12 +28,12 @@ def test_resampled_audio() -> None:
 
 
 def test_spectrograms_and_augmented_copies() -> None:
-    assert imported_files("auscult.features.extraction.spectrogram") - GROUND_FLOOR <= files(*logmels._CODE)
+    assert imported_files("auscult.features.extraction.spectrogram") - GROUND_FLOOR <= files(*build._CODE)
     for name in names():
         representation = load(name)
         if representation.copies:
             made_by = imported_files(*representation.copy_modules) - GROUND_FLOOR
-            assert made_by <= files(*logmels._CODE, *representation.copy_modules), name
+            assert made_by <= files(*build._CODE, *representation.copy_modules), name
 
 
 def test_finished_trials() -> None:

@@ -152,7 +152,7 @@ def test_withdrawals_on_two_branches_merge_and_nobody_comes_back(root: Path) -> 
         subprocess.run(["git", "merge", "-q", "--no-edit", patient], cwd=root, check=False)
         commit(root)
     assert withdrawals.read("sample", root).keys == {patient_key("sample", name) for name in ("101", "102", "103")}
-    assert set(pinned.read("sample", root).sides) >= {patient_key("sample", str(n)) for n in range(104, 113)}
+    assert set(pinned.read("sample", root).folds) >= {patient_key("sample", str(n)) for n in range(104, 113)}
 
 
 def commit(root: Path) -> None:

@@ -12,8 +12,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key
@@ -24,6 +22,8 @@ from auscult.datasets import load
 from auscult.datasets.retrieval.leave_out import reduce
 from auscult.splitting import pinned
 from auscult.validation.additions import batches
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.flows.repositories import git
 from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stages.download.__main__ import main
 
 from auscult import datasets
 from auscult.core import withdrawals
@@ -19,6 +18,7 @@ from auscult.datasets import Dataset
 from auscult.datasets.retrieval.bring import bring
 from auscult.datasets.retrieval.leave_out import holds, leave_out, reduce, reduced
 from auscult.datasets.retrieval.source import remember
+from stages.download import main
 
 ROOT = Path(__file__).parents[2]
 Contents = Callable[[Path], dict[str, bytes]]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stages.download.__main__ import main
 
 from auscult import datasets
 from auscult.core.errors import DataError
 from auscult.datasets.retrieval.bring import bring
 from auscult.datasets.retrieval.source import PUBLISHER, recall, remember
+from stages.download import main
 
 ROOT = Path(__file__).parents[2]
 Contents = Callable[[Path], dict[str, bytes]]

@@ -10,11 +10,11 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import LeakError
 from auscult.core.storage import read_json, read_table
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from stages.validate.__main__ import main
 
 from auscult.core.errors import DataError
 from auscult.core.storage import read_json, read_table
 from auscult.datasets import load
 from auscult.validation.manifest import Examined, build
 from auscult.validation.summary import summarise
+from stages.validate import main
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stages.validate.__main__ import main
 
 from auscult.core import params as parameters
 from auscult.core.errors import DataError
@@ -20,6 +19,7 @@ from auscult.core.storage import read_json, read_table
 from auscult.datasets import load
 from auscult.validation.limits import check_rejects
 from auscult.validation.manifest import Examined, build
+from stages.validate import main
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,

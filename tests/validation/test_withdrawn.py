@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stages.validate.__main__ import main
 
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key
 from auscult.core.storage import read_json, read_table
 from auscult.core.withdrawals import Withdrawals
+from stages.validate import main
 from tests.validation.made_clinic import AUDIO, PATHS, breath, make_clinic, make_delivery, name_of, put_batch
 
 

@@ -1,19 +1,18 @@
-"""Simulated answers as a side's predictions."""
+"""Simulated predictions as an evaluated experiment."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from auscult.comparison.figures import Method
-from auscult.comparison.revision import Answered
+from auscult.comparison.differences import Evaluated, Method
 from auscult.evaluation.metrics import Answers, slug
 
 METHOD = Method(confidence=0.95, resamples=400, seed=43, min_patients=8)
 
 
-def answered(given: Answers, model: str = "a model", part: str = "validation") -> Answered:
-    """A model's answers as ``predictions.parquet`` holds them, with a baseline that always says the first class."""
+def evaluated(given: Answers, model: str = "a model", part: str = "validation") -> Evaluated:
+    """Return predictions as in ``predictions.parquet``, with a baseline that always predicts the first class."""
     table = pd.DataFrame(
         {
             "unit_id": [f"u{number:05}" for number in range(len(given))],
@@ -29,4 +28,4 @@ def answered(given: Answers, model: str = "a model", part: str = "validation") -
     )
     for index, name in enumerate(given.task.classes):
         table[f"p_{slug(name)}"] = given.probabilities[:, index]
-    return Answered(given.task, table, model, {})
+    return Evaluated(given.task, table, model, {})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from stages.evaluate.__main__ import main
+from stages.evaluate import main
 
 from auscult.core import params
 from auscult.core.errors import AuscultError

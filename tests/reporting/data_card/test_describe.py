@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stages.describe.__main__ import main as describe
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
+from stages.describe import main as describe
+from stages.split import main as split
+from stages.validate import main as validate
 
 from auscult.core.storage import read_table
 from auscult.reporting.data_card.demographics import SMALLEST, age_groups, sexes

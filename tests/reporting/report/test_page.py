@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from stages.report.__main__ import main
+from stages.report import main
 
 from auscult.core import params
 from auscult.core.errors import DataError

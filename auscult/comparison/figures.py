@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from auscult.comparison.document import Figure, Mark, Part, PartName
 from auscult.comparison.noise import Noise
 from auscult.comparison.pairing import aligned
-from auscult.evaluation.bootstrap import DIGITS, figures_with_intervals, interval, patient_weights
-from auscult.evaluation.metrics import Answers, confusions, slug
+from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
+from auscult.evaluation.metrics import Predictions, confusions, slug
 from auscult.registry.gate.interval import expanded_tail, patients_by_side
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ VALUES_ALONE = Method(confidence=0.95, resamples=1, seed=0, min_patients=0)
 class _Measured:
     """One model's figures: plain values or why undefined, and over the resamples."""
 
-    answers: Answers
+    answers: Predictions
     figures: Mapping[str, Mapping[str, Any]]
     resampled: Mapping[str, NDArray[np.float64]]
 
@@ -157,22 +157,22 @@ def _probabilities(side: Answered) -> list[str]:
     return [f"p_{slug(name)}" for name in side.task.classes]
 
 
-def _answers(side: Answered, table: pd.DataFrame, column: str = "predicted") -> Answers:
+def _answers(side: Answered, table: pd.DataFrame, column: str = "predicted") -> Predictions:
     predicted = table[column].to_numpy(dtype=np.int64)
     given = table[_probabilities(side)].to_numpy(dtype=np.float64)
     if column != "predicted":
         given = np.eye(len(side.task.classes))[predicted]
     y, patients = table["class_index"].to_numpy(dtype=np.int64), table["patient_id"].to_numpy(dtype=object)
-    return Answers(side.task, y, predicted, given, patients)
+    return Predictions(side.task, y, predicted, given, patients)
 
 
 def _measured(side: Answered, table: pd.DataFrame, part: str, method: Method) -> _Measured:
     answers = _answers(side, table)
     weights = patient_weights(answers.patients, method.resamples, method.seed)
-    figures, resampled = figures_with_intervals(answers, weights, method.confidence, part)
+    figures, resampled = metrics_with_intervals(answers, weights, method.confidence, part)
     for name in BASELINES:
         if name in table:
-            other, over = figures_with_intervals(_answers(side, table, name), weights, method.confidence, part)
+            other, over = metrics_with_intervals(_answers(side, table, name), weights, method.confidence, part)
             figures[f"{name}_score"], resampled[f"{name}_score"] = other["score"], over["score"]
     return _Measured(answers, figures, resampled)
 
@@ -217,7 +217,7 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
     return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
 
 
-def _no_interval(name: str, moved: NDArray[np.float64], answers: Answers, method: Method) -> str:
+def _no_interval(name: str, moved: NDArray[np.float64], answers: Predictions, method: Method) -> str:
     """Why there is no interval, or empty."""
     normal, abnormal = patients_by_side(answers)
     if min(normal, abnormal) < method.min_patients:
@@ -235,6 +235,6 @@ def _mark(name: str, low: float, high: float) -> Mark:
     return "better" if (low > 0.0) != (name in LOWER) else "worse"
 
 
-def _confusion(answers: Answers) -> tuple[tuple[int, ...], ...]:
+def _confusion(answers: Predictions) -> tuple[tuple[int, ...], ...]:
     counts = confusions(answers, np.ones((1, len(answers))))[0].astype(int)
     return tuple(tuple(int(cell) for cell in row) for row in counts)

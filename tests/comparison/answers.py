@@ -7,12 +7,12 @@ import pandas as pd
 
 from auscult.comparison.figures import Method
 from auscult.comparison.revision import Answered
-from auscult.evaluation.metrics import Answers, slug
+from auscult.evaluation.metrics import Predictions, slug
 
 METHOD = Method(confidence=0.95, resamples=400, seed=43, min_patients=8)
 
 
-def answered(given: Answers, model: str = "a model", part: str = "validation") -> Answered:
+def answered(given: Predictions, model: str = "a model", part: str = "validation") -> Answered:
     """A model's answers as ``predictions.parquet`` holds them, with a baseline that always says the first class."""
     table = pd.DataFrame(
         {

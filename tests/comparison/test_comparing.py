@@ -15,7 +15,7 @@ from auscult.comparison.noise import NOT_MEASURED
 from auscult.comparison.pipeline import Run, Work
 from auscult.comparison.revision import Answered, SideRead
 from auscult.comparison.verdict import verdict
-from auscult.evaluation.metrics import Answers
+from auscult.evaluation.metrics import Predictions
 from tests.comparison.answers import METHOD, answered
 from tests.registry.gate.simulated import answers
 
@@ -26,7 +26,7 @@ def score(part: Part, name: str = "score") -> Figure:
     return figure
 
 
-def both_parts(given: Answers, model: str) -> Answered:
+def both_parts(given: Predictions, model: str) -> Answered:
     made = answered(given, model)
     return replace(made, table=pd.concat([made.table, made.table.assign(part="test")], ignore_index=True))
 

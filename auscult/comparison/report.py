@@ -104,7 +104,7 @@ def _words(error: AuscultError, place: Path) -> str:
 
 
 def _method(root: Path) -> Method:
-    """How it is compared: as the checkout's ``params.yaml`` says; where that is broken there is nothing to compare."""
+    """How it is compared: as the checkout's ``flows/settings.yaml`` says; where that is broken there is nothing to compare."""
     from auscult import settings
 
     try:

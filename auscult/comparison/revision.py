@@ -127,7 +127,7 @@ def read(place: Path, run: Run, before: Committed) -> SideRead:
     """
     from auscult.core import params as parameters
 
-    params = parameters.load(place / parameters.FILE)
+    params = parameters.load(place / parameters.FILE, earlier_layout=True)
     side = SideRead(params.dataset, params=_plain_params(place), lock=_lock(place))
     for name in params.experiments:
         path = Paths(params.dataset).metrics(name).as_posix()

@@ -21,15 +21,20 @@ from auscult.core.sections import Experiment, Params
 FILE = Path("params.yaml")
 
 
-def load(path: Path = FILE) -> Params:
+def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
     """Read, fill and check the parameters.
+
+    Parameters
+    ----------
+    earlier_layout
+        Accept, and ignore, the section ``flows`` that ``params.yaml`` of earlier revisions holds.
 
     Raises
     ------
     ParameterError
         Naming the key, what is wrong with it, and what would be right.
     """
-    return parse(read(path), where=str(path))
+    return parse(read(path), where=str(path), earlier_layout=earlier_layout)
 
 
 def read(path: Path = FILE) -> str:
@@ -53,7 +58,7 @@ def read(path: Path = FILE) -> str:
         ) from error
 
 
-def parse(text: str, *, where: str = str(FILE)) -> Params:
+def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) -> Params:
     """Fill and check parameters that are no file yet; raises as :func:`load` does."""
     try:
         raw = yaml.safe_load(text)
@@ -63,11 +68,19 @@ def parse(text: str, *, where: str = str(FILE)) -> Params:
         ) from error
     if not isinstance(raw, dict):
         raise ParameterError(f"{where} must hold sections", where=where, next_step=f"git checkout {where}")
+    if earlier_layout:
+        raw.pop("flows", None)
     return resolve(raw, where=where)
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
     """Fill the nulls of parsed parameters from ``by_dataset`` and check everything."""
+    if "flows" in raw:
+        raise ParameterError(
+            "the section 'flows' has a file of its own now: flows/settings.yaml",
+            where=f"{where}: flows",
+            next_step=f"move your changes of it to flows/settings.yaml, and remove it from {where}",
+        )
     data = copy.deepcopy(raw)
     defaults = _mapping(data.pop("by_dataset", None), "by_dataset", where)
     dataset = data.get("dataset")

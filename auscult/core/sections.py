@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -148,7 +148,6 @@ class Params(Section):
     evaluate: EvaluateParams
     report: ReportParams
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
-    flows: dict[str, Any]  # for auscult/settings.py: no stage reads it, so that its classes make no stage stale
 
     def experiment(self, name: str) -> Experiment:
         """The experiment of that name.

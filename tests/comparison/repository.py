@@ -21,8 +21,8 @@ _CHANGES: dict[str, Any] = SMALL | {
     "train.epochs": 1,
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
     "flows.retrain.experiments": [EXPERIMENT],
-    "auscult.comparison.min_patients": 4,
-    "auscult.comparison.resamples": 400,
+    "flows.compare.min_patients": 4,
+    "flows.compare.resamples": 400,
 }
 #: Goes to the end of evaluate's code: answers that are right in so many of 100 units, the same ones every time.
 _ANSWERS = '''

@@ -21,7 +21,7 @@ from auscult.comparison.noise import Noise
 from auscult.comparison.pairing import aligned
 from auscult.evaluation.bootstrap import DIGITS, figures_with_intervals, interval, patient_weights
 from auscult.evaluation.metrics import Answers, confusions, slug
-from auscult.registry.gate.interval import expanded_tail, patients_by_side
+from auscult.registry.gate.interval import expanded_tail, count_patients
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,7 +199,7 @@ def _figure(
     if why or drawn is None:
         return Figure(name, *values, None, None, "unknown", why or "no interval: its retraining noise is not known")
     moved = (moved + drawn)[np.isfinite(moved)]
-    low, high = _ends(values[1] - values[0], moved, min(patients_by_side(head.answers)), method.confidence)
+    low, high = _ends(values[1] - values[0], moved, min(count_patients(head.answers)), method.confidence)
     return Figure(name, *values, low, high, _mark(name, low, high), "")
 
 
@@ -219,7 +219,7 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
 
 def _no_interval(name: str, moved: NDArray[np.float64], answers: Answers, method: Method) -> str:
     """Why there is no interval, or empty."""
-    normal, abnormal = patients_by_side(answers)
+    normal, abnormal = count_patients(answers)
     if min(normal, abnormal) < method.min_patients:
         return (
             f"no interval: {normal} patients with normal, {abnormal} with abnormal {answers.task.unit}s,"

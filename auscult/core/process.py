@@ -8,6 +8,7 @@ without a traceback, and ends the process when the one that started it is gone.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 import threading
@@ -65,7 +66,16 @@ def _leave() -> None:
 def prepare() -> None:
     """Set the environment of a stage and bind its life to its parent's."""
     os.environ.update(_ENVIRONMENT)
+    log_to_stdout()
     die_with_parent()
+
+
+def log_to_stdout() -> None:
+    """Write the library's log messages to standard output, one plain line each."""
+    logger = logging.getLogger("auscult")
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler(sys.stdout))
+        logger.setLevel(logging.INFO)
 
 
 def keep_freed_memory() -> None:

@@ -1,7 +1,7 @@
-"""A pull request on GitHub, where the remote is there and a token allows it.
+"""Open a pull request on GitHub, if the remote is on GitHub and a token is set.
 
 REST API: https://docs.github.com/rest/pulls/pulls#create-a-pull-request. The token is read from ``GITHUB_TOKEN``
-or ``GH_TOKEN``. Pushes and pull requests made with the token of GitHub's own workflows start no workflow.
+or ``GH_TOKEN``. Pushes and pull requests made with the token of a GitHub workflow start no workflow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TIMEOUT_S = 30
 
 
 def repository(root: Path) -> tuple[str, str, str] | None:
-    """(host, owner, name) of the remote, where it is on GitHub."""
+    """Return (host, owner, name) of the git remote; ``None`` if it is not on GitHub."""
     remote = git_remote(root)
     address = _ADDRESS.fullmatch(git(root, "remote", "get-url", remote)) if remote is not None else None
     if address is None or "github" not in address["host"]:
@@ -29,9 +29,9 @@ def repository(root: Path) -> tuple[str, str, str] | None:
 
 
 def open_pull_request(root: Path, branch: str, base: str, title: str, body: str) -> str:
-    """Ask for a pull request; returns its address, or in words why there is none.
+    """Open a pull request; return its address, or a line that says why there is none.
 
-    Not having one is no failure: the branch is there, and anybody can open one from it.
+    A missing pull request is no failure: anybody can open one from the published branch.
     """
     found = repository(root)
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
@@ -39,24 +39,24 @@ def open_pull_request(root: Path, branch: str, base: str, title: str, body: str)
         return "no pull request: the git remote is not on GitHub"
     if not token:
         return "no pull request: neither GITHUB_TOKEN nor GH_TOKEN is set"
-    import requests
+    import requests  # slow to import, and most repositories have no token
 
     host, owner, name = found
-    # A token goes to nobody but the host that it is for: an enterprise's server has its API below /api/v3.
-    usual = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
-    api = os.environ.get("GITHUB_API_URL", usual).rstrip("/")
+    # Send a token to its own host only: a GitHub Enterprise server has its API below /api/v3.
+    default = "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+    api = os.environ.get("GITHUB_API_URL", default).rstrip("/")
     try:
-        answer = requests.post(
+        response = requests.post(
             f"{api}/repos/{owner}/{name}/pulls",
             headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
             json={"title": title, "head": branch, "base": base, "body": body},
             timeout=_TIMEOUT_S,
         )
-        said = answer.json()
+        content = response.json()
     except (requests.RequestException, ValueError) as error:
-        return f"no pull request: {api} did not answer as expected ({type(error).__name__})"
-    if answer.status_code == 201:
-        return str(said["html_url"])
-    if answer.status_code == 422 and "already exists" in answer.text:
+        return f"no pull request: {api} did not respond as expected ({type(error).__name__})"
+    if response.status_code == 201:
+        return str(content["html_url"])
+    if response.status_code == 422 and "already exists" in response.text:
         return f"a pull request for {branch} is open already"
-    return f"no pull request: {api} says {answer.status_code}, {said.get('message', '')}"
+    return f"no pull request: {api} responded {response.status_code}, {content.get('message', '')}"

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ import typer
 
 from auscult.cli import data, measure, models, pipeline
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
-from auscult.core.process import prepare
+from auscult.core.process import log_to_stdout, prepare
 
 EXIT_FAULT = 3
 EXIT_INTERRUPTED = 130
@@ -60,8 +61,10 @@ def options(
 def main() -> None:
     """Run one command and end the process with its exit code."""
     prepare()
+    logging = nullcontext() if "--json" in sys.argv else log_to_stdout()  # JSON must stand alone on standard output
     try:
-        code = app(standalone_mode=False)
+        with logging:
+            code = app(standalone_mode=False)
         sys.stdout.flush()
     except AuscultError as error:
         print(f"\nERROR: {error}", file=sys.stderr, flush=True)

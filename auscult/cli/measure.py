@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ def false_alarms(
     recordings: Annotated[int, typer.Option(min=1, help="Recordings in a week.")] = 60,
     weeks: Annotated[int, typer.Option(min=1, help="Weeks that are drawn.")] = 200,
     gain: Annotated[float, typer.Option(help="Gain in dB that is added to every recording of a week.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count how often the monitor reports drift in weeks drawn from the training data.
 
@@ -39,4 +41,5 @@ def false_alarms(
     need_project()
     from auscult.monitoring.false_alarms import measure
 
-    measure(experiment=experiment, recordings=recordings, weeks=weeks, gain=gain)
+    found = measure(experiment=experiment, recordings=recordings, weeks=weeks, gain_db=gain)
+    print(json.dumps(found.to_json(), indent=1) if as_json else found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -24,10 +25,8 @@ def list_models(as_json: AsJson = False) -> None:
     need_project()
     from auscult.registry import promotion
 
-    if as_json:
-        print(json.dumps(promotion.overview_data(), indent=1))
-    else:
-        print(promotion.overview())
+    found = promotion.overview()
+    print(json.dumps(found.to_json(), indent=1) if as_json else found)
 
 
 @app.command()
@@ -39,7 +38,11 @@ def history(experiment: Experiment, as_json: AsJson = False) -> None:
     need_project()
     from auscult.registry import promotion
 
-    print(json.dumps(promotion.history(experiment), indent=1) if as_json else promotion.history_text(experiment))
+    versions = promotion.history(experiment)
+    if as_json:
+        print(json.dumps([asdict(version) for version in versions], indent=1))
+    else:
+        print("\n".join(map(str, versions)) or f"no version of {experiment} is registered")
 
 
 @app.command()
@@ -92,7 +95,7 @@ def track() -> None:
     Example: auscult models track
     """
     need_project()
-    from auscult.registry.outputs import track
+    from auscult.registry.tracking import track
 
     track()
 
@@ -107,7 +110,7 @@ def run_flow(name: str, *arguments: Any) -> str:
     settle()  # before Prefect is imported
     from prefect.flows import load_flow_from_entrypoint
 
-    flow = load_flow_from_entrypoint(f"flows/{name}.py:{name}")
+    flow: Any = load_flow_from_entrypoint(f"flows/{name}.py:{name}")
     state: Any = flow(*arguments, return_state=True)
     if not state.is_completed():
         state.result()  # raises what went wrong

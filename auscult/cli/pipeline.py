@@ -42,7 +42,7 @@ def compare(
     from auscult.comparison import document
     from auscult.comparison.report import FOLDER, report, sentence
 
-    made = report(base, head, tell=(lambda _: None) if as_json else print)
+    made = report(base, head)
     print((FOLDER / document.JSON).read_text(encoding="utf-8") if as_json else sentence(made))
 
 

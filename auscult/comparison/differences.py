@@ -29,7 +29,7 @@ from auscult.core.errors import DataError
 from auscult.core.tasks import Task
 from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, confusions, slug
-from auscult.registry.gate.interval import expanded_tail, patients_by_side
+from auscult.registry.gate.interval import count_patients, expanded_tail
 
 NOISE_FILE = Path("benchmarks/retraining.json")
 PARTS: tuple[PartName, ...] = ("validation", "test")
@@ -318,7 +318,7 @@ def _metric(
     if reason or draws is None:
         return Metric(name, *values, None, None, "unknown", reason or "no interval: its retraining noise is not known")
     moved = (moved + draws)[np.isfinite(moved)]
-    low, high = _ends(values[1] - values[0], moved, min(patients_by_side(head.predictions)), method.confidence)
+    low, high = _ends(values[1] - values[0], moved, min(count_patients(head.predictions)), method.confidence)
     return Metric(name, *values, low, high, _mark(name, low, high), "")
 
 
@@ -336,7 +336,7 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
 
 def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
     """Return why there is no interval, or an empty string."""
-    normal, abnormal = patients_by_side(predictions)
+    normal, abnormal = count_patients(predictions)
     if min(normal, abnormal) < method.min_patients:
         return (
             f"no interval: {normal} patients with normal, {abnormal} with abnormal {predictions.task.unit}s;"

@@ -143,10 +143,11 @@ def _one_line(error: AuscultError, place: Path) -> str:
     return " ".join(pipeline.without_root(place, error.what).split())[:600]
 
 
-def _method(place: Path) -> Method:
-    """Return how head's parameters want it compared; if they are broken, there is nothing to compare."""
+def _method(root: Path) -> Method:
+    """Return the settings of the checkout; without valid ones only point estimates are compared."""
+
     try:
-        _, chosen = settings.load(place)
+        _, chosen = settings.load(root)
     except AuscultError:
         return POINT_ESTIMATES
     how = chosen.compare

@@ -7,7 +7,6 @@ throw-away worktree of the last commit. The standard deviations go into ``benchm
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ from auscult.comparison.pipeline import reproduce
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
-from auscult.core.process import run
 from auscult.core.storage import read_json, write_json, write_text
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
@@ -30,13 +28,6 @@ from auscult.versioning.commands import follow, git
 _LOG = logging.getLogger(__name__)
 _WORKTREE = "seed-variance"
 _MIN_SEEDS = 3
-
-
-def main() -> None:
-    """Parse the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="trainings of each experiment (default: 5)")
-    measure(parser.parse_args().seeds)
 
 
 def measure(seeds: int) -> None:
@@ -113,7 +104,3 @@ def spread(metrics: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -
         variances = {key: [each[part][key] ** 2 for each in own.values() if key in each[part]] for key in keys}
         pooled[part] = {key: round(float(np.sqrt(np.mean(found))), 6) for key, found in variances.items()}
     return {"experiments": own, "pooled": pooled}
-
-
-if __name__ == "__main__":
-    run(main)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from stages.split import main as split
+from stages.validate import main as validate
 
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.storage import read_table
@@ -126,8 +128,7 @@ def test_a_delivery_in_the_data_sets_own_layout_and_a_folder_of_several(clinic: 
 def test_the_command_ends_with_two_where_nothing_joins(
     clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.__main__ import main
-
+    from auscult.cli.__main__ import main
     from auscult.core.process import run
 
     (clinic / "dvc.yaml").touch()

@@ -12,6 +12,8 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from stages.split import main as split
+from stages.validate import main as validate
 
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key

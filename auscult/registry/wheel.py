@@ -1,4 +1,4 @@
-"""The wheel of this library that is logged with a model, and the model's own code unpacked from it."""
+"""The wheel of this library that is logged with a model."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -75,27 +72,3 @@ def build_wheel(folder: Path = CACHE_DIR / "wheels") -> Path | None:
                     next_step="mend what it says, then: auscult models track",
                 )
     return next(target.glob("*.whl"))
-
-
-@contextmanager
-def unpacked(package: Path) -> Iterator[Path | None]:
-    """Unpack the wheel that was logged with a model, for as long as the block runs.
-
-    Parameters
-    ----------
-    package
-        Folder of a logged MLflow model.
-
-    Yields
-    ------
-    Path or None
-        Folder to put on ``PYTHONPATH``; ``None`` where the model carries no wheel.
-    """
-    wheel = next(iter(sorted((package / "artifacts").glob("*.whl"))), None)
-    if wheel is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="auscult-model-") as folder:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
-        yield Path(folder)

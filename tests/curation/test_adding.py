@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stages.split import main as split
-from stages.validate import main as validate
 
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.storage import read_table
@@ -59,7 +57,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(clinic: Path, tmp_path: Pa
         "new patients: 1",
     ):
         assert line in said.splitlines()
-    assert f"python -m auscult.cli data add {delivery}" in said
+    assert f"auscult data add {delivery}" in said
 
 
 def test_what_was_added_is_read_by_validate_like_any_other(clinic: Path, tmp_path: Path) -> None:
@@ -129,6 +127,7 @@ def test_the_command_ends_with_two_where_nothing_joins(
     clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from auscult.cli.__main__ import main
+
     from auscult.core.process import run
 
     (clinic / "dvc.yaml").touch()

@@ -12,8 +12,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from stages.split import main as split
-from stages.validate import main as validate
 
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key
@@ -95,7 +93,7 @@ def test_a_dry_run_says_what_it_touches_and_changes_nothing(root: Path) -> None:
 def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> None:
     before = sides(root)
     said = withdraw("104", "2026-11-25", root=root)
-    assert "git add data/withdrawn" in said and "data clear" in said
+    assert "git add data/withdrawn" in said and "data purge" in said
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
     assert patient_key("sample", "104") not in (root / PATHS.pinned_split).read_text()
     assert not list((root / PATHS.added).rglob("104_*")), "the addition is another one now"

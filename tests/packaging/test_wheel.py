@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from auscult.registry.wheel import build_wheel, library_version, unpacked
+from auscult.registry.wheel import build_wheel, library_version
 from tests.monitoring.untrained import write_untrained
 
 #: What the extra ``serve`` does not bring.
@@ -87,14 +87,3 @@ def test_the_same_code_is_built_once(wheel: Path) -> None:
     again = build_wheel(wheel.parents[1])
     assert again == wheel
     assert wheel.stat().st_mtime_ns == made
-
-
-def test_a_logged_models_own_code_is_unpacked_while_it_is_used(wheel: Path, tmp_path: Path) -> None:
-    with unpacked(tmp_path) as nothing:
-        assert nothing is None
-    (tmp_path / "artifacts").mkdir()
-    (tmp_path / "artifacts" / wheel.name).write_bytes(wheel.read_bytes())
-    with unpacked(tmp_path) as folder:
-        assert folder is not None
-        assert (folder / "auscult/__init__.py").exists()
-    assert not folder.exists()

@@ -12,8 +12,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from stages.split import main as split
-from stages.validate import main as validate
 
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError, DataError

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from stages.validate import main as validate
 
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.records import RECORDING_COLUMNS

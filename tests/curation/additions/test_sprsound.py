@@ -7,8 +7,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import soundfile
-from stages.split import main as split
-from stages.validate import main as validate
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_table

@@ -38,7 +38,6 @@ _OF_AUDIO = frozenset(
 #: What decides a row, the representation's and the architecture's own modules apart.
 _CODE = (
     "auscult.monitoring.observe",
-    "auscult.features.extraction.compiled",
     "auscult.features.examples",
     "auscult.features.extraction.items",
     "auscult.features.representations",
@@ -46,7 +45,6 @@ _CODE = (
     "auscult.audio.compiled",
     "auscult.audio.resampling",
     "auscult.core.threads",
-    "auscult.audio.wav24",
     "auscult.inference.predictor",
     "auscult.training.batches",
     "auscult.models",
@@ -176,6 +174,8 @@ def rejected_share(paths: Paths) -> float:
 def _key(model: TrainedModel, params: ValidateParams, chosen: pd.DataFrame) -> str:
     """Everything that the table depends on; ``model.json`` names its weights by their checksums."""
     spec = model.spec["representation"], str(model.about.get("model", ""))
-    code = code_digest(*_CODE, f"auscult.features.representations.{spec[0]}", f"auscult.models.{spec[1]}")
+    code = code_digest(
+        *_CODE, f"auscult.features.representations.{spec[0]}", "auscult.models.layers", f"auscult.models.{spec[1]}"
+    )
     names = chosen[["patient_id", "path", "sha256"]].to_numpy().tolist()
     return digest(model.about, params.model_dump(), names, code)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.storage import read_table
@@ -19,6 +17,8 @@ from auscult.curation.additions.template import template
 from auscult.datasets import names
 from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS
 from auscult.validation.additions import checksums
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
 
 HEADER = ["file", "patient_id", "recording_id", "label", "device", "location", "age_years", "sex"]

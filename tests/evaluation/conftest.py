@@ -32,7 +32,7 @@ def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.fixture(scope="session")
 def evaluated_root(finished: Path) -> Path:
     """The same with all three experiments evaluated."""
-    from stages.evaluate.__main__ import main
+    from stages.evaluate import main
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(finished)

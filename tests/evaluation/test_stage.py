@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from stages.evaluate.__main__ import main
 
 from auscult.core import params
 from auscult.core.errors import AuscultError
@@ -18,6 +17,7 @@ from auscult.core.storage import read_json, read_table, write_table
 from auscult.evaluation.assessment import assess
 from auscult.evaluation.predictions import judge
 from auscult.training.trained_model import TrainedModel
+from stages.evaluate import main
 from tests.evaluation import world as made
 
 SOUNDS, ABNORMAL, BINARY = "sounds_logmel_cnn2d", "abnormal_logmel_cnn2d", "binary_logmel_cnn2d"

@@ -33,12 +33,12 @@ CHANGES: dict[str, Any] = {
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
     "flows.retrain.experiments": [EXPERIMENT],
     "flows.retrain.retry_delay_s": 0.5,
-    "auscult.registry.gate.min_patients": 4,
+    "flows.gate.min_patients": 4,
     "flows.monitor.min_recordings": 10,
     "flows.monitor.max_p_value": 0.1,
-    "auscult.registry.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
-    "auscult.registry.gate.min_recall": 0.0,
-    "auscult.registry.gate.max_calibration_error": 1.0,
+    "flows.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
+    "flows.gate.min_recall": 0.0,
+    "flows.gate.max_calibration_error": 1.0,
 }
 
 

@@ -78,7 +78,7 @@ def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service:
 def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
     service: Service, tmp_path: Path
 ) -> None:
-    set_params(service.root, {"train.seed": 99, "auscult.registry.gate.min_recall": 1.0})
+    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
     commit(service.root, "another seed, and a floor that nobody reaches")
     before = service.branches()
     said = service.command("monitor", str(another_device(service.root, tmp_path)))
@@ -169,7 +169,7 @@ def _retire(service: Service) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    set_params(service.root, {"train.seed": 31, "auscult.registry.gate.min_recall": 0.0})
+    set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
     if git(service.root, "status", "--porcelain"):
         commit(service.root, "the first seed again, and no floor")
     uri = f"sqlite:///{service.root / 'mlflow.db'}"

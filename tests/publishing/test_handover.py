@@ -208,8 +208,15 @@ def test_a_pull_request_is_opened_where_a_token_allows_it(root: Path, github: ty
 def test_a_token_that_may_not_is_said_in_words_and_is_no_failure(root: Path, github: type[GitHub]) -> None:
     github.answer = (403, {"message": "Resource not accessible by personal access token"})
     said = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
-    assert said.startswith("no pull request: ") and "403, Resource not accessible" in said
+    assert said.startswith("no pull request: ") and "403" in said and "Resource not accessible" in said
     assert "t0ken" not in said
+
+
+def test_an_open_pull_request_is_no_failure(root: Path, github: type[GitHub]) -> None:
+    message = "A pull request already exists for clinic:retrain/2026-01-01."
+    github.answer = (422, {"message": "Validation Failed", "errors": [{"message": message}]})
+    said = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
+    assert "already open" in said and "retrain/2026-01-01" in said
 
 
 def test_without_a_token_nobody_is_asked(root: Path, github: type[GitHub], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from auscult.evaluation.metrics import Answers, measure, slug
 from auscult.registry.gate.interval import Interval, compare, patients_by_side
 from auscult.settings import GateSettings
 
-#: What decides where nothing is in service, whatever ``auscult.registry.gate.score`` is: the mean of sensitivity and specificity.
+#: What decides where nothing is in service, whatever ``flows.gate.score`` is: the mean of sensitivity and specificity.
 #: By others a coin toss beats a constant answer (``sprsound_score``, ``f1_macro``), or none is defined (``mcc``).
 FIRST = "score"
 

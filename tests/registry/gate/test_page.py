@@ -43,7 +43,7 @@ def test_the_page_shows_both_models_the_rule_and_the_limits_and_needs_nothing_el
         assert f"{of['champion']['figures']['specificity']:.3f}" in text
         assert "41 ms a recording" in text and "1.25 MB" in text
         assert "of 39 patients" in text and "1 test patients that the champion has learned from are left out" in text
-    assert "auscult.registry.gate.max_calibration_error" in html
+    assert "flows.gate.max_calibration_error" in html
     assert not any(reference in html for reference in ("http", "src=", "href=", "@import", "url("))
 
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import yaml
 
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import write_audio
 from auscult.core import params
 from auscult.core.digests import file_sha256
 from auscult.core.paths import Paths

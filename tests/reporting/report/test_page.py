@@ -9,13 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from stages.report.__main__ import main
 
 from auscult.core import params
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table, write_json, write_table
 from auscult.reporting.report.table import results_table
+from stages.report import main
 from tests.evaluation import world as made
 
 

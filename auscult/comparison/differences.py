@@ -27,8 +27,8 @@ from scipy.special import stdtrit
 from auscult.comparison.document import Mark, Metric, NoiseKind, Part, PartName
 from auscult.core.errors import DataError
 from auscult.core.tasks import Task
-from auscult.evaluation.bootstrap import DIGITS, figures_with_intervals, interval, patient_weights
-from auscult.evaluation.metrics import Answers, confusions, slug
+from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
+from auscult.evaluation.metrics import Predictions, confusions, slug
 from auscult.registry.gate.interval import expanded_tail, patients_by_side
 
 NOISE_FILE = Path("benchmarks/retraining.json")
@@ -156,7 +156,7 @@ def find_noise(table: Mapping[str, Noise], experiment: str) -> Noise:
 class _Measured:
     """Metrics of one model: values, or why undefined; and their values over the resamples."""
 
-    predictions: Answers
+    predictions: Predictions
     metrics: Mapping[str, Mapping[str, Any]]
     resampled: Mapping[str, NDArray[np.float64]]
 
@@ -275,23 +275,23 @@ def _probabilities(evaluated: Evaluated) -> list[str]:
     return [f"p_{slug(name)}" for name in evaluated.task.classes]
 
 
-def _predictions(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Answers:
+def _predictions(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Predictions:
     predicted = table[column].to_numpy(dtype=np.int64)
     probabilities = table[_probabilities(evaluated)].to_numpy(dtype=np.float64)
     if column != "predicted":
         probabilities = np.eye(len(evaluated.task.classes))[predicted]
     y, patients = table["class_index"].to_numpy(dtype=np.int64), table["patient_id"].to_numpy(dtype=object)
-    return Answers(evaluated.task, y, predicted, probabilities, patients)
+    return Predictions(evaluated.task, y, predicted, probabilities, patients)
 
 
 def _measure(evaluated: Evaluated, table: pd.DataFrame, part: str, method: Method) -> _Measured:
     predictions = _predictions(evaluated, table)
     weights = patient_weights(predictions.patients, method.resamples, method.seed)
-    metrics, resampled = figures_with_intervals(predictions, weights, method.confidence, part)
+    metrics, resampled = metrics_with_intervals(predictions, weights, method.confidence, part)
     for name in BASELINES:
         if name in table:
             baseline = _predictions(evaluated, table, name)
-            values, over = figures_with_intervals(baseline, weights, method.confidence, part)
+            values, over = metrics_with_intervals(baseline, weights, method.confidence, part)
             metrics[f"{name}_score"], resampled[f"{name}_score"] = values["score"], over["score"]
     return _Measured(predictions, metrics, resampled)
 
@@ -334,7 +334,7 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
     return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
 
 
-def _no_interval(name: str, moved: NDArray[np.float64], predictions: Answers, method: Method) -> str:
+def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
     """Return why there is no interval, or an empty string."""
     normal, abnormal = patients_by_side(predictions)
     if min(normal, abnormal) < method.min_patients:
@@ -352,6 +352,6 @@ def _mark(name: str, low: float, high: float) -> Mark:
     return "better" if (low > 0.0) != (name in LOWER_IS_BETTER) else "worse"
 
 
-def _confusion(predictions: Answers) -> tuple[tuple[int, ...], ...]:
+def _confusion(predictions: Predictions) -> tuple[tuple[int, ...], ...]:
     counts = confusions(predictions, np.ones((1, len(predictions))))[0].astype(int)
     return tuple(tuple(int(cell) for cell in row) for row in counts)

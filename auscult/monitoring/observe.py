@@ -14,7 +14,7 @@ from auscult.audio.resampling import condition
 from auscult.core.errors import DataError
 from auscult.core.sections import ResampleParams, ValidateParams
 from auscult.core.threads import Progress, in_order
-from auscult.inference.predictor import answers
+from auscult.inference.predictor import predict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,7 @@ def _look(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str,
             return "", _set_aside(problems[0].reason, problems[0].detail)
         resample = ResampleParams.model_validate(model.spec["resample"])
         sound = condition(path, resample)
-        answer = answers(model, path)[0]
+        answer = predict(model, path)[0]
     except (DataError, OSError) as error:  # it changed, or went, while it was looked at
         return "", _set_aside("unreadable", f"{type(error).__name__} while it was read")
     known = {"rejected": "", "detail": "", "label": answer.label, "duration_s": audio.duration_s}

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from auscult.comparison.differences import Evaluated, Method
-from auscult.evaluation.metrics import Answers, slug
+from auscult.evaluation.metrics import Predictions, slug
 
 METHOD = Method(confidence=0.95, resamples=400, seed=43, min_patients=8)
 
 
-def evaluated(given: Answers, model: str = "a model", part: str = "validation") -> Evaluated:
+def evaluated(given: Predictions, model: str = "a model", part: str = "validation") -> Evaluated:
     """Return predictions as in ``predictions.parquet``, with a baseline that always predicts the first class."""
     table = pd.DataFrame(
         {

@@ -16,7 +16,7 @@ from auscult.comparison.pipeline import Run, StageRun
 from auscult.comparison.report import Reproduced, compare
 from auscult.comparison.revisions import Results
 from auscult.comparison.verdict import Verdict, verdict
-from auscult.evaluation.metrics import Answers
+from auscult.evaluation.metrics import Predictions
 from tests.comparison.predictions import METHOD, evaluated
 from tests.registry.gate.simulated import answers
 
@@ -27,7 +27,7 @@ def score(part: Part, name: str = "score") -> Metric:
     return metric
 
 
-def both_parts(given: Answers, model: str) -> Evaluated:
+def both_parts(given: Predictions, model: str) -> Evaluated:
     one = evaluated(given, model)
     return replace(one, table=pd.concat([one.table, one.table.assign(part="test")], ignore_index=True))
 

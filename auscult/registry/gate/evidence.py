@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from auscult.evaluation.metrics import Answers, measure, slug
+from auscult.evaluation.metrics import Predictions, measure, slug
 from auscult.registry.gate.interval import Interval, compare, patients_by_side
 from auscult.settings import GateSettings
 
@@ -44,14 +44,14 @@ class Contender:
     version: str
     digest: str
     learned_from: frozenset[str] | None
-    answers: Answers | None
+    answers: Predictions | None
     fault: str = ""
     latency_ms: float = float("nan")
     size_mb: float = float("nan")
     withdrawn: str = ""
 
 
-def constant(answers: Answers) -> Answers:
+def constant(answers: Predictions) -> Predictions:
     """The answer "normal" to everything: what a first model must be shown to beat."""
     probabilities = np.zeros_like(answers.probabilities)
     probabilities[:, answers.task.normal_index] = 1.0
@@ -62,8 +62,8 @@ def constant(answers: Answers) -> Answers:
 def gather(
     challenger: Contender,
     champion: Contender | None,
-    mine: Answers,
-    theirs: Answers,
+    mine: Predictions,
+    theirs: Predictions,
     settings: GateSettings,
     confidence: float,
 ) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _named(contender: Contender) -> dict[str, Any]:
     return {"version": contender.version, "digest": contender.digest}
 
 
-def _about(contender: Contender, answers: Answers, score: Interval | None) -> dict[str, Any]:
+def _about(contender: Contender, answers: Predictions, score: Interval | None) -> dict[str, Any]:
     shown = {}
     if len(answers):
         figures = measure(answers, np.ones((1, len(answers))))

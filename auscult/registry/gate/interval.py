@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.evaluation.bootstrap import DIGITS, patient_weights
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Interval:
         return {key: round(value, DIGITS) if np.isfinite(value) else None for key, value in asdict(self).items()}
 
 
-def patients_by_side(answers: Answers) -> tuple[int, int]:
+def patients_by_side(answers: Predictions) -> tuple[int, int]:
     """How many patients have normal units, and how many have abnormal ones."""
     normal = answers.y == answers.task.normal_index
     patients = np.asarray(answers.patients, dtype=str)
@@ -44,14 +44,14 @@ def patients_by_side(answers: Answers) -> tuple[int, int]:
 
 
 def compare(
-    challenger: Answers, champion: Answers, name: str, confidence: float, resamples: int, seed: int
+    challenger: Predictions, champion: Predictions, name: str, confidence: float, resamples: int, seed: int
 ) -> dict[str, Interval]:
     """One figure of both models and the paired difference, challenger minus champion.
 
     Parameters
     ----------
     challenger, champion
-        Answers to the same units in the same order.
+        Predictions for the same units in the same order.
     name
         A figure of :func:`auscult.evaluation.metrics.measure`, higher is better.
     confidence

@@ -13,7 +13,7 @@ from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task, find_task
-from auscult.evaluation.metrics import Answers
+from auscult.evaluation.metrics import Predictions
 from auscult.registry.gate.evidence import Contender
 from auscult.registry.gate.rule import Decision, decide
 from auscult.registry.gate.served import Question, Replies, ask
@@ -141,8 +141,8 @@ def _other_classes(replies: Replies, task: Task) -> str:
     return f"it answers {', '.join(sorted(said))}; the task has {', '.join(task.classes)}" if said else ""
 
 
-def _answers(replies: Replies, units: pd.DataFrame, task: Task) -> Answers:
-    return Answers(
+def _answers(replies: Replies, units: pd.DataFrame, task: Task) -> Predictions:
+    return Predictions(
         task,
         units["class_index"].to_numpy(dtype=np.int64),
         np.array([task.classes.index(label) for label in replies.labels], dtype=np.int64),

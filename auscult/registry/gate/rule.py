@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure, slug
+from auscult.evaluation.metrics import Predictions, measure, slug
 from auscult.registry.gate.evidence import Contender, constant, gather, parties
 from auscult.registry.gate.interval import patients_by_side
 from auscult.settings import GateSettings
@@ -113,7 +113,7 @@ def _incomparable(champion: Contender) -> Decision | None:
     return None
 
 
-def _nonsense(answers: Answers) -> str:
+def _nonsense(answers: Predictions) -> str:
     p = answers.probabilities
     if not np.isfinite(p).all():
         return f"{int((~np.isfinite(p)).any(axis=1).sum())} of {len(answers)} hold a probability that is no number"
@@ -122,18 +122,18 @@ def _nonsense(answers: Answers) -> str:
     return ""
 
 
-def _all_the_same(answers: Answers) -> str:
+def _all_the_same(answers: Predictions) -> str:
     same = len(answers) > 1 and np.ptp(answers.probabilities, axis=0).max() == 0.0
     return f"all {len(answers)} are the same" if same else ""
 
 
-def _fresh(dataset: str, answers: Answers, champion: Contender | None) -> Any:
+def _fresh(dataset: str, answers: Predictions, champion: Contender | None) -> Any:
     """Which units are of patients that the champion has not learned from either; boolean, shape (n,)."""
     known = champion.learned_from if champion is not None and champion.learned_from else frozenset()
     return np.array([patient_key(dataset, str(patient)) not in known for patient in answers.patients], dtype=bool)
 
 
-def _below_floors(challenger: Contender, answers: Answers, settings: GateSettings) -> Iterator[str]:
+def _below_floors(challenger: Contender, answers: Predictions, settings: GateSettings) -> Iterator[str]:
     figures = {name: float(values[0]) for name, values in measure(answers, np.ones((1, len(answers)))).items()}
     for name in answers.task.classes:
         recall = figures[f"recall_{slug(name)}"]

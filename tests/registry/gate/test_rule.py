@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 from auscult.registry.gate.interval import compare
 from auscult.registry.gate.rule import Decision, cheaper, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender, settings, sides
@@ -96,7 +96,7 @@ def test_a_champion_that_has_met_everybody_leaves_nothing_to_decide_on() -> None
     assert outcome(decision) == ("undecided", "too_few_patients")
 
 
-def with_row(given: Answers, *row: float) -> Answers:
+def with_row(given: Predictions, *row: float) -> Predictions:
     """The same answers but for one."""
     p = given.probabilities.copy()
     p[5] = row

@@ -248,11 +248,11 @@ def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 def test_a_stretch_outside_the_recording_is_refused(root: Path) -> None:
     from auscult.core.errors import DataError
-    from auscult.inference.predictor import answers
+    from auscult.inference.predictor import predict
 
     model = TrainedModel.load(root / "models" / "sample" / "parts")
     with pytest.raises(DataError, match=r"lasts 3\.20 s"):
-        answers(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
+        predict(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
 
 
 def test_a_run_cut_short_is_made_again(root: Path) -> None:

@@ -16,7 +16,7 @@ from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table, write_json, write_table
 from auscult.reporting.report.table import results_table
 from stages.report import main
-from tests.evaluation import world as made
+from tests.evaluation import finished_pipeline as made
 
 
 class Page(HTMLParser):

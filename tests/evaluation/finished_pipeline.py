@@ -1,4 +1,4 @@
-"""A small finished pipeline, written through the store: everything that evaluate and report read."""
+"""Write a small finished pipeline: everything that the stages evaluate and report read."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ EXPERIMENTS = {
 }
 
 
-def write_world(root: Path, *, patients: int = 32, bootstrap: int = 60, seed: int = 5) -> Paths:
+def write_pipeline(root: Path, *, patients: int = 32, bootstrap: int = 60, seed: int = 5) -> Paths:
     """Write params.yaml, manifest, split, audio, logmel features and one model per task below *root*.
 
-    The caller has made *root* the current directory.
+    *root* must be the current directory.
     """
     rng = np.random.default_rng(seed)
     raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
@@ -122,7 +122,7 @@ def _manifest(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) ->
 
 
 def part_of(patient: int) -> str:
-    """Parts by patient: every fourth to test, every fourth to validation, one exempt."""
+    """Return the part of a patient: a quarter test, a quarter validation, one exempt, the others train."""
     return "exempt" if patient == 31 else ("train", "test", "validation", "train")[patient % 4]
 
 
@@ -130,7 +130,7 @@ def _split(paths: Paths, recordings: pd.DataFrame) -> None:
     assignment = recordings[["recording_id", "patient_id", "published_part", "exempt_reason"]].copy()
     assignment["part"] = [part_of(int(name) - 100) for name in recordings["patient_id"]]
     assignment["fold"] = 0
-    assignment.loc[assignment["part"] == "exempt", "exempt_reason"] = "on both sides of the publisher's split"
+    assignment.loc[assignment["part"] == "exempt", "exempt_reason"] = "in both parts of the publisher's split"
     write_table(paths.split / "assignment.parquet", assignment, records.ASSIGNMENT_COLUMNS)
     write_json(paths.split / "summary.json", {})
 
@@ -152,7 +152,7 @@ def _audio(paths: Paths, recordings: pd.DataFrame, rng: np.random.Generator) -> 
 
 
 def _features(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame, rng: np.random.Generator) -> None:
-    """Rows in which crackles raise the upper bins and wheezes the lower ones."""
+    """Write rows in which crackles raise the upper bins and wheezes the lower ones."""
     folder = paths.features("logmel")
     folder.mkdir(parents=True, exist_ok=True)
     items = segments.rename(columns={"segment_id": "item_id"}).drop(columns="label")
@@ -185,7 +185,7 @@ def _write_items(folder: Path, name: str, items: pd.DataFrame, array: np.ndarray
 
 
 def spec() -> dict[str, Any]:
-    """What features/<representation>/spec.json says."""
+    """Return the content of features/<representation>/spec.json."""
     return {
         "representation": "logmel",
         "bins": BINS,
@@ -198,7 +198,7 @@ def spec() -> dict[str, Any]:
 
 
 def write_model(paths: Paths, name: str, task: Task) -> None:
-    """An untrained network as ``train`` would leave it, with a search and a history beside it."""
+    """Write an untrained network as ``train`` does, with its trials and history."""
     import torch
     from safetensors.torch import save_file
 

@@ -164,7 +164,7 @@ def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], ot
     [
         ("icbhi", "no/such", "no/such does not exist"),
         ("icbhi", "ftp://example.org/a.zip", "only http:// and https://"),
-        ("sample", ".", "takes no SOURCE"),
+        ("sample", ".", "takes no source"),
         ("icbhii", None, "Did you mean 'icbhi'"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_week_whose_table_is_something_else_stops_no_other(root: Path, inbox: 
     assert [accepted(week) for week in weeks] == [[NEW, NEWER]]
     assert ("week-1", "no_delivery") in {(entry.recording_id, entry.reason) for entry in rejected}
     (inbox / "week-2/ICBHI_Challenge_diagnosis.txt").write_text("<html>please log in, too</html>")
-    with pytest.raises(DataError, match="is no such table"):
+    with pytest.raises(DataError, match="is not a table"):
         add_all("sample", inbox, root)
 
 

@@ -121,15 +121,15 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
         )
     if tables.summary.get("synthetic"):
         found.append(
-            "The recordings are synthetic. The results show that the pipeline works, not how it does on patients."
+            "The recordings are synthetic. The results show that the pipeline works and say nothing about patients."
         )
     found += _not_better_than_metadata(experiments)
     found += _classes_of_one_device(tables)
     patients = int(tables.recordings.loc[tables.recordings["part"] == "test", "patient_id"].nunique())
     if patients < FEW_PATIENTS:
         found.append(
-            f"The test part has {patients} patients. However many recordings they have, the intervals stay as wide as"
-            " this number of patients makes them."
+            f"The test part has {patients} patients. This number, not the number of recordings, limits how narrow the"
+            " intervals can be."
         )
     found.append(
         "The intervals come from resampling the patients of this one test part. They hold for patients who are"

@@ -33,12 +33,12 @@ CHANGES: dict[str, Any] = {
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
     "flows.retrain.experiments": [EXPERIMENT],
     "flows.retrain.retry_delay_s": 0.5,
-    "auscult.registry.gate.min_patients": 4,
+    "flows.gate.min_patients": 4,
     "flows.monitor.min_recordings": 10,
     "flows.monitor.max_p_value": 0.1,
-    "auscult.registry.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
-    "auscult.registry.gate.min_recall": 0.0,
-    "auscult.registry.gate.max_calibration_error": 1.0,
+    "flows.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
+    "flows.gate.min_recall": 0.0,
+    "flows.gate.max_calibration_error": 1.0,
 }
 
 
@@ -116,7 +116,7 @@ class Service:
         seen = len(self.said())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "auscult.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "auscult", "serve-flows", "--port", str(self.port)],
                 cwd=self.root,
                 env=self.environment(),
                 stdout=log,
@@ -189,9 +189,9 @@ class Service:
         return self.runs()[number]
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """``python -m auscult.cli …`` in the repository."""
+        """``auscult …`` in the repository."""
         done = subprocess.run(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             capture_output=True,
@@ -204,7 +204,7 @@ class Service:
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The same in the background."""
         return subprocess.Popen(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.DEVNULL,

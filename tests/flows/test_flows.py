@@ -78,7 +78,7 @@ def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service:
 def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
     service: Service, tmp_path: Path
 ) -> None:
-    set_params(service.root, {"train.seed": 99, "auscult.registry.gate.min_recall": 1.0})
+    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
     commit(service.root, "another seed, and a floor that nobody reaches")
     before = service.branches()
     said = service.command("monitor", str(another_device(service.root, tmp_path)))
@@ -121,7 +121,7 @@ def test_a_person_promotes_from_the_page_and_rolls_back_with_one_command(service
     parameters = {"experiment": EXPERIMENT, "because": "a test"}
     service.ask("POST", f"deployments/{by_hand}/create_flow_run", {"parameters": parameters})
     wait_for(lambda: service.champion() == "2", 60, service.said)
-    assert "version 1 of" in service.command("rollback", EXPERIMENT, "--because", "only a test").stdout
+    assert "version 1 of" in service.command("models", "rollback", EXPERIMENT, "--because", "only a test").stdout
     assert service.champion() == "1"
 
 
@@ -131,7 +131,7 @@ def test_a_stage_that_fails_leaves_everything_as_it_was(service: Service) -> Non
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
     git(service.root, "branch", "broken")
     git(service.root, "reset", "-q", "--hard", "HEAD~1")
-    failed = service.command("retrain", "--revision", "broken", check=False)
+    failed = service.command("models", "retrain", "--revision", "broken", check=False)
     assert failed.returncode == 2
     assert "dvc repro --single-item validate ended with" in failed.stderr
     assert "no recording left" in failed.stderr
@@ -145,7 +145,7 @@ def test_kills_at_random_moments_never_leave_anything_half_done(service: Service
     before = service.branches()
     moments = random.Random(7)
     for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it hands over
-        began = service.begin("retrain")
+        began = service.begin("models", "retrain")
         wait_for(lambda decided=decided: _is_at_work(service, decided), 150, service.said)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
@@ -169,7 +169,7 @@ def _retire(service: Service) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    set_params(service.root, {"train.seed": 31, "auscult.registry.gate.min_recall": 0.0})
+    set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
     if git(service.root, "status", "--porcelain"):
         commit(service.root, "the first seed again, and no floor")
     uri = f"sqlite:///{service.root / 'mlflow.db'}"
@@ -180,7 +180,7 @@ def _retire(service: Service) -> None:
 def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Service, tmp_path: Path) -> None:
     shutil.copytree(more_patients(service.root, tmp_path / "made"), service.root / "data/inbox" / DATASET)
     head = git(service.root, "rev-parse", "HEAD")
-    said = service.command("ingest").stdout
+    said = service.command("data", "ingest").stdout
     assert "Added: " in said and "left out" in said
     assert git(service.root, "rev-parse", "HEAD") == head
     git(service.root, "fetch", "-q")
@@ -231,7 +231,7 @@ def test_without_any_remote_a_retraining_with_new_recordings_promotes_and_keeps_
     commit(service.root, "no remote")
     before = set(git(service.root, "branch", "--format=%(refname:short)").splitlines())
     delivery = more_patients(service.root, tmp_path / "made")
-    said = service.command("retrain", "--data", str(delivery))
+    said = service.command("models", "retrain", "--data", str(delivery))
     assert "Promoted: " in said.stdout, said.stdout + said.stderr
     assert "recordings added" in said.stderr and "stays here" in said.stderr
     (branch,) = set(git(service.root, "branch", "--format=%(refname:short)").splitlines()) - before

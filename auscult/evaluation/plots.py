@@ -94,8 +94,10 @@ def draw(folder: Path, predictions: Mapping[str, Predictions]) -> None:
         figure = Figure(figsize=(4.2, 3.8), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         style(axes, 9)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
         plot(axes, predictions)
-        # Without the software's version in the file.
+        # Without the version of Matplotlib in the file.
         figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
 
 
@@ -106,8 +108,6 @@ def style(axes: Axes, label_size: int) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(MUTED)
     axes.tick_params(colors=INK, labelsize=label_size, color=MUTED)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
 
 
 def _confusion(axes: Axes, predictions: Mapping[str, Predictions]) -> None:

@@ -218,7 +218,7 @@ def _checkout(outs: list[str]) -> None:
 
 
 def _finish(params: Params) -> None:
-    from auscult.reporting.report.table import results_table
+    from auscult.reporting.report.summary import results_table
 
     paths = Paths(params.dataset)
     started = time.monotonic()

@@ -1,18 +1,20 @@
-"""``python -m stages.resample``: raw recordings → one array of audio, mono, at one rate, in one band."""
+"""``python -m stages.resample``: decode all recordings to mono, resample and band-pass them, and write one array."""
 
 from __future__ import annotations
 
-from auscult.audio.writing import write_audio
+import logging
+
+from auscult.audio.resampled import write_audio
 from auscult.core import params as parameters
 from auscult.core.paths import Paths
 from auscult.core.process import keep_freed_memory, run, workers
 
 
 def main() -> None:
-    """Resample every recording of the manifest that is not in the cache, and write the array."""
+    """Resample the recordings of the manifest; those in the cache are not computed again."""
     keep_freed_memory()
     params = parameters.load()
-    print(write_audio(Paths(params.dataset), params.resample, workers()))
+    logging.getLogger(__name__).info(write_audio(Paths(params.dataset), params.resample, workers()))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Audio files: containers, decoding, checks, fingerprints, resampling, filtering, and the resampled data set."""
+"""Decoding, checks, resampling, filtering and fingerprints of audio, and the cache of computed arrays."""

@@ -1,12 +1,11 @@
 """Content-addressed cache of arrays, one file per recording, shared by ``resample`` and ``features``.
 
-A *namespace* is a folder named by the parameters and the code that make its arrays; an
-entry's file name begins with the checksum of the recording's file, so that everything
-made of one recording can be found, and removed, from the manifest alone. Entries are
-written whole or not at all, verified when read, and a doubtful one counts as absent:
-deleting any part of the cache at any moment, or sharing it between runs, changes no bit.
+A *namespace* is a folder, named by a key of the parameters and the code that compute its arrays. The file name of
+an entry begins with the checksum of the recording's file, so all entries of a recording can be found, and removed,
+from the manifest. Entries are written atomically and verified on reading; a damaged entry counts as absent. Deleting
+any part of the cache at any time, or sharing it between runs, changes no result.
 
-The cache keeps the namespaces used last; older ones go (:func:`prune`).
+Only the most recently used namespaces are kept (:func:`prune`).
 """
 
 from __future__ import annotations
@@ -17,16 +16,15 @@ import shutil
 import time
 import zlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from auscult.core.digests import code_digest, digest
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import replacing_file
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _HEADER_BYTES = 256
 _SUFFIX = ".f32"
@@ -37,35 +35,33 @@ _STALE_PART_S = 86400.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One cached array (float32) and the key of its content."""
+    """A cached array (float32) and the key of its content."""
 
     array: NDArray[np.float32]
     key: str
 
 
 def content_key(sha256: str, shape: tuple[int, ...], crc32: int) -> str:
-    """Key of an array's content.
+    """Return the key of the content of an array.
 
-    The recording's checksum tells recordings apart; the CRC need only tell what a
-    few versions of code and parameters made of one of them.
+    A CRC suffices: it only has to distinguish the few arrays that versions of code and parameters compute from
+    one recording.
     """
     return digest(sha256, list(shape), crc32)
 
 
 def namespace(settings: object, modules: tuple[str, ...], libraries: tuple[str, ...]) -> str:
-    """Name for what *modules* (dotted names) make with *settings* and these versions of *libraries*."""
-    from importlib.metadata import version
-
+    """Return the name of a namespace: a key of *settings*, the source of *modules* and versions of *libraries*."""
     return digest(settings, code_digest(*modules), {name: version(name) for name in libraries})
 
 
 class ArrayCache:
-    """The arrays of one kind that one version of the code made with one set of parameters.
+    """The arrays of one kind in one namespace.
 
     Parameters
     ----------
     kind
-        Folder in the cache: ``audio``, ``logmel`` …
+        Folder in the cache, such as ``audio`` or ``logmel``.
     name
         A :func:`namespace`.
     """
@@ -80,9 +76,7 @@ class ArrayCache:
         return self._folder / f"{sha256}{'-' if part else ''}{part}{_SUFFIX}"
 
     def get(self, sha256: str, part: str = "") -> Entry | None:
-        """The entry of a recording, or ``None`` where it is absent, truncated or altered."""
-        import numpy as np
-
+        """Return the entry of a recording, or ``None`` if it is absent, truncated or altered."""
         try:
             with self._path(sha256, part).open("rb") as file:
                 header = json.loads(file.read(_HEADER_BYTES))
@@ -96,9 +90,7 @@ class ArrayCache:
         return Entry(array, content_key(sha256, array.shape, header["crc32"]))
 
     def put(self, sha256: str, array: NDArray[np.float32], part: str = "") -> Entry:
-        """Store an array; two runs that store the same entry at once both succeed."""
-        import numpy as np
-
+        """Store an array; concurrent runs may store the same entry."""
         block = np.ascontiguousarray(array, dtype=np.float32)
         data = block.reshape(-1).view(np.uint8).data
         crc32 = zlib.crc32(data)
@@ -106,13 +98,13 @@ class ArrayCache:
         with replacing_file(self._path(sha256, part)) as scratch, scratch.open("wb", buffering=0) as file:
             file.write(header.encode().ljust(_HEADER_BYTES))
             written = 0
-            while written < len(data):  # a raw write may stop short of 2 GiB
+            while written < len(data):  # an unbuffered write may write only a part
                 written += file.write(data[written:])
         return Entry(block, content_key(sha256, block.shape, crc32))
 
 
 def forget(sha256: str) -> int:
-    """Remove every entry made of the recording whose file has this checksum; returns how many there were."""
+    """Remove all entries of the recording whose file has this checksum; return how many there were."""
     if len(sha256) != 64 or not sha256.isalnum():
         raise ValueError(f"not a checksum: {sha256!r}")
     entries = list(CACHE_DIR.glob(f"*/*/{sha256}*{_SUFFIX}"))
@@ -122,7 +114,7 @@ def forget(sha256: str) -> int:
 
 
 def prune(kind: Path) -> None:
-    """Drop namespaces of a kind unused for 30 days or beyond the 8 used last, and what kills left half written."""
+    """Remove namespaces unused for 30 days, all but the 8 used last, and partial files of killed runs."""
     now = time.time()
     folders = sorted(((_mtime(f), f) for f in kind.iterdir() if f.is_dir()), reverse=True)
     for position, (used, folder) in enumerate(folders):

@@ -1,4 +1,4 @@
-"""Decode a file once: measure it, hash it, fingerprint it, and say what is wrong with it."""
+"""Decode a recording once to measure, hash and fingerprint it, and to find what is wrong with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
 
 from auscult.audio.container import check_container, promised_flac_frames
 from auscult.audio.fingerprint import fingerprint
@@ -14,35 +17,30 @@ from auscult.core.digests import file_sha256
 from auscult.core.reject_reasons import Problem
 from auscult.core.sections import ValidateParams
 
-if TYPE_CHECKING:
-    import numpy as np
-    import soundfile
-    from numpy.typing import NDArray
-
 _BLOCK = 1 << 18  # frames decoded at a time
-_UNKNOWN = 2**63 - 1  # frames, where a header does not say
-#: Highest code of 8 bits and more, and float samples at or beyond one.
+_UNKNOWN = 2**63 - 1  # frames, if the header does not state them
+#: Threshold of clipping: the highest code of 8 bits and more, and float samples of one and more.
 _FULL_SCALE = 0.9999
-#: Outside of these a header is damaged, or means something else than a recording of a chest.
+#: Outside these ranges the header is damaged or the file is no recording of a chest.
 RATES_HZ = (1000, 384000)
 CHANNELS = (1, 16)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """What one pass over a decoded file tells.
+    """Properties of a decoded file.
 
     Attributes
     ----------
     sha256
         Of the file's bytes.
     audio_sha256
-        Of the samples as float32 with rate and channels: the same for 16 bits as WAV,
-        as FLAC, or padded to 24 bits.
+        Of the float32 samples, the rate and the number of channels: equal for 16 bits as WAV,
+        as FLAC, and padded to 24 bits.
     duration_s
-        Of what could be decoded.
+        Length of the decoded audio (s).
     hashes, times
-        Landmark fingerprint.
+        Landmark fingerprint, see :func:`auscult.audio.fingerprint.fingerprint`.
     """
 
     sha256: str
@@ -69,7 +67,7 @@ class _Measured:
 
 
 def inspect(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Problem]]:
-    """Everything that ``validate`` wants to know of one audio file.
+    """Decode an audio file and check it.
 
     Parameters
     ----------
@@ -81,27 +79,23 @@ def inspect(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Prob
     Returns
     -------
     audio
-        ``None`` when the file was not, or could not be, decoded to its end.
+        ``None`` if the file was not decoded to its end.
     problems
-        Empty for a sound file.
+        Empty if nothing is wrong.
     """
-    import soundfile
-
     try:
         if not path.is_file():
             return None, [Problem("missing_audio", f"there is no file {path.name}")]
         problem = check_container(path)
         return _decoded(path, params) if problem is None else (None, [problem])
     except (soundfile.LibsndfileError, OSError) as error:
-        return None, [Problem("unreadable", f"{path.name}: {_first_words(error, path)}")]
-    except UnicodeEncodeError:  # soundfile's way to open a file
+        return None, [Problem("unreadable", f"{path.name}: {_without_folder(error, path)}")]
+    except UnicodeEncodeError:  # raised by soundfile
         return None, [Problem("unreadable", "its name is not UTF-8: rename it")]
 
 
 def _decoded(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Problem]]:
-    """The same of a file whose first bytes are right; what the file system or the header's reader says is raised."""
-    import soundfile
-
+    """Do the same for a file with a valid container; errors of the file system and the decoder are raised."""
     with soundfile.SoundFile(path) as file:
         rate, channels, subtype = file.samplerate, file.channels, file.subtype
         most = int(params.max_duration_s * rate)
@@ -132,7 +126,7 @@ def _decoded(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Pro
 
 
 def _implausible(rate: int, channels: int) -> Problem | None:
-    """What no recording has; asked before decoding, as 1 Hz would make hours, then gigabytes, of a small file."""
+    """Check the header before decoding: at a rate of 1 Hz a small file would become hours, and gigabytes."""
     for value, (low, high), what in ((rate, RATES_HZ, "Hz"), (channels, CHANNELS, "channels")):
         if not low <= value <= high:
             return Problem("unreadable", f"the header says {value} {what}; {low} to {high} can be used")
@@ -140,26 +134,23 @@ def _implausible(rate: int, channels: int) -> Problem | None:
 
 
 def _too_long(frames: int, most: int, rate: int) -> Problem | None:
-    """Asked before decoding too: hours of silence are a small file."""
+    """Check the length before decoding: hours of silence fit into a small FLAC file."""
     if not most < frames < _UNKNOWN:
         return None
     return Problem("too_long", f"the header says {frames / rate:.4g} s, at most {most / rate:.4g} s are read")
 
 
 def _decode(file: soundfile.SoundFile, digest: hashlib._Hash, most: int) -> tuple[_Measured, str]:
-    """Read block by block, a block beyond *most* frames at most; returns what the decoder complained of."""
-    import numpy as np
-    import soundfile
-
+    """Decode in blocks, at most one block beyond *most* frames; return the message of the decoder if it fails."""
     measured = _Measured()
     while measured.frames <= most:
         try:
             block = file.read(_BLOCK, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, MemoryError) as error:
-            return measured, _first_words(error, Path(str(file.name)))
+            return measured, _without_folder(error, Path(str(file.name)))
         if not len(block):
             return measured, ""
-        block += np.float32(0.0)  # minus zero becomes zero: equal samples, equal bytes
+        block += np.float32(0.0)  # turns -0.0 into 0.0, so that equal samples have equal bytes
         digest.update(block.tobytes() if not block.flags.c_contiguous else block.data)
         mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
         measured.frames += len(block)
@@ -184,7 +175,7 @@ def _problems(measured: _Measured, rate: int, params: ValidateParams) -> list[Pr
         return problems
     if not measured.frames:
         return problems
-    # Around the mean: a constant offset makes no sound.
+    # Around the mean, as a constant offset is inaudible.
     variance = max(measured.squares / measured.frames - (measured.total / measured.frames) ** 2, 0.0)
     level = 10.0 * math.log10(variance) if variance > 1e-30 else -math.inf
     if level < params.silence_dbfs:
@@ -197,14 +188,12 @@ def _problems(measured: _Measured, rate: int, params: ValidateParams) -> list[Pr
 
 
 def _fingerprint(measured: _Measured, rate: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    import numpy as np
-
     if measured.not_finite or not measured.mono:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     return fingerprint(np.concatenate(measured.mono), rate)
 
 
-def _first_words(error: BaseException, path: Path) -> str:
-    """An error's text without the folder that the file lies in: outs name no place."""
+def _without_folder(error: BaseException, path: Path) -> str:
+    """Return the text of an error without the folder of the file: outputs contain no absolute paths."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.replace(repr(str(path)), path.name).replace(str(path), path.name)

@@ -1,6 +1,6 @@
-"""The two loops over single samples, compiled: second-order sections, and 24-bit integers.
+"""Loops over samples, compiled with numba: second-order sections, and unpacking of 24-bit integers.
 
-The compiled code is kept beside this file; the first run on a machine takes a second longer.
+The compiled code is cached beside this file; the first run on a machine takes a second longer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ _AT_ONCE = 4
 def forward_backward(
     sos: NDArray[np.float64], steady: NDArray[np.float64], samples: NDArray[np.float32], edge: int
 ) -> NDArray[np.float32]:
-    """What ``scipy.signal.sosfiltfilt(sos, samples, padlen=edge)`` gives, rounded to float32.
+    """Return ``scipy.signal.sosfiltfilt(sos, samples, padlen=edge)``, rounded to float32.
 
-    scipy's loop keeps the states of the sections in memory; here four sections keep theirs in
-    registers, so that one section works on a sample while the next works on the one before.
+    Four sections run at once with their states in registers, while scipy's loop keeps them in memory.
     Multiply and add may be fused, so the last bits of a double can differ from scipy's.
 
     Parameters
@@ -28,18 +27,18 @@ def forward_backward(
     sos
         Sections, shape (n, 6).
     steady
-        Their states under a constant input of 1, shape (n, 2): ``scipy.signal.sosfilt_zi(sos)``.
+        States for a constant input of 1, shape (n, 2): ``scipy.signal.sosfilt_zi(sos)``.
     samples
         Shape (m,), m > edge.
     edge
-        By how many samples the signal is extended at each end, turned about its end point.
+        Samples by which the signal is extended at each end, by an odd reflection.
     """
     first, last = samples[0], samples[-1]
     before = 2 * first - samples[edge:0:-1]
     after = 2 * last - samples[-2 : -edge - 2 : -1]
     signal = np.concatenate([before, samples, after], dtype=np.float64)
     filtered = np.empty(len(signal), dtype=np.float32)
-    # Sections that do nothing fill the last group of four.
+    # Identity sections fill the last group of four.
     lacking = -len(sos) % _AT_ONCE
     sos = np.vstack([sos, np.tile([1.0, 0.0, 0.0, 1.0, 0.0, 0.0], (lacking, 1))])
     steady = np.vstack([steady, np.zeros((lacking, 2))])
@@ -63,7 +62,7 @@ def forward_backward(
     fastmath={"contract"},
 )
 def _four_sections(sos: Any, state: Any, signal: Any, target: Any, backward: Any) -> None:
-    """Run four sections over a signal, from its end if *backward*; transposed direct form II."""
+    """Run four sections over a signal, from its end if *backward* (transposed direct form II)."""
     b00, b01, b02, a01, a02 = sos[0, 0], sos[0, 1], sos[0, 2], sos[0, 4], sos[0, 5]
     b10, b11, b12, a11, a12 = sos[1, 0], sos[1, 1], sos[1, 2], sos[1, 4], sos[1, 5]
     b20, b21, b22, a21, a22 = sos[2, 0], sos[2, 1], sos[2, 2], sos[2, 4], sos[2, 5]
@@ -90,7 +89,7 @@ def _four_sections(sos: Any, state: Any, signal: Any, target: Any, backward: Any
 
 @numba.njit("void(uint8[::1], float32[::1])", nogil=True, cache=True)
 def unpack24(packed: Any, samples: Any) -> None:
-    """Little-endian 24-bit integers, three bytes each, to samples of full scale 1."""
+    """Convert little-endian 24-bit integers, three bytes each, to samples of full scale 1."""
     for n in range(samples.size):
         low, middle, high = np.uint32(packed[3 * n]), np.uint32(packed[3 * n + 1]), np.uint32(packed[3 * n + 2])
         word = np.int32((low << np.uint32(8)) | (middle << np.uint32(16)) | (high << np.uint32(24)))

@@ -1,11 +1,10 @@
 """Landmark fingerprints: pairs of spectral peaks that survive re-encoding and cutting.
 
-A recording is brought to 4 kHz, the lowest native rate in use, so that a copy at any
-other rate has the same band. Its spectrogram, each frequency bin relative to its own
-median over time (so that a steady hum makes no peaks), has local maxima; each maximum is paired
-with the next few, and a pair's two frequencies and time difference make one hash.
-Gain, bit depth, sample rate and a cut at either end leave most hashes as they were
-and shift all their times by the same amount: that is what ``split`` looks for.
+A recording is resampled to 4 kHz, the lowest native rate in use, so that copies at all rates have the same band.
+Each frequency bin of its spectrogram is normalised by its median over time, so that a steady hum has no peaks.
+Each local maximum is paired with the next few; the two frequencies and the time difference of a pair make one hash.
+Changes of gain, bit depth and sample rate and cuts at either end keep most hashes and shift their times by the same
+amount, which ``split`` detects.
 
 References
 ----------
@@ -14,11 +13,9 @@ A. Wang, "An industrial-strength audio search algorithm", ISMIR 2003.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+import soxr
+from numpy.typing import NDArray
 
 #: manifest/fingerprints.parquet, sorted by recording and time
 FINGERPRINT_COLUMNS: dict[str, tuple[str, str]] = {
@@ -33,7 +30,7 @@ HOP = 64  # samples; an eighth of the window, so that a cut between two frames m
 FRAME_S = HOP / RATE_HZ
 #: 62 to 1750 Hz: above the hum and handling noise, below the roll-off of 4 kHz recordings
 LOWEST_BIN, HIGHEST_BIN = 8, 224
-#: A peak is the highest point this many bins and frames around it.
+#: A peak is the maximum within this many bins and frames around it.
 PEAK_BINS, PEAK_FRAMES = 10, 12
 PEAK_DB = 6.0  # above the bin's median
 FAN_OUT = 5
@@ -42,23 +39,20 @@ FLOOR_DB = -90.0  # below the loudest point: digital silence
 
 
 def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Landmark hashes of one recording.
+    """Compute the landmark hashes of one recording.
 
     Parameters
     ----------
     samples
         Mono, shape (n,).
     sample_rate_hz
-        Their rate.
+        Sample rate.
 
     Returns
     -------
     hashes, times
-        Shape (k,) each, in order of time; empty for silence and for less than a few frames.
+        Shape (k,) each, sorted by time; empty for silence and for fewer than a few frames.
     """
-    import numpy as np
-    import soxr
-
     if sample_rate_hz != RATE_HZ:
         samples = soxr.resample(samples, sample_rate_hz, RATE_HZ, quality="HQ")
     empty = np.zeros(0, dtype=np.int64)
@@ -70,14 +64,13 @@ def fingerprint(samples: NDArray[np.float32], sample_rate_hz: int) -> tuple[NDAr
 
 
 def _relative_level(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Level in dB over each bin's median; shape (frames, bins)."""
-    import numpy as np
-    import scipy.fft
+    """Return the level in dB above the median of each bin; shape (frames, bins)."""
+    import scipy.fft  # loaded only if needed: split imports this module for a constant
 
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     window = np.hanning(WINDOW).astype(np.float32)
     power = np.empty((len(frames), HIGHEST_BIN - LOWEST_BIN), dtype=np.float32)
-    for first in range(0, len(frames), 1024):  # tiles keep the memory flat for long recordings
+    for first in range(0, len(frames), 1024):  # in tiles, to bound the memory for long recordings
         spectrum = scipy.fft.rfft(frames[first : first + 1024] * window, axis=1)[:, LOWEST_BIN:HIGHEST_BIN]
         power[first : first + 1024] = spectrum.real**2 + spectrum.imag**2
     loudest = float(power.max())
@@ -89,8 +82,7 @@ def _relative_level(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _peaks(level: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Bins and frames of the local maxima, in order of time, then bin."""
-    import numpy as np
+    """Return bins and frames of the local maxima, sorted by time, then bin."""
     from scipy.ndimage import maximum_filter1d
 
     highest = maximum_filter1d(level, 2 * PEAK_FRAMES + 1, axis=0)
@@ -100,9 +92,7 @@ def _peaks(level: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _pairs(bins: NDArray[np.int64], frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each peak with the next ``FAN_OUT`` ones within reach."""
-    import numpy as np
-
+    """Return hashes and times of the pairs of each peak with the next ``FAN_OUT`` peaks within reach."""
     hashes, times, taken = [], [], np.zeros(len(bins), dtype=np.int64)
     for ahead in range(1, min(len(bins), 8 * FAN_OUT)):
         df, dt = bins[ahead:] - bins[:-ahead], frames[ahead:] - frames[:-ahead]

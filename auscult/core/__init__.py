@@ -1,1 +1,1 @@
-"""What every room uses: parameters, records, tasks, paths, storage, digests, errors and process set-up."""
+"""What all other folders build on: parameters, records, tasks, paths, storage, digests, errors, process set-up."""

@@ -1,33 +1,32 @@
-"""Keys of content: of files, of plain data, and of the code that makes something."""
+"""Digests of files, plain data and source code, used as keys."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """Checksum of a file's bytes, in bounded memory."""
+    """Return the SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def patient_key(dataset: str, patient_id: str) -> str:
-    """What stands for a patient where only "the same one?" is asked, as in ``model.json``: no name, no number."""
+    """Return a pseudonym of a patient: 16 hex digits, equal for the same patient of the same data set."""
     return hashlib.sha256(f"{dataset}/{patient_id}".encode()).hexdigest()[:16]
 
 
 def digest(*parts: object) -> str:
-    """A short stable key of plain data (JSON with sorted keys), for content-addressed names."""
+    """Return a stable 32-digit key of plain data, computed from its JSON with sorted keys."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def code_digest(*modules: str) -> str:
-    """Key of the source text of modules (dotted names), so that a cache forgets what older code made."""
-    import importlib.util
-
+    """Return a key of the source text of modules (dotted names), so that a cache drops what older code computed."""
     texts = []
     for name in modules:
         spec = importlib.util.find_spec(name)

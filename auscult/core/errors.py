@@ -1,8 +1,7 @@
 """Errors that a user can act on: what is wrong, where, and the next command.
 
-Every expected failure is an :class:`AuscultError`; a stage prints it without a
-traceback and ends with :data:`EXIT_USER_ERROR`. Anything else is a fault of the
-project and keeps its traceback.
+A process prints an :class:`AuscultError` without a traceback and exits with
+:data:`EXIT_USER_ERROR`. Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ EXIT_USER_ERROR = 2
 
 
 class AuscultError(Exception):
-    """A failure with a remedy.
+    """Expected failure, with its remedy.
 
     Parameters
     ----------
     what
-        What is wrong, one sentence.
+        What is wrong, in one sentence.
     where
-        File, row, parameter or recording that is meant; empty when *what* says it.
+        The file, row, parameter or recording; empty if *what* names it.
     next_step
-        The command or edit that leads on.
+        The command or edit that solves the problem.
     """
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
@@ -46,19 +45,19 @@ class ParameterError(AuscultError):
 
 
 class DataError(AuscultError):
-    """A data set is missing, incomplete, or not what its file says."""
+    """Data are missing, incomplete or malformed."""
 
 
 class DownloadError(DataError):
-    """A file could not be fetched, verified or unpacked."""
+    """A file could not be downloaded, verified or unpacked."""
 
 
 class LeakError(DataError):
-    """Something of one patient stands on two sides of a split."""
+    """Data of one patient are in two parts of a split."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> ParameterError:
-    """The error for a name that is not among the known ones, with the nearest suggested.
+    """Return the error for an unknown name; it lists the known names and suggests the closest.
 
     Examples
     --------

@@ -1,7 +1,6 @@
-"""``params.yaml`` read, filled and checked; its sections are in :mod:`auscult.core.sections`.
+"""Read ``params.yaml``, fill its nulls from ``by_dataset``, and check it against :mod:`auscult.core.sections`.
 
-``load()`` reads the whole file, so a misspelt key in any section stops every stage
-before it does anything. Values left ``null`` are filled from ``by_dataset``.
+The whole file is checked on every load, so a misspelt key in any section stops every stage at its start.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FILE = Path("params.yaml")
 
 
 def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
-    """Read, fill and check the parameters.
+    """Load and check the parameters.
 
     Parameters
     ----------
@@ -32,24 +31,24 @@ def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
     Raises
     ------
     ParameterError
-        Naming the key, what is wrong with it, and what would be right.
+        If a parameter is wrong; the message names the key, its value and what is allowed.
     """
     return parse(read(path), where=str(path), earlier_layout=earlier_layout)
 
 
 def read(path: Path = FILE) -> str:
-    """The file's text, line ends as they are, so that it can be written back unchanged.
+    """Return the text of the file, line ends unchanged, so that it can be written back.
 
     Raises
     ------
     ParameterError
-        There is no such file, or it is not UTF-8.
+        If the file is missing or is not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise ParameterError(
-            f"there is no {path} here", where=str(Path.cwd()), next_step="run it from the repository's root"
+            f"there is no {path} in this folder", where=str(Path.cwd()), next_step="run it from the repository's root"
         ) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
@@ -59,12 +58,12 @@ def read(path: Path = FILE) -> str:
 
 
 def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) -> Params:
-    """Fill and check parameters that are no file yet; raises as :func:`load` does."""
+    """Return the checked parameters of a YAML text; raises as :func:`load` does."""
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise ParameterError(
-            f"{where} is not valid YAML: {' '.join(str(error).split())}", where=where, next_step=f"mend {where}"
+            f"{where} is not valid YAML: {' '.join(str(error).split())}", where=where, next_step=f"correct {where}"
         ) from error
     if not isinstance(raw, dict):
         raise ParameterError(f"{where} must hold sections", where=where, next_step=f"git checkout {where}")
@@ -74,7 +73,7 @@ def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) ->
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
-    """Fill the nulls of parsed parameters from ``by_dataset`` and check everything."""
+    """Fill the nulls of parsed parameters from ``by_dataset``, for every data set, and check the result."""
     if "flows" in raw:
         raise ParameterError(
             "the section 'flows' has a file of its own now: flows/settings.yaml",
@@ -94,14 +93,14 @@ def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
         )
     for name in defaults:
         if name != dataset:
-            # A value that is given for one data set need not fit together with another's defaults.
+            # A value chosen for one data set need not be consistent with the defaults of another.
             _check(_fill(data, defaults, name), f"{where} (with by_dataset.{name})", combinations=False)
     _check(filled := _fill(data, defaults, str(dataset)), where)
     return Params.model_validate(filled)
 
 
 def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[str, Any]:
-    """A copy of *data* in which nulls have the data set's values; only nulls are replaced."""
+    """Return a copy of *data* with its nulls replaced by the values of a data set."""
     filled = copy.deepcopy(data)
     place = f"by_dataset.{dataset}"
     for section, values in _mapping(defaults.get(dataset), place, str(FILE)).items():
@@ -109,9 +108,9 @@ def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[
         for key, value in _mapping(values, f"{place}.{section}", str(FILE)).items():
             if section not in _fields_at([]) or key not in _fields_at([section]):
                 raise ParameterError(
-                    f"{place}.{section}.{key} fills no parameter: there is no {section}.{key}",
+                    f"{place}.{section}.{key} sets an unknown parameter: there is no {section}.{key}",
                     where=f"{FILE}: {place}.{section}",
-                    next_step="remove it, or mend its spelling",
+                    next_step="remove it or correct its spelling",
                 )
             if isinstance(target, dict) and key in target and target[key] is None:
                 target[key] = value
@@ -119,18 +118,18 @@ def _fill(data: dict[str, Any], defaults: dict[str, Any], dataset: str) -> dict[
 
 
 def _mapping(value: Any, name: str, where: str) -> dict[str, Any]:
-    """*value*, which must map names to something; null counts as empty."""
+    """Return *value*, or ``{}`` for null; raise if it is not a mapping with string keys."""
     if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
         raise ParameterError(
-            f"{name} is {reprlib.repr(value)}: it must hold names, each with its values",
+            f"{name} is {reprlib.repr(value)}: it must be a mapping of names to values",
             where=where,
-            next_step=f"mend {FILE}",
+            next_step=f"correct {FILE}",
         )
     return value or {}
 
 
 def _check(data: dict[str, Any], where: str, *, combinations: bool = True) -> None:
-    """Refuse what is wrong, all of it at once; where not *combinations*, only what is wrong by itself."""
+    """Raise one error for all wrong parameters; ignore inconsistent combinations unless *combinations*."""
     try:
         Params.model_validate(data)
     except ValidationError as error:
@@ -139,11 +138,11 @@ def _check(data: dict[str, Any], where: str, *, combinations: bool = True) -> No
             return
         problems = [_describe(problem, data) for problem in found]
         what = problems[0] if len(problems) == 1 else "several parameters are wrong:\n  - " + "\n  - ".join(problems)
-        raise ParameterError(what, where=where, next_step=f"mend {FILE} and run the same command again") from error
+        raise ParameterError(what, where=where, next_step=f"correct {FILE} and run the same command again") from error
 
 
 def _describe(problem: Any, data: dict[str, Any]) -> str:
-    """One problem of pydantic's, in words: the dotted key, its value, what would be right."""
+    """Describe an error of pydantic: the dotted key, its value, and what is allowed."""
     keys = [str(key) for key in problem["loc"] if key != "[key]"]
     name = ".".join(keys)
     kind = problem["type"]
@@ -163,7 +162,7 @@ def _describe(problem: Any, data: dict[str, Any]) -> str:
 
 
 def _fields_at(keys: list[str]) -> list[str]:
-    """Names of the parameters in a section given by its path."""
+    """Return the names of the parameters in the section at a path of keys."""
     section: Any = Params
     for key in keys:
         fields = {field.alias or name: field for name, field in section.model_fields.items()}

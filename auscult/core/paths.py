@@ -1,27 +1,27 @@
-"""Where outputs lie: each place is spelled here and in dvc.yaml, and a test compares the two."""
+"""Paths of all outputs; a contract test compares them with dvc.yaml."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Content-addressed cache and search journals: outside DVC's outs, ignored by git.
+#: Caches and search journals; no outputs of DVC, ignored by git.
 CACHE_DIR = Path(".cache")
-#: Where dependencies of a stage lie that are code, in ``dvc.yaml`` and ``dvc.lock``.
+#: Prefixes of the dependencies in ``dvc.yaml`` that are code.
 CODE = ("auscult/", "stages/")
-#: MLflow's database and its artifacts.
+#: Database and artifacts of MLflow.
 DATABASE, ARTIFACTS = Path("mlflow.db"), Path("mlartifacts")
-#: What ``path`` in the manifest is relative to.
+#: The column ``path`` of the manifest is relative to it.
 DATA_DIR = Path("data")
-#: Additions to all data sets; the name is therefore none for a data set.
+#: Additions to all data sets, so no data set may be called ``added``.
 ADDED_DIR = DATA_DIR / "added"
-#: Withdrawals from all data sets; no data set's name either.
+#: Withdrawals from all data sets, so no data set may be called ``withdrawn``.
 WITHDRAWN_DIR = DATA_DIR / "withdrawn"
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the outputs of one data set lie, relative to the repository's root."""
+    """Paths of one data set, relative to the root of the repository."""
 
     dataset: str
 
@@ -35,53 +35,53 @@ class Paths:
 
     @property
     def added(self) -> Path:
-        """Holds the additions, a folder and a ``.dvc`` file each; none of it is a stage's output."""
+        """Additions: a folder and a ``.dvc`` file each. No stage writes them."""
         return ADDED_DIR / self.dataset
 
     @property
     def withdrawn(self) -> Path:
-        """Table of the patients who have withdrawn, tracked by git."""
+        """Table of withdrawn patients, tracked by git."""
         return WITHDRAWN_DIR / f"{self.dataset}.csv"
 
     @property
-    def sides(self) -> Path:
-        """The sides of those who stay, from the first withdrawal on; tracked by git."""
+    def pinned_split(self) -> Path:
+        """Split assignment of the remaining patients, pinned at the first withdrawal; tracked by git."""
         return WITHDRAWN_DIR / f"{self.dataset}.sides.json"
 
     @property
     def manifest(self) -> Path:
-        """Holds recordings, segments and rejects (Parquet), tasks.json, fingerprints, validation.html."""
+        """Contains recordings, segments, rejects and fingerprints (Parquet), tasks.json, validation.html."""
         return self.data / "manifest"
 
     @property
     def split(self) -> Path:
-        """Holds assignment.parquet and summary.json."""
+        """Contains assignment.parquet and summary.json."""
         return self.data / "split"
 
     @property
     def card(self) -> Path:
-        """What this version of the data set holds, for a person; git keeps it."""
+        """Data card of this version of the data set, tracked by git."""
         return self.data / "README.md"
 
     @property
     def version(self) -> Path:
-        """Its name, digests and counts, for ``dvc metrics``; git keeps it."""
+        """Name, digests and counts of this version, for ``dvc metrics``; tracked by git."""
         return self.data / "version.json"
 
     @property
     def audio(self) -> Path:
-        """Holds audio.npy (float32 samples, end to end) and index.parquet."""
+        """Contains audio.npy (float32 samples of all recordings, concatenated), index.parquet and spec.json."""
         return self.data / "audio"
 
     def features(self, representation: str) -> Path:
-        """Holds segments.npy, windows.npy, a table beside each, and spec.json."""
+        """Contains segments.npy, windows.npy, a table for each, and spec.json."""
         return self.data / "features" / representation
 
     def balanced(self, experiment: str) -> Path:
         return self.data / "balanced" / f"{experiment}.parquet"
 
     def model(self, experiment: str) -> Path:
-        """Holds model.json, weights/seed-N.safetensors, trials.json and history.csv."""
+        """Contains model.json, weights/seed-N.safetensors, trials.json and history.csv."""
         return Path("models") / self.dataset / experiment
 
     @property
@@ -89,9 +89,9 @@ class Paths:
         return Path("reports") / self.dataset
 
     def evaluation(self, experiment: str) -> Path:
-        """Holds evaluation.json, predictions.parquet, plot data and PNGs; metrics lie beside it."""
+        """Contains evaluation.json, predictions.parquet, plot data and PNG files."""
         return self.reports / "experiments" / experiment
 
     def metrics(self, experiment: str) -> Path:
-        """The figures that git keeps and ``dvc metrics`` compares."""
+        """Metrics for ``dvc metrics``, tracked by git."""
         return self.reports / "metrics" / f"{experiment}.json"

@@ -1,8 +1,8 @@
-"""How a stage starts, fails and dies.
+"""Set-up and exit of a process of the pipeline.
 
-``run(main)`` is the last line of every stage's ``__main__``: it caps the maths
-libraries at one thread per worker, keeps telemetry off, prints a user's error
-without a traceback, and ends the process when the one that started it is gone.
+``run(main)`` is the last line of every stage: it limits the maths libraries to one thread
+per worker, disables telemetry, sends log messages to standard output, prints a user's error
+without a traceback, and ends the process when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
 
@@ -30,60 +33,74 @@ _ENVIRONMENT = {
     "GX_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-#: Names the process of a flow, for what it starts.
+#: Environment variable with the process id of the flow that a process belongs to.
 OWNER = "AUSCULT_OWNER"
-#: glibc's malloc.h: no block is mapped by itself, none is given back, the heap grows in large steps.
+#: Options of mallopt (glibc's malloc.h): never map a block separately, never trim the heap, grow it in large steps.
 _MALLOC = {-4: 0, -1: 2**31 - 1, -2: 64 << 20}
+#: Loggers of this project; ``python -m stages.split`` logs as ``__main__``.
+_LOGGERS = ("auscult", "stages", "flows", "benchmarks", "__main__")
 
 
 def run(main: Callable[[], None], *, at_once: bool = True) -> None:
-    """Run a stage's main function as a process that a user can trust.
+    """Run the main function of a process and exit.
 
-    Where not *at_once*, the libraries get to tidy up at the end.
+    Exit codes: 0 done, 1 a bug (traceback), 2 an :class:`AuscultError` (message only), 130 interrupted.
 
-    Exit codes: 0 done, 2 an :class:`AuscultError` (printed, no traceback), 130
-    interrupted, 1 a fault of the project (traceback).
+    Parameters
+    ----------
+    main
+        The work to do.
+    at_once
+        End the process without finalisers: everything is on disk, and unloading libraries such as torch takes
+        one to two seconds.
     """
     prepare()
-    try:
-        main()
-    except AuscultError as error:
-        print(f"\nERROR: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(EXIT_USER_ERROR) from None
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    with log_to_stdout():
+        try:
+            main()
+        except AuscultError as error:
+            print(f"\nERROR: {error}", file=sys.stderr, flush=True)
+            raise SystemExit(EXIT_USER_ERROR) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
     if at_once:
-        _leave()
-
-
-def _leave() -> None:
-    """End this process now: all is on disk, and to take torch and its like apart takes one to two seconds."""
-    sys.stderr.flush()
-    sys.stdout.flush()
-    os._exit(0)
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def prepare() -> None:
-    """Set the environment of a stage and bind its life to its parent's."""
+    """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
     os.environ.update(_ENVIRONMENT)
-    log_to_stdout()
     die_with_parent()
 
 
-def log_to_stdout() -> None:
-    """Write the library's log messages to standard output, one plain line each."""
-    logger = logging.getLogger("auscult")
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler(sys.stdout))
+@contextmanager
+def log_to_stdout() -> Iterator[None]:
+    """Write messages of this project, level INFO and above, to standard output as plain lines.
+
+    Messages of other libraries are not affected.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addHandler(handler)
         logger.setLevel(logging.INFO)
+        logger.propagate = False  # a library that configures the root logger would print each message again
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep the memory of large arrays for the next ones of the same size.
+    """Let glibc keep the memory of freed large arrays for the next arrays of the same size.
 
-    By default it returns each to the system and is given empty pages again, recording after recording.
-    (Training gains nothing from it and needs half as much memory again.) Elsewhere than under glibc
-    this does nothing.
+    By default each is returned to the system and mapped again, recording after recording. Training gains nothing
+    from it and needs 50 % more memory. Without glibc this does nothing.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
@@ -92,7 +109,7 @@ def keep_freed_memory() -> None:
 
 
 def workers() -> int:
-    """How many workers a stage uses: the processors this process may run on (AUSCULT_WORKERS overrides)."""
+    """Return the number of workers: AUSCULT_WORKERS, or the number of processors available to this process."""
     configured = os.environ.get("AUSCULT_WORKERS", "")
     if configured.isdigit() and int(configured) > 0:
         return int(configured)
@@ -100,17 +117,16 @@ def workers() -> int:
 
 
 def die_with_parent(*, worker: bool = False) -> None:
-    """End this process when the ``dvc`` that started it dies.
+    """End this process when the ``dvc`` process that started it dies.
 
-    DVC starts a stage through a shell, and ``kill -9`` of DVC leaves both alive: a
-    stage that went on alone would write outputs that nobody recorded. A thread
-    watches the parents that were there at the start, and the flow, where one started
-    them. A stage that a person started by hand is not bound to the shell.
+    DVC starts a stage through a shell, and ``kill -9`` of DVC leaves both alive: the stage would
+    go on and write outputs that are not recorded. A thread watches the parents up to ``dvc``, and
+    the flow if a flow started them. A stage started manually is not bound to its shell.
 
     Parameters
     ----------
     worker
-        True in a worker process of a stage: it dies with the stage, whoever started that.
+        True in a worker process of a stage, which then dies with the stage.
     """
     ancestors = _ancestors(worker) + _owner()
     if ancestors:
@@ -118,9 +134,7 @@ def die_with_parent(*, worker: bool = False) -> None:
 
 
 def _ancestors(worker: bool) -> list[tuple[int, float]]:
-    """(pid, start time) of the parents as far as the first ``dvc``; a worker's stage at least."""
-    import psutil
-
+    """Return (pid, start time) of the parents up to ``dvc``; without ``dvc``, of a worker's stage alone."""
     chain: list[tuple[int, float]] = []
     try:
         for parent in psutil.Process().parents()[:8]:
@@ -133,19 +147,15 @@ def _ancestors(worker: bool) -> list[tuple[int, float]]:
 
 
 def _owner() -> list[tuple[int, float]]:
-    """(pid, start time) of the flow that this run belongs to, if any."""
-    import psutil
-
+    """Return (pid, start time) of the flow that this process belongs to, if any."""
     owner = os.environ.get(OWNER, "")
     try:
         return [(int(owner), psutil.Process(int(owner)).create_time())] if owner.isdigit() else []
     except psutil.Error:
-        os._exit(1)  # it is gone already
+        os._exit(1)  # it has ended already
 
 
 def _watch(ancestors: list[tuple[int, float]]) -> None:
-    import psutil
-
     while True:
         for pid, started in ancestors:
             try:

@@ -1,7 +1,7 @@
-"""The vocabulary: what a recording, a segment and a reject are, column by column.
+"""Columns of every table of the pipeline, and the records that data sets return.
 
-Tables are Parquet; a column's unit is in its name (``_s`` seconds, ``_hz`` hertz).
-``None``/NA means that the publisher does not say.
+Tables are Parquet files. A column name ends with its unit (``_s`` seconds, ``_hz`` hertz).
+``None`` or NA means unknown.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ BALANCED_COLUMNS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as its publisher describes it, before its audio was opened.
+    """A recording as its publisher describes it, before its audio is decoded.
 
-    ``path`` is relative to the folder that the data set reads, with forward slashes; it is empty when
-    labels name a recording that has no audio file. ``missing`` lists what the
-    publisher's tables should say of it and do not.
+    ``path`` is relative to the folder that the data set reads, with forward slashes; it is empty if
+    labels name a recording without an audio file. ``missing`` lists the metadata that the publisher's
+    tables lack.
     """
 
     recording_id: str
@@ -113,7 +113,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Segment:
-    """An annotated stretch of a recording: a respiratory cycle or an event."""
+    """An annotated interval of a recording: a respiratory cycle or an event."""
 
     start_s: float
     end_s: float

@@ -1,4 +1,4 @@
-"""The sections of ``params.yaml``, typed and frozen: one class per stage; an unknown key is an error."""
+"""Sections of ``params.yaml``: one frozen, typed class per stage. An unknown key is an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what every generator takes; some refuse more
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # the range that every random generator accepts
 
 
 class Section(BaseModel):
@@ -135,7 +135,7 @@ class Experiment(Section):
 
 
 class Params(Section):
-    """Everything in ``params.yaml``, nulls filled for the chosen data set."""
+    """All of ``params.yaml``, nulls filled for the chosen data set."""
 
     dataset: Name
     download: DownloadParams
@@ -150,13 +150,7 @@ class Params(Section):
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
 
     def experiment(self, name: str) -> Experiment:
-        """The experiment of that name.
-
-        Raises
-        ------
-        ParameterError
-            There is none; the message names those that there are.
-        """
+        """Return the experiment of that name; raise ``ParameterError`` if there is none."""
         if name not in self.experiments:
             raise unknown_name("experiment", name, self.experiments, where="params.yaml: experiments")
         return self.experiments[name]

@@ -1,7 +1,7 @@
-"""The one place that knows file formats: arrays, tables, JSON; all written atomically.
+"""Read and write the file formats of the pipeline: arrays, tables, JSON.
 
-Everything is written beside its target and renamed when complete, so that a
-reader never meets half a file and a killed stage leaves the last good one.
+Everything is written to a temporary name beside its target and renamed when complete, so
+readers never see a partial file and a killed stage keeps the previous one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes *target* when the block ends without an error.
+    """Yield a temporary folder that replaces *target* when the block ends without an error.
 
-    An older *target* is replaced; on an error or a kill it stays as it was.
+    After an error or a kill an existing *target* is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep_leftovers(target)
@@ -50,7 +50,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
-    """A temporary file name that becomes *target* when the block ends without an error."""
+    """Yield a temporary file that replaces *target* when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
@@ -66,7 +66,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
 
 
 def sweep_leftovers(target: Path) -> None:
-    """Remove what a killed run left beside *target*; put an older one back that a kill left renamed."""
+    """Remove temporary files of killed runs beside *target*; restore a *target* that a kill left renamed."""
     for old in target.parent.glob(f".{target.name}.*.old"):
         if not target.exists():
             old.rename(target)
@@ -83,30 +83,24 @@ def _disk_error(error: OSError, target: Path) -> Exception:
         return AuscultError(
             f"no space left on the disk while writing {target}",
             where=str(target.parent),
-            next_step="free some space (`dvc gc --workspace --all-branches` drops older outputs), and run it again",
+            next_step="free some space (`dvc gc --workspace --all-branches` removes older outputs) and run it again",
         )
     return error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, atomically, with Unix line ends."""
+    """Write UTF-8 text with Unix line ends, atomically."""
     with replacing_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON, atomically: keys as given, indented, NaN refused."""
+    """Write indented JSON atomically; raise ``ValueError`` for NaN."""
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises
-    ------
-    DataError
-        The file is missing or is not JSON.
-    """
+    """Load JSON; raise ``DataError`` if the file is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -120,8 +114,12 @@ def read_json(path: Path) -> Any:
 def write_table(path: Path, table: pd.DataFrame, columns: Mapping[str, tuple[str, str]]) -> None:
     """Write a table as Parquet, atomically, with exactly the documented columns and types.
 
-    Descriptions travel in the file's schema metadata, so that a reader elsewhere
-    finds the units without this project.
+    The descriptions of the columns are stored in the schema metadata.
+
+    Parameters
+    ----------
+    columns
+        Name → (type, description); types are string, int64, float64 and bool.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,13 +135,7 @@ def write_table(path: Path, table: pd.DataFrame, columns: Mapping[str, tuple[str
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table.
-
-    Raises
-    ------
-    DataError
-        The file is missing or unreadable.
-    """
+    """Load a Parquet table; raise ``DataError`` if it is missing or unreadable."""
     import pandas as pd
     import pyarrow as pa
 
@@ -163,14 +155,13 @@ class ArrayWriter:
     Parameters
     ----------
     path
-        Target file. The caller provides atomicity (a temporary folder).
+        Target file; for an atomic write put it into a temporary folder.
     shape
-        Final shape; the rows are appended in order.
+        Final shape; rows are appended in order.
 
     Notes
     -----
-    Plain sequential writes, not a memory map: the pages of a map count as the
-    process's own memory and grow with the data.
+    The pages of a memory map would count as memory of the process and grow with the data.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str = "<f4") -> None:
@@ -183,7 +174,7 @@ class ArrayWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Append values in C order; any shape whose size fits what is left."""
+        """Append values in C order, of any shape."""
         import numpy as np
 
         block = np.ascontiguousarray(rows, dtype=self._dtype)
@@ -193,13 +184,7 @@ class ArrayWriter:
         self._file.write(block.data if block.size else b"")
 
     def close(self) -> None:
-        """Finish the file.
-
-        Raises
-        ------
-        ValueError
-            Fewer values were appended than the shape holds.
-        """
+        """Close the file; raise ``ValueError`` if values are missing."""
         self._file.close()
         if self._remaining:
             raise ValueError(f"{self._remaining} values of the declared shape were not written")
@@ -215,7 +200,7 @@ class ArrayWriter:
 
 
 def open_array(path: Path) -> NDArray[np.float32]:
-    """Open a ``.npy`` array as a read-only memory map; never unpickles."""
+    """Open a ``.npy`` array as a read-only memory map, without pickle support."""
     import numpy as np
 
     if not path.exists():
@@ -236,5 +221,5 @@ def _missing(path: Path) -> DataError:
     return DataError(
         f"{path} does not exist",
         where=str(path),
-        next_step="dvc repro (or make repro) makes it; run it from the repository's root",
+        next_step="create it with: auscult run (in the root of the repository)",
     )

@@ -1,8 +1,7 @@
-"""What is predicted: the unit, the classes, and how raw labels map to them.
+"""Classification tasks: the unit, the classes, and the mapping of raw labels to classes.
 
-A data set's file declares its tasks; ``validate`` writes them beside the manifest
-(``tasks.json``), and the later stages read that file, so that an edit of a data
-set's address or citation retrains nothing.
+The module of a data set declares its tasks, and ``validate`` writes them to ``tasks.json``. Later stages
+read that file, so editing the URL or citation of a data set retrains nothing.
 """
 
 from __future__ import annotations
@@ -23,19 +22,18 @@ class Task:
     Attributes
     ----------
     name
-        The role (``binary``, ``multiclass``, ``abnormal``, ``sounds``) or a further
-        entry of the data set (``official_2_1``).
+        One of the roles ``binary``, ``multiclass``, ``abnormal`` and ``sounds``, or an additional
+        task of the data set (``official_2_1``).
     unit
-        What carries the label: a whole ``recording``, or an annotated ``segment``.
+        What is labelled: a whole ``recording`` or an annotated ``segment``.
     classes
-        Class names in the order of the model's outputs.
+        Class names in the order of the outputs of the model.
     normal
-        The class whose recall is the specificity; all others count as abnormal.
+        The class whose recall is the specificity; all other classes count as abnormal.
     mapping
-        Raw label → class. A raw label that maps to ``None`` or is absent is left
-        out of this task.
+        Raw label → class. Labels that are absent or map to ``None`` are excluded from the task.
     title
-        A few words for the report.
+        Short description for the report.
     """
 
     name: str
@@ -54,32 +52,26 @@ class Task:
 
     @property
     def normal_index(self) -> int:
-        """Position of the normal class among the outputs."""
+        """Index of the normal class."""
         return self.classes.index(self.normal)
 
     def class_index(self, raw_label: str | None) -> int:
-        """Index of the class of a raw label, −1 where the task leaves it out."""
+        """Return the index of the class of a raw label, −1 if the task excludes it."""
         target = self.mapping.get(raw_label) if raw_label is not None else None
         return -1 if target is None else self.classes.index(target)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for ``tasks.json`` and ``model.json``."""
+        """Return plain data, for ``tasks.json`` and ``model.json``."""
         return asdict(self) | {"classes": list(self.classes), "mapping": dict(self.mapping)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
-        """The inverse of :meth:`to_json`."""
+        """Return the task that :meth:`to_json` wrote."""
         return cls(**{**data, "classes": tuple(data["classes"])})
 
 
 def find_task(name: str, tasks: Iterable[Task], *, dataset: str, experiment: str) -> Task:
-    """The task of that name among those a data set serves.
-
-    Raises
-    ------
-    ParameterError
-        The data set has no such task; the message names those that it has.
-    """
+    """Return the task of that name; raise ``ParameterError`` if the data set does not have it."""
     by_name = {task.name: task for task in tasks}
     if name not in by_name:
         raise unknown_name(
@@ -87,6 +79,6 @@ def find_task(name: str, tasks: Iterable[Task], *, dataset: str, experiment: str
             name,
             by_name,
             where=f"params.yaml: experiments.{experiment}.task",
-            next_step=f"choose one of these tasks, or remove the experiment {experiment!r}",
+            next_step=f"choose one of these tasks or remove the experiment {experiment!r}",
         )
     return by_name[name]

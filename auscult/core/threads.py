@@ -1,12 +1,15 @@
-"""Work on recordings in threads, with the results in order and few of them in memory."""
+"""Process recordings in threads, with results in order and bounded memory."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+_LOG = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -15,10 +18,10 @@ _REPORT_EVERY_S = 5.0
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Results of *function* in the order of *items*; at most two per worker exist at a time.
+    """Yield the results of *function* in the order of *items*; at most two per worker are in memory.
 
-    Threads, as decoding, resampling, filtering and transforms all release the
-    interpreter's lock. An error in one item is raised at its place in the order.
+    Threads suffice: decoding, resampling, filtering and transforms release the interpreter lock.
+    An error in an item is raised when its turn comes.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -38,15 +41,15 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
 
 
 class Progress:
-    """A line every few seconds, so that a person sees that something moves."""
+    """Log the progress of a stage every few seconds."""
 
     def __init__(self, stage: str, total: int) -> None:
         self._stage, self._total, self._done = stage, total, 0
         self._last = time.monotonic()
 
     def step(self) -> None:
-        """One more recording is done."""
+        """Count one more finished recording."""
         self._done += 1
         if time.monotonic() - self._last >= _REPORT_EVERY_S:
             self._last = time.monotonic()
-            print(f"{self._stage}: {self._done} of {self._total} recordings", flush=True)
+            _LOG.info("%s: %d of %d recordings", self._stage, self._done, self._total)

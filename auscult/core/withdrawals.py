@@ -1,7 +1,7 @@
-"""Patients who have withdrawn their consent: a table per data set, tracked by git, that the stages apply.
+"""Tables of patients who have withdrawn their consent, one per data set, tracked by git.
 
-``data/withdrawn/<dataset>.csv`` has the columns ``patient`` (:func:`auscult.core.digests.patient_key`) and ``since`` (a
-date). Nobody's id is in it. A key is no secret either: who knows how ids look can try them all.
+``data/withdrawn/<dataset>.csv`` has the columns ``patient`` (:func:`auscult.core.digests.patient_key`) and ``since``
+(a date). It contains no patient ids. The keys are pseudonyms, not secrets: they can be found by trying all ids.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Withdrawals:
-    """Who has withdrawn from one data set.
+    """Withdrawn patients of one data set.
 
     Attributes
     ----------
     since
-        Key of the patient → the date, as ISO 8601 writes it.
+        Patient key → date of the withdrawal (ISO 8601).
     """
 
     dataset: str
@@ -45,21 +45,21 @@ class Withdrawals:
         return frozenset(self.since)
 
     def holds(self, patient_id: str | None) -> bool:
-        """Whether this patient has withdrawn; nobody (``None`` or an empty id) has not."""
+        """Return whether a patient has withdrawn; False for ``None`` and the empty id."""
         return bool(self.since) and bool(patient_id) and patient_key(self.dataset, str(patient_id)) in self.since
 
     def any_of(self, patient_ids: Iterable[str | None]) -> bool:
-        """Whether one of these patients has withdrawn."""
+        """Return whether at least one of the patients has withdrawn."""
         return bool(self.since) and any(self.holds(patient) for patient in patient_ids)
 
 
 def read(dataset: str, root: Path = Path()) -> Withdrawals:
-    """The table of a data set; nobody has withdrawn where there is none.
+    """Load the table of a data set; a missing table counts as empty.
 
     Raises
     ------
     DataError
-        The table is malformed; the line is named.
+        If the table is malformed; the message names the line.
     """
     path = root / Paths(dataset).withdrawn
     if not path.exists():
@@ -71,22 +71,22 @@ def read(dataset: str, root: Path = Path()) -> Withdrawals:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(COLUMNS) or not _KEY.fullmatch(row[0]) or not _is_date(row[1]):
             raise _malformed(path, number, "a patient's key (16 hex digits) and a date such as 2026-11-25")
-        since.setdefault(row[0], row[1])  # two branches that were merged may both have added somebody
+        since.setdefault(row[0], row[1])  # merged branches may both have added a patient
     return Withdrawals(dataset, since)
 
 
 def write(withdrawals: Withdrawals, root: Path = Path()) -> None:
-    """Write the table, atomically; sorted by key, so that two branches rarely touch the same line."""
+    """Write the table atomically, sorted by key to avoid merge conflicts."""
     lines = [",".join(COLUMNS), *(f"{key},{day}" for key, day in sorted(withdrawals.since.items()))]
     write_text(root / Paths(withdrawals.dataset).withdrawn, "\n".join(lines) + "\n")
 
 
 def make_ready(dataset: str, root: Path = Path()) -> None:
-    """See to it that a data set has its table and its sides, which stages depend on; what is there stays."""
+    """Create the withdrawal table and the pinned split of a data set if missing: stages depend on both files."""
     if not (root / Paths(dataset).withdrawn).exists():
         write(Withdrawals(dataset), root)
-    if not (root / Paths(dataset).sides).exists():
-        write_text(root / Paths(dataset).sides, "{}\n")
+    if not (root / Paths(dataset).pinned_split).exists():
+        write_text(root / Paths(dataset).pinned_split, "{}\n")
 
 
 def _is_date(text: str) -> bool:
@@ -98,7 +98,7 @@ def _is_date(text: str) -> bool:
 
 def _malformed(path: Path, number: int, expected: str) -> DataError:
     return DataError(
-        f"line {number} of {path.name} should hold {expected}",
+        f"line {number} of {path.name} should contain {expected}",
         where=f"{path}:{number}",
-        next_step=f"mend it (a merge may have left it so), or take the committed one back: git checkout {path}",
+        next_step=f"correct it (after a merge?) or restore the committed version: git checkout {path}",
     )

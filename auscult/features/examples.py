@@ -1,13 +1,16 @@
-"""The labelled rows of an experiment: features joined with the split and a task's classes.
+"""Labelled rows of an experiment: features joined with the split and the classes of a task.
 
-Used by ``balance``, ``train`` and ``evaluate``; each asks for the parts it may see.
+The stages ``balance``, ``train`` and ``evaluate`` read them; each requests only the parts it may use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
@@ -15,34 +18,29 @@ from auscult.core.records import PARTS, Part
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task, Unit, find_task
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-#: Name of the array and the table that hold a unit's rows.
+#: Unit of a task → name of the array, and of the table beside it, with its rows.
 ARRAYS: dict[Unit, str] = {"segment": "segments", "recording": "windows"}
 
 
 def load_task(paths: Paths, name: str, experiment: str) -> Task:
-    """The task of an experiment, as the data set's file defined it when ``validate`` ran."""
+    """Return the task of an experiment, as the data set's file defined it when ``validate`` ran."""
     tasks = [Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")]
     return find_task(name, tasks, dataset=paths.dataset, experiment=experiment)
 
 
 def array_path(paths: Paths, representation: str, task: Task) -> Path:
-    """The array whose rows ``examples`` refers to; shape (rows, bins, frames)."""
+    """Return the path of the array that ``examples`` refers to, of shape (rows, bins, frames)."""
     return paths.features(representation) / f"{ARRAYS[task.unit]}.npy"
 
 
 def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part] = PARTS) -> pd.DataFrame:
-    """Rows of the feature array that carry a class of the task, in the array's order.
+    """Return the rows of the feature array that have a class of the task, in the order of the array.
 
     Returns
     -------
     DataFrame
-        ``row`` (position in the array), ``item_id``, ``unit_id`` (what a prediction
-        is made for: the segment, or the recording that a window belongs to),
+        ``row`` (position in the array), ``item_id``, ``unit_id`` (the segment, or the
+        recording of a window, for which a prediction is made),
         ``recording_id``, ``patient_id``, ``start_s``, ``end_s``, ``copy``, ``frames``,
         ``part``, ``class_index``, ``device``, ``location``, ``age_years``, ``sex``,
         ``duration_s`` (of the unit).
@@ -50,7 +48,7 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
     Raises
     ------
     DataError
-        No row is left.
+        There is no such row.
     """
     items = read_table(paths.features(representation) / f"{ARRAYS[task.unit]}.parquet")
     items.insert(0, "row", range(len(items)))
@@ -73,15 +71,15 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
     table = table[(table["class_index"] >= 0) & table["part"].isin(list(parts))]
     if table.empty:
         raise DataError(
-            f"no {task.unit} of data set {paths.dataset!r} carries a class of task {task.name!r} in {', '.join(parts)}",
+            f"no {task.unit} of data set {paths.dataset!r} has a class of task {task.name!r} in {', '.join(parts)}",
             where=str(paths.manifest),
-            next_step="look at the rejects in validation.html and at the split in params.yaml",
+            next_step="check the rejects in validation.html and the split in params.yaml",
         )
     return table.sort_values("row").drop(columns="label").reset_index(drop=True)
 
 
 def pool_units(rows: pd.DataFrame, probabilities: NDArray[np.floating]) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """One row and one probability per unit: the mean over a unit's rows.
+    """Return one row and one mean probability per unit.
 
     Parameters
     ----------
@@ -97,8 +95,6 @@ def pool_units(rows: pd.DataFrame, probabilities: NDArray[np.floating]) -> tuple
     pooled
         Shape (u, classes).
     """
-    import numpy as np
-
     codes, _ = rows["unit_id"].factorize()
     count = int(codes.max()) + 1 if len(codes) else 0
     sums = np.zeros((count, probabilities.shape[1]))

@@ -1,16 +1,16 @@
 """Architectures, one file each, found by name.
 
-A file ``<name>.py`` here holds
+A file ``<name>.py`` in this folder defines
 
 ``DEFAULTS``
-    Hyperparameters of the first trial; later ones are suggested.
+    Hyperparameters of the first trial; later trials draw them.
 ``suggest(trial)``
     Hyperparameters ``filters``, ``units``, ``dropout``, ``learning_rate`` from an Optuna trial.
 ``build(bins, frames, classes, hyperparameters)``
     A ``torch.nn.Module`` whose ``forward(x, valid)`` maps features (n, bins, frames)
     and valid frames (n,) to logits (n, classes).
 
-Put a file there and name it in ``params.yaml``; a contract test takes it up by itself.
+Add a file and name it in ``params.yaml``; the contract tests find it. Shared parts are in ``layers/``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from auscult.core.errors import unknown_name
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch and optuna take two seconds to import; the names of the architectures need neither
     import optuna
     import torch
 
@@ -30,7 +30,7 @@ Hyperparameters = Mapping[str, int | float | bool]
 
 
 class Architecture(Protocol):
-    """What a model's file offers."""
+    """What the file of an architecture defines."""
 
     DEFAULTS: dict[str, Any]
 
@@ -38,22 +38,22 @@ class Architecture(Protocol):
         """Draw hyperparameters."""
 
     def build(self, bins: int, frames: int, classes: int, hyperparameters: Hyperparameters) -> torch.nn.Module:
-        """Make an untrained network."""
+        """Build an untrained network."""
 
 
 def names() -> list[str]:
-    """The architectures that there are."""
+    """Return the names of all architectures, sorted."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of that name.
+    """Return the architecture of that name.
 
     Raises
     ------
     ParameterError
-        There is none; the message names those that there are.
+        The name is unknown; the message lists the known ones.
     """
     if name not in names():
-        raise unknown_name("model", name, names(), where="params.yaml: experiments", next_step="name one of these")
+        raise unknown_name("model", name, names(), where="params.yaml: experiments", next_step="use one of these names")
     return cast(Architecture, importlib.import_module(f"{__name__}.{name}"))

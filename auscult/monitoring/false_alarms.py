@@ -9,7 +9,6 @@ is that much louder, and the result is how often this drift is detected.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +18,6 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from auscult.core.errors import DataError
-from auscult.core.process import run
 from auscult.monitoring import steps
 from auscult.monitoring.drift import compare
 from auscult.monitoring.observe import numeric_features
@@ -139,21 +137,3 @@ def independent(reference: pd.DataFrame, week: pd.DataFrame, limits: MonitorSett
     found = (ks_2samp(reference[name], week[name], method="asymp") for name in names)
     level = limits.max_p_value / len(names)
     return any(each.statistic > limits.max_distance and each.pvalue < level for each in found)
-
-
-def main() -> None:
-    """Parse the command line and print the result."""
-    parser = argparse.ArgumentParser(
-        prog="python -m auscult.monitoring.false_alarms",
-        description="How often the monitor reports drift where there is none.",
-    )
-    parser.add_argument("--experiment", help="whose model (default: the first of retrain.experiments)")
-    parser.add_argument("--recordings", type=int, default=60, help="of a week (default: 60)")
-    parser.add_argument("--weeks", type=int, default=200, help="how many are drawn (default: 200)")
-    parser.add_argument("--gain", type=float, default=0.0, help="dB by which each week is made louder (default: 0)")
-    chosen = parser.parse_args()
-    print(measure(experiment=chosen.experiment, recordings=chosen.recordings, weeks=chosen.weeks, gain_db=chosen.gain))
-
-
-if __name__ == "__main__":
-    run(main)

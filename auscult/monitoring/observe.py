@@ -14,7 +14,7 @@ from auscult.audio.resampling import condition
 from auscult.core.errors import DataError
 from auscult.core.sections import ResampleParams, ValidateParams
 from auscult.core.threads import Progress, in_order
-from auscult.inference.predictor import answers
+from auscult.inference.predictor import predict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,7 @@ def _examine(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[s
             return "", _rejected(problems[0].reason, problems[0].detail)
         resample = ResampleParams.model_validate(model.spec["resample"])
         sound = condition(path, resample)
-        predicted = answers(model, path)[0]
+        predicted = predict(model, path)[0]
     except (DataError, OSError) as error:  # changed or removed during the examination
         return "", _rejected("unreadable", f"{type(error).__name__} while it was read")
     known = {"rejected": "", "detail": "", "label": predicted.label, "duration_s": audio.duration_s}

@@ -40,7 +40,6 @@ _OF_AUDIO = frozenset(
 #: Modules that determine a row; the modules of the representation and the architecture are added to them.
 _CODE = (
     "auscult.monitoring.observe",
-    "auscult.features.extraction.compiled",
     "auscult.features.examples",
     "auscult.features.extraction.items",
     "auscult.features.representations",
@@ -48,7 +47,6 @@ _CODE = (
     "auscult.audio.compiled",
     "auscult.audio.resampling",
     "auscult.core.threads",
-    "auscult.audio.wav24",
     "auscult.inference.predictor",
     "auscult.training.batches",
     "auscult.models",
@@ -180,6 +178,8 @@ def rejected_share(paths: Paths) -> float:
 def _key(model: TrainedModel, params: ValidateParams, chosen: pd.DataFrame) -> str:
     """Return the cache key of the table; ``model.json`` holds the checksums of the weights."""
     spec = model.spec["representation"], str(model.about.get("model", ""))
-    code = code_digest(*_CODE, f"auscult.features.representations.{spec[0]}", f"auscult.models.{spec[1]}")
+    code = code_digest(
+        *_CODE, f"auscult.features.representations.{spec[0]}", "auscult.models.layers", f"auscult.models.{spec[1]}"
+    )
     names = chosen[["patient_id", "path", "sha256"]].to_numpy().tolist()
     return digest(model.about, params.model_dump(), names, code)

@@ -35,14 +35,14 @@ class RespiratoryClassifier(PythonModel):
         DataFrame
             ``label`` and ``probability_<class>`` per row, in the input's order.
         """
-        from auscult.inference.predictor import answers
+        from auscult.inference.predictor import predict
 
         table = pd.DataFrame(model_input).reset_index(drop=True)
         columns = ["label", *(f"probability_{name}" for name in self.model.task.classes)]
         result = pd.DataFrame(index=table.index, columns=columns, dtype=object)
         for path, rows in table.groupby("path", sort=False):
             segments = [(_seconds(row.get("start_s")), _seconds(row.get("end_s"))) for _, row in rows.iterrows()]
-            for index, predicted in zip(rows.index, answers(self.model, Path(str(path)), segments), strict=True):
+            for index, predicted in zip(rows.index, predict(self.model, Path(str(path)), segments), strict=True):
                 result.loc[index] = [predicted.label, *predicted.probabilities]
         return result.astype(dict.fromkeys(columns[1:], "float64"))
 

@@ -35,6 +35,15 @@ class Registered:
     reason: str
     rolled_back: str
 
+    def __str__(self) -> str:
+        lines = [f"version {self.number}, registered {self.created}"]
+        if self.served_since is not None:
+            until = "in service" if self.served_until is None else f"until {self.served_until}"
+            lines.append(f"  served since {self.served_since}, {until}; {self.rule}: {self.reason}")
+        if self.rolled_back:
+            lines.append(f"  rolled back {self.rolled_back}")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class InService:

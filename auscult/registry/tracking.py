@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from auscult.core.paths import ARTIFACTS, DATABASE
 from auscult.core.storage import read_json
 from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs, find, tracked
+from auscult.registry.wheel import build_wheel, library_version
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
-#: Packages that a logged model needs, apart from this project's code.
+#: Packages whose versions a logged model pins, beside the library itself.
 REQUIREMENTS = (
     "librosa",
     "mlflow",
@@ -194,7 +195,7 @@ class Recorder:
 
 
 def _log_model(run_id: str, outputs: Outputs) -> Any:
-    """Log the trained model's folder with the code that reads it; nothing is pickled."""
+    """Log the trained model's folder with the wheel of the code that reads it; nothing is pickled."""
     from importlib.metadata import version
 
     import mlflow
@@ -212,16 +213,18 @@ def _log_model(run_id: str, outputs: Outputs) -> Any:
         ),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"probability_{name}") for name in classes)]),
     )
-    code = Path(__file__).resolve().parents[1]
+    artifacts = {"model": str(outputs.folder.resolve())}
+    if (wheel := build_wheel()) is not None:
+        artifacts["wheel"] = str(wheel)
+    requirements = [f"auscult[serve]=={library_version()}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)]
     with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*input example.*")  # an example would need an audio file
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("mlflow_model.py")),
-            artifacts={"model": str(outputs.folder.resolve())},
-            code_paths=[str(code)],
+            artifacts=artifacts,
             signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=requirements,
             metadata={"classes": list(classes)},
         )
 

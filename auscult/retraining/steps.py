@@ -109,7 +109,7 @@ def read_params(root: Path, workspace: Path) -> tuple[Params, Settings]:
 
 def track(workspace: Path, log: Callable[[str], None]) -> None:
     """Record the trained models in MLflow."""
-    follow(workspace, [sys.executable, "-m", "auscult.registry"], log)
+    follow(workspace, [sys.executable, "-m", "auscult", "models", "track"], log)
 
 
 def decide_on(root: Path, workspace: Path, params: Params, settings: Settings, experiment: str) -> Decided:

@@ -1,57 +1,54 @@
-"""The leak gate: nothing of one patient on two of train, validation and test.
+"""The leak check: nothing of one patient may be in two of train, validation and test.
 
-Checked are patients, recordings, equal audio and twins. Windows and segments need no
-check of their own: they take their part from their recording, by its id. Recordings
-that the data set's file exempts by name are let stand and are listed.
+It compares patients, recordings, equal audio and near-duplicates. Windows and segments need no check of their
+own, as they take the part of their recording. Recordings that the data set's file exempts by name are allowed
+and listed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
 
 from auscult.core.errors import LeakError
-from auscult.splitting.near_duplicates import Twin
-
-if TYPE_CHECKING:
-    import pandas as pd
+from auscult.splitting.near_duplicates import NearDuplicate
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the gate.
+    """Result of one check.
 
     Attributes
     ----------
-    name
-        ``patients``, ``recordings``, ``audio`` or ``twins``.
+    check
+        ``patients``, ``recordings``, ``audio`` or ``near_duplicates``.
     compared
-        How many were looked at.
+        Number of items compared.
     leaks
-        What stands on two sides, in words; the stage fails unless it is empty.
+        Description of everything that is in two parts; the stage fails unless it is empty.
     exempt
-        The same among recordings that the data set's file exempts.
+        The same for recordings that the data set's file exempts.
     """
 
-    name: str
+    check: str
     compared: int
     leaks: tuple[str, ...]
     exempt: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "check": self.name,
-            "compared": self.compared,
-            "leaks": list(self.leaks),
-            "exempt": list(self.exempt),
-        }
+        """Return plain data for ``summary.json``."""
+        return asdict(self) | {"leaks": list(self.leaks), "exempt": list(self.exempt)}
 
 
-def run_checks(assignment: pd.DataFrame, recordings: pd.DataFrame, twins: Sequence[Twin]) -> list[Check]:
-    """Every check, passed or not.
+def run_checks(
+    assignment: pd.DataFrame, recordings: pd.DataFrame, near_duplicates: Sequence[NearDuplicate]
+) -> list[Check]:
+    """Run every check and return the results.
 
     Parameters
     ----------
@@ -59,31 +56,29 @@ def run_checks(assignment: pd.DataFrame, recordings: pd.DataFrame, twins: Sequen
         Columns of ``ASSIGNMENT_COLUMNS``.
     recordings
         The manifest, for ``audio_sha256``.
-    twins
-        Of :func:`auscult.splitting.near_duplicates.find_twins`.
+    near_duplicates
+        Of :func:`auscult.splitting.near_duplicates.find_near_duplicates`.
     """
     exempt = assignment["exempt_reason"].notna() | (assignment["part"] == "exempt")
     bound = assignment[~exempt]
     audio = bound.merge(recordings[["recording_id", "audio_sha256"]], on="recording_id", how="left")
+    same_audio = tuple(f"the same audio: {_by_part(rows)}" for _, rows in _mixed(audio, "audio_sha256"))
+    patients = int(assignment["patient_id"].nunique())
     return [
-        Check(
-            "patients",
-            int(assignment["patient_id"].nunique()),
-            *_two_sides(assignment, exempt, "patient_id", "patient"),
-        ),
-        Check("recordings", len(assignment), *_two_sides(assignment, exempt, "recording_id", "recording")),
-        Check("audio", len(audio), _same_audio(audio)),
-        Check("twins", len(assignment), *_twins(assignment, exempt, twins)),
+        Check("patients", patients, *_in_two_parts(assignment, exempt, "patient")),
+        Check("recordings", len(assignment), *_in_two_parts(assignment, exempt, "recording")),
+        Check("audio", len(audio), same_audio),
+        Check("near_duplicates", len(assignment), *_near_duplicates(assignment, exempt, near_duplicates)),
     ]
 
 
 def gate(checks: Sequence[Check]) -> None:
-    """Let a clean split through.
+    """Raise if any check found a leak.
 
     Raises
     ------
     LeakError
-        Naming each patient, recording or pair that stands on two sides.
+        The message lists the patients, recordings or pairs that are in two parts.
     """
     leaks = [leak for check in checks for leak in check.leaks]
     if not leaks:
@@ -92,52 +87,52 @@ def gate(checks: Sequence[Check]) -> None:
     if len(leaks) > _SHOWN:
         lines.append(f"  … and {len(leaks) - _SHOWN} more")
     raise LeakError(
-        f"the split leaks: {len(leaks)} stand on two sides\n" + "\n".join(lines),
+        f"the split has {len(leaks)} leaks between its parts\n" + "\n".join(lines),
         where="params.yaml: split",
-        next_step="withdraw one of each pair from the copy, or the addition that brought it (dvc remove"
-        " data/added/<dataset>/<batch>.dvc), or give both the same patient; where the publisher's split itself is at"
-        " fault, name the recordings as exempt in the data set's file; where patients are drawn, another split.seed"
-        " may keep a pair on one side",
+        next_step="remove one recording of each pair from the copy, or the addition that brought it (dvc remove"
+        " data/added/<dataset>/<batch>.dvc), or give both the same patient; if the publisher's split itself is"
+        " wrong, name the recordings as exempt in the data set's file; if patients are drawn, another split.seed"
+        " may put a pair into one part",
     )
 
 
-def _two_sides(
-    assignment: pd.DataFrame, exempt: pd.Series, column: str, noun: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    leaks = [f"{noun} {name}: {_sides(rows)}" for name, rows in _mixed(assignment[~exempt], column)]
-    named = [f"{noun} {name}: {_sides(rows)}" for name, rows in _mixed(assignment, column) if exempt[rows.index].any()]
-    return tuple(leaks), tuple(named)
+def _in_two_parts(assignment: pd.DataFrame, exempt: pd.Series, noun: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Describe the patients or recordings that are in two parts: leaks, and those with an exempt recording."""
+
+    def described(table: pd.DataFrame, exempt_only: bool) -> tuple[str, ...]:
+        groups = _mixed(table, f"{noun}_id")
+        return tuple(
+            f"{noun} {name}: {_by_part(rows)}" for name, rows in groups if not exempt_only or exempt[rows.index].any()
+        )
+
+    return described(assignment[~exempt], exempt_only=False), described(assignment, exempt_only=True)
 
 
 def _mixed(table: pd.DataFrame, column: str) -> Iterable[tuple[Any, pd.DataFrame]]:
-    """The groups of *column* that stand in more than one part: counted all at once, as there are thousands."""
+    """Return the groups of *column* that are in more than one part, counted all at once, as there are thousands."""
     return table[table.groupby(column)["part"].transform("nunique") > 1].groupby(column)
 
 
-def _sides(rows: pd.DataFrame) -> str:
-    """Each part with its recordings, such as ``test (a, b), train (c)``."""
-    sides = []
+def _by_part(rows: pd.DataFrame) -> str:
+    """List recordings by part, such as ``test (a, b), train (c)``."""
+    parts = []
     for part, group in rows.groupby("part"):
         names = sorted(group["recording_id"])
         more = f", {len(names) - 3} more" if len(names) > 3 else ""
-        sides.append(f"{part} ({', '.join(names[:3])}{more})")
-    return ", ".join(sides)
+        parts.append(f"{part} ({', '.join(names[:3])}{more})")
+    return ", ".join(parts)
 
 
-def _same_audio(audio: pd.DataFrame) -> tuple[str, ...]:
-    return tuple(f"the same audio: {_sides(rows)}" for _, rows in _mixed(audio, "audio_sha256"))
-
-
-def _twins(
-    assignment: pd.DataFrame, exempt: pd.Series, twins: Sequence[Twin]
+def _near_duplicates(
+    assignment: pd.DataFrame, exempt: pd.Series, pairs: Sequence[NearDuplicate]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     part = dict(zip(assignment["recording_id"], assignment["part"], strict=True))
     excused = set(assignment.loc[exempt, "recording_id"])
     leaks: list[str] = []
-    named: list[str] = []
-    for twin in twins:
-        if part[twin.first] == part[twin.second]:
-            continue
-        text = f"{twin.first} ({part[twin.first]}) and {twin.second} ({part[twin.second]}) hold the same sound: {twin}"
-        (named if {twin.first, twin.second} & excused else leaks).append(text)
-    return tuple(leaks), tuple(named)
+    allowed: list[str] = []
+    for pair in pairs:
+        first, second = pair.first, pair.second
+        if part[first] != part[second]:
+            text = f"{first} ({part[first]}) and {second} ({part[second]}) contain the same sound: {pair}"
+            (allowed if {first, second} & excused else leaks).append(text)
+    return tuple(leaks), tuple(allowed)

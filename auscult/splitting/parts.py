@@ -1,20 +1,30 @@
-"""Parts of the split: the publisher's where there is one, drawn patients elsewhere, and where additions go."""
+"""Assign every recording to training, validation or test, by patient.
+
+Where no publisher's split applies, patients are drawn so that each part resembles the whole. A patient's
+recordings stay together and rare classes occur in few patients, so a plain stratified draw does not apply. The
+draw is iterative stratification by groups: first every class of every task gets one patient in each part that
+needs one, rarest class first; then each remaining patient, those with rare classes and much material first, goes
+to the part whose shares come closest to the wanted ones.
+
+References
+----------
+K. Sechidis, G. Tsoumakas, I. Vlahavas, "On the stratification of multi-label data",
+ECML PKDD 2011.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from auscult.core.errors import DataError
 from auscult.core.sections import SplitParams
 from auscult.core.tasks import Task
-from auscult.splitting.additions import TEST, place
-from auscult.splitting.assign import composition, draw
-from auscult.splitting.pinned import Pinned
-
-if TYPE_CHECKING:
-    import pandas as pd
+from auscult.splitting.pinned import TEST, Pinned, folds_of_additions
 
 _FOLD = "fold"
 
@@ -44,36 +54,30 @@ def split(
 ) -> Split:
     """Assign every recording to a part, by patient.
 
-    ``official`` decides what the publisher's parts mean:
+    ``official`` decides how the publisher's parts are used:
 
-    - ``corrected``: honoured; recordings that the data set's file exempts stand apart as ``exempt``;
-    - ``published``: as printed, faults included: exempt recordings are in their published part, keep
-      their reason, and the leak gate lets exactly these stand;
+    - ``corrected``: kept; recordings that the data set's file exempts form a part of their own, ``exempt``;
+    - ``published``: kept as printed: exempt recordings stay in their published part and keep their reason,
+      and the leak check accepts exactly these;
     - ``ignored``: patients are drawn by seed.
 
-    A publisher's split without a test recording, and one that is ignored, has its
-    test patients drawn. Patients that the publisher's split does not know are drawn
-    into the folds: its test part stays comparable.
+    If the publisher's split has no test recording, or is ignored, the test patients are drawn. Patients that the
+    publisher's split does not list are drawn into the folds, so its test part stays comparable.
 
-    All this is about the data set as downloaded. Recordings that came with additions
-    (those with a ``batch``) move nobody: known patients keep their part and fold, new
-    ones are placed one by one, by seed and id alone (:mod:`auscult.splitting.additions`). And once a
-    patient has withdrawn nobody is drawn again: the others stay where *pinned* has them.
+    This concerns the data set as downloaded. Recordings of additions (those with a ``batch``) change nobody's
+    fold, and after a withdrawal nobody is drawn again: see :mod:`auscult.splitting.pinned`.
 
     Raises
     ------
     DataError
-        Fewer patients than the parts need.
+        There are fewer patients than the parts need.
     """
     with_batch = recordings["batch"].notna()
     result = _split_downloaded(recordings[~with_batch], segments, tasks, params, pinned)
-    return _with_additions(result, recordings[with_batch], params) if with_batch.any() else result
-
-
-def _with_additions(result: Split, added: pd.DataFrame, params: SplitParams) -> Split:
-    import pandas as pd
-
-    fold = place(added, result.assignment, params, with_test=result.test_from == "drawn")
+    if not with_batch.any():
+        return result
+    added = recordings[with_batch]
+    fold = folds_of_additions(added, result.assignment, params, with_test=result.test_from == "drawn")
     part = _part_of(fold, params)
     part[fold == TEST] = "test"
     rows = added[["recording_id", "patient_id"]].assign(part=part, fold=fold, published_part=None, exempt_reason=None)
@@ -102,17 +106,17 @@ def _split_downloaded(
     in_test = (published == "test") & ~exempt if official else exempt & False
     test_patients = set(table.loc[in_test, "patient_id"])
     train_patients = set(table.loc[(published == "train") & ~exempt, "patient_id"]) if official else set()
-    # A patient is the test part's only when no recording of theirs is for training; in a published
-    # split that has both, each recording stays on its side and the leak gate judges it.
+    # Patients all of whose recordings are for testing. If a published split has recordings of one patient
+    # in both parts, each recording stays in its part and the leak check decides.
     only_test = test_patients - train_patients
-    pins = None
+    fixed = None
     if pinned is not None:
         others = sorted(set(table.loc[~exempt, "patient_id"]) - only_test)
-        pins = pinned.of(others, params, with_test=not official)
+        fixed = pinned.of(others, params, with_test=not official)
     drawn = (
-        _draw(table[~exempt], segments, tasks, params, only_test, with_test=not official)
-        if pins is None
-        else {name: "test" if side == TEST else f"{_FOLD}{side}" for name, side in pins.items()}
+        _draw_folds(table[~exempt], segments, tasks, params, only_test, with_test=not official)
+        if fixed is None
+        else {name: "test" if fold == TEST else f"{_FOLD}{fold}" for name, fold in fixed.items()}
     )
     bins = table["patient_id"].map(drawn)
     is_test = (bins == "test") | in_test
@@ -128,7 +132,7 @@ def _split_downloaded(
     return Split(assignment, "publisher" if official else "drawn")
 
 
-def _draw(
+def _draw_folds(
     table: pd.DataFrame,
     segments: pd.DataFrame,
     tasks: Sequence[Task],
@@ -137,20 +141,18 @@ def _draw(
     *,
     with_test: bool,
 ) -> dict[str, str]:
-    """Patient → ``test`` or ``foldN``, for all patients but the publisher's test patients.
+    """Return patient → ``test`` or ``foldN``, for all patients except the publisher's test patients.
 
-    Folds and test do not depend on which fold is for validation, so that the folds of
-    a cross-validation are the same in all its runs; the first fold is served first
-    with rare classes, since it is the default.
+    Folds and test part do not depend on which fold is for validation, so that all runs of a
+    cross-validation have the same folds. The first fold gets rare classes first, as it is the default.
     """
     table = table[~table["patient_id"].isin(test_patients)]
     folds = [f"{_FOLD}{number}" for number in range(params.folds)]
     needed = len(folds) + with_test
     patients = int(table["patient_id"].nunique())
     if patients < needed:
-        what = f"{patients} patients cannot fill {len(folds)} folds" + (" and a test part" if with_test else "")
         raise DataError(
-            what,
+            f"{patients} patients cannot fill {len(folds)} folds" + (" and a test part" if with_test else ""),
             where="params.yaml: split.folds",
             next_step=f"set split.folds to at most {patients - with_test}"
             if patients - with_test >= 2
@@ -164,3 +166,121 @@ def _draw(
     if with_test:
         shares["test"] = params.test_share
     return draw(counts, shares, needs, params.seed)
+
+
+def composition(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequence[Task]) -> pd.DataFrame:
+    """Count the units of each class per patient.
+
+    Returns
+    -------
+    DataFrame
+        Index: patients, sorted. Columns: ``recordings``, then ``task:class`` for each class of each task that
+        occurs (in units of the task: recordings or segments).
+    """
+    patients = pd.Index(sorted(recordings["patient_id"].unique()), name="patient_id")
+    table = pd.DataFrame(index=patients)
+    table["recordings"] = recordings.groupby("patient_id").size().reindex(patients, fill_value=0)
+    for task in tasks:
+        units = recordings if task.unit == "recording" else segments
+        index = class_indices(task, units)
+        for number, name in enumerate(task.classes):
+            counts = units[index == number].groupby("patient_id").size().reindex(patients, fill_value=0)
+            if counts.any():
+                table[f"{task.name}:{name}"] = counts
+    return table
+
+
+def class_indices(task: Task, units: pd.DataFrame) -> pd.Series:
+    """Return the class index of each unit's label; −1 for labels that the task leaves out."""
+    labels = [task.class_index(label if isinstance(label, str) else None) for label in units["label"]]
+    return pd.Series(labels, index=units.index, dtype="int64")
+
+
+def draw(
+    counts: pd.DataFrame, shares: Mapping[str, float], needs: Sequence[Sequence[str]], seed: int
+) -> dict[str, str]:
+    """Assign patients to bins.
+
+    Parameters
+    ----------
+    counts
+        Of :func:`composition`, shape (patients, 1 + classes).
+    shares
+        Bin → wanted share of everything; they sum to one. Their order breaks ties.
+    needs
+        Groups of bins, most important first: each group should get a patient of each class.
+    seed
+        Orders patients that are alike.
+
+    Returns
+    -------
+    dict
+        Patient → bin, every patient once; no bin is empty if there are enough patients.
+    """
+    values = counts.to_numpy(dtype=np.float64)
+    state = _Draw(values, np.array(list(shares.values())), np.random.default_rng(seed).random(len(values)))
+    bins = list(shares)
+    groups = [[bins.index(name) for name in group] for group in needs]
+    present = values > 0
+    for column in np.argsort(present.sum(axis=0), kind="stable"):
+        for group in groups:
+            state.give_one(present[:, column], group)
+    for empty in range(len(bins)):
+        if not (state.bin_of == empty).any():
+            state.give_one(np.ones(len(values), dtype=bool), [empty])
+    for patient in state.order(present):
+        best = min(range(len(bins)), key=lambda b: (round(state.cost(patient, b), 12), b))
+        state.put(patient, best)
+    return {str(name): bins[state.bin_of[i]] for i, name in enumerate(counts.index)}
+
+
+class _Draw:
+    """A partial assignment: the bin of each patient, and the share of each class in each bin.
+
+    Parameters
+    ----------
+    values
+        Shape (patients, columns).
+    shares
+        Shape (bins,).
+    tie
+        Shape (patients,): orders patients that are alike.
+    """
+
+    def __init__(self, values: NDArray[np.float64], shares: NDArray[np.float64], tie: NDArray[np.float64]) -> None:
+        totals = values.sum(axis=0)
+        presence = (values > 0) / np.maximum((values > 0).sum(axis=0), 1)
+        # Amount of material and number of patients: one patient with much material must not stand for a class.
+        self.weights = np.hstack([values / np.maximum(totals, 1.0), presence])
+        self.shares = shares
+        self.tie = tie
+        self.filled = np.zeros((len(shares), self.weights.shape[1]))
+        self.bin_of = np.full(len(values), -1)
+
+    def put(self, patient: int, bin_: int) -> None:
+        self.bin_of[patient] = bin_
+        self.filled[bin_] += self.weights[patient]
+
+    def cost(self, patient: int, bin_: int) -> float:
+        """Return the change of the squared relative deviation from the wanted shares if *patient* goes to *bin_*."""
+        before = self.filled[bin_] - self.shares[bin_]
+        after = before + self.weights[patient]
+        return float(((after**2 - before**2).sum()) / self.shares[bin_])
+
+    def give_one(self, carries: NDArray[np.bool_], group: Sequence[int]) -> None:
+        """Give an unassigned patient who *carries* a class to a group of bins that has none, if there is one."""
+        held = np.isin(self.bin_of, group) & carries
+        free = np.flatnonzero(carries & (self.bin_of < 0))
+        if held.any() or not len(free):
+            return
+        choices = [(round(self.cost(int(p), b), 12), float(self.tie[p]), b, int(p)) for p in free for b in group]
+        _, _, bin_, patient = min(choices)
+        self.put(patient, bin_)
+
+    def order(self, present: NDArray[np.bool_]) -> list[int]:
+        """Return unassigned patients: those with the rarest class first, then with most material, then by seed."""
+        carriers = present.sum(axis=0)
+        rarest = np.where(present, carriers, len(present) + 1).min(axis=1)
+        # Steps of a factor of two: among patients of about the same size the seed decides.
+        size = np.floor(np.log2(self.weights.sum(axis=1) * len(present) + 1e-9))
+        return [int(p) for p in np.lexsort((self.tie, -size, rarest)) if self.bin_of[p] < 0]

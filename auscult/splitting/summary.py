@@ -1,19 +1,21 @@
-"""The split in figures: what each part holds, what was checked, what a reader should know."""
+"""Counts of the split, results of the leak check, and notes for the reader."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from auscult.core.records import PARTS
 from auscult.core.sections import SplitParams
 from auscult.core.tasks import Task
 from auscult.splitting.leaks import Check
-from auscult.splitting.near_duplicates import Twin
-from auscult.splitting.parts import Split
+from auscult.splitting.near_duplicates import NearDuplicate
+from auscult.splitting.parts import Split, class_indices
 
-if TYPE_CHECKING:
-    import pandas as pd
+logger = logging.getLogger(__name__)
 
 
 def summarise(
@@ -23,15 +25,15 @@ def summarise(
     tasks: Sequence[Task],
     params: SplitParams,
     checks: Sequence[Check],
-    twins: Sequence[Twin],
+    near_duplicates: Sequence[NearDuplicate],
 ) -> dict[str, Any]:
-    """Counts per part and task, leak checks, exempt recordings, the publisher's version, notes."""
+    """Return counts per part and task, leak checks, exempt recordings, the publisher's split and notes; log them."""
     assignment = result.assignment
     part = assignment.set_index("recording_id")["part"]
     parts: dict[str, Any] = {name: _part(name, part, recordings, segments, tasks) for name in PARTS}
     folds = assignment[assignment["fold"] >= 0].groupby("fold")
     exempt = assignment[assignment["exempt_reason"].notna()]
-    return {
+    summary = {
         "official": params.official,
         "test_from": result.test_from,
         "validation_fold": params.validation_fold,
@@ -55,17 +57,26 @@ def summarise(
             for row in exempt.itertuples()
         ],
         "leak_checks": [check.to_json() for check in checks],
-        "twins_in_one_part": [
-            f"{twin.first} and {twin.second} ({part[twin.first]}): {twin}"
-            for twin in twins
-            if part[twin.first] == part[twin.second]
+        "near_duplicates_in_one_part": [
+            f"{pair.first} and {pair.second} ({part[pair.first]}): {pair}"
+            for pair in near_duplicates
+            if part[pair.first] == part[pair.second]
         ],
-        "notes": _notes(parts, tasks),
+        # Training fails without a class, and scoring it is impossible.
+        "notes": [
+            f"task {task.name}: no patient with class {name!r} in the {part_name} part"
+            for task in tasks
+            for name in task.classes
+            for part_name in ("train", "validation", "test")
+            if not parts[part_name]["tasks"][task.name][name]["patients"]
+        ],
     }
+    _log(summary)
+    return summary
 
 
 def _additions(recordings: pd.DataFrame) -> dict[str, int]:
-    """How many recordings came with additions, and of whom: patients known without them, who decide, and new ones."""
+    """Count the recordings of additions, and their patients by whether they are in the data set as downloaded."""
     with_batch = recordings["batch"].notna()
     patients = set(recordings.loc[with_batch, "patient_id"])
     known = patients & set(recordings.loc[~with_batch, "patient_id"])
@@ -92,20 +103,24 @@ def _part(
 
 
 def _classes(task: Task, units: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Class → its units and patients, in the order of the task's classes."""
-    index = units["label"].map(lambda label: task.class_index(label if isinstance(label, str) else None))
+    """Return class → numbers of units and patients, in the order of the task's classes."""
+    index = class_indices(task, units)
     return {
         name: {"units": int((index == i).sum()), "patients": int(units.loc[index == i, "patient_id"].nunique())}
         for i, name in enumerate(task.classes)
     }
 
 
-def _notes(parts: dict[str, Any], tasks: Sequence[Task]) -> list[str]:
-    """Classes that a part has no patient of: training on them fails, scoring them is impossible."""
-    return [
-        f"task {task.name}: no patient with class {name!r} in the {part} part"
-        for task in tasks
-        for name in task.classes
-        for part in ("train", "validation", "test")
-        if not parts[part]["tasks"][task.name][name]["patients"]
-    ]
+def _log(summary: dict[str, Any]) -> None:
+    for name, counts in summary["parts"].items():
+        if counts["recordings"]:
+            logger.info("split: %s: %d patients, %d recordings", name, counts["patients"], counts["recordings"])
+    if (added := summary["additions"])["recordings"]:
+        known, new = added["known_patients"], added["new_patients"]
+        logger.info(
+            "split: additions: %d recordings of %d known patients, who keep their part, and of %d new patients,"
+            " who are assigned by seed and id",
+            *(added["recordings"], known, new),
+        )
+    for note in (*summary["near_duplicates_in_one_part"], *summary["notes"]):
+        logger.info("split: note: %s", note)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 #: What decides how a trial ends, beside the model's own file: a change of any of it begins a new search.
 CODE = (
     "auscult.models",
+    "auscult.models.layers",
     *(
         f"auscult.training.{part}"
         for part in ("batches", "data", "loop", "normaliser", "score", "search", "spec_augment")

@@ -1,8 +1,8 @@
-"""Additions: deliveries that join a data set, each a folder that DVC tracks on its own.
+"""Additions: deliveries that became part of a data set, one folder each, tracked by DVC.
 
-``data/added/<dataset>/<batch>/`` is laid out as the data set's raw folder is, and read by the
-same functions. ``<batch>`` is a digest of its files; ``<batch>.dvc`` beside it is what git keeps.
-They are put in by ``auscult.curation.additions``; here they are found and held against their names.
+``data/added/<dataset>/<batch>/`` has the layout of the data set's raw folder and is read by the same
+functions. ``<batch>`` is a digest of its files; git tracks ``<batch>.dvc`` beside it.
+``auscult data add`` writes additions; this module finds and verifies them.
 """
 
 from __future__ import annotations
@@ -15,51 +15,50 @@ from auscult.core.errors import DataError
 
 
 def batch_name(checksums: Mapping[str, str]) -> str:
-    """What a batch with these files (place in the batch → SHA-256) is called: 12 hex digits of their digest."""
+    """Return the name of an addition with these files (relative path → SHA-256): 12 hex digits of their digest."""
     return digest(dict(checksums))[:12]
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Place → SHA-256 of every file in a folder."""
+    """Return relative path → SHA-256 of every file in a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
 def batches(added: Path) -> list[Path]:
-    """The folders of one data set's additions, by name; none where there is no such folder.
+    """Return the folders of one data set's additions, sorted by name.
 
     Parameters
     ----------
     added
-        ``data/added/<dataset>``.
+        ``data/added/<dataset>``; it need not exist.
 
     Raises
     ------
     DataError
-        A batch that git knows is not there, or one is there that git cannot know.
+        An addition that git tracks is absent, or a folder is not tracked.
     """
     tracked = {path.with_suffix("") for path in added.glob("*.dvc")}
     present = {path for path in added.glob("*") if path.is_dir() and not path.name.startswith(".")}
     for folder in sorted(tracked - present):
         raise DataError(
-            f"the addition {folder.name} is not there, only its {folder.name}.dvc",
+            f"the addition {folder.name} is missing, only its {folder.name}.dvc exists",
             where=str(folder),
             next_step=f"dvc pull {folder}.dvc (`dvc pull` for everything)",
         )
     for folder in sorted(present - tracked):
         raise DataError(
-            f"the addition {folder.name} is there without its {folder.name}.dvc: nobody else would have it",
+            f"the addition {folder.name} has no {folder.name}.dvc, so nobody else can get it",
             where=str(folder),
-            next_step=f"rm -r {folder}, then add the delivery again; what git left of another branch: dvc checkout",
+            next_step=f"rm -r {folder}, then add the delivery again; if git left it from another branch: dvc checkout",
         )
     return sorted(present)
 
 
 def check_unchanged(folder: Path) -> None:
-    """Refuse a batch whose files are not those that its name stands for.
+    """Raise if the files of an addition do not match its name.
 
-    ``dvc repro`` has recorded the change in the ``.dvc`` file by the time that anybody asks, so that
-    DVC alone can neither notice it nor undo it.
+    DVC alone cannot notice this: ``dvc repro`` records the change in the ``.dvc`` file before a stage runs.
 
     Raises
     ------
@@ -68,8 +67,8 @@ def check_unchanged(folder: Path) -> None:
     """
     if batch_name(checksums(folder)) != folder.name:
         raise DataError(
-            f"the addition {folder.name} is damaged or was edited: its files are not those that its name stands for",
+            f"the addition {folder.name} is damaged or was edited: its files do not match its name",
             where=str(folder),
             next_step=f"git checkout {folder}.dvc && dvc checkout --force {folder}.dvc;"
-            " corrections are a delivery of their own",
+            " make corrections in a delivery of their own",
         )

@@ -1,11 +1,12 @@
-"""Great Expectations' own pages of the last validation, in ``reports/data-docs/``; not an output of the pipeline.
+"""Great Expectations' own pages of the manifest, in ``reports/data-docs/``; not an output of the pipeline.
 
-Run ``python -m auscult.validation.data_docs`` (or ``make data-docs``). The pages load their
-styles and scripts from public hosts: offline they are readable but plain.
+``auscult data docs`` writes them. They load styles and scripts from public hosts; offline they are
+readable but plain.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from auscult.core import params as parameters
@@ -13,24 +14,30 @@ from auscult.core.paths import Paths
 from auscult.core.process import run
 from auscult.core.storage import read_table, replacing_folder
 from auscult.datasets import load
-from auscult.validation.expectations import ROW_NAMES, checked_recordings, checked_segments, definition, suites
+from auscult.validation.expectations import ROW_NAMES, definition, ephemeral_context, suites, tables_to_check
+
+logger = logging.getLogger(__name__)
 
 TARGET = Path("reports/data-docs")
 
 
-def main() -> None:
-    """Check the manifest as it is again, and let Great Expectations write about it."""
-    everything = parameters.load()
-    dataset, paths = load(everything.dataset), Paths(everything.dataset)
+def write_data_docs() -> Path:
+    """Run all expectations on the current manifest, write the pages, and return the first page.
+
+    Raises
+    ------
+    DataError
+        There is no manifest.
+    """
+    params = parameters.load()
+    dataset, paths = load(params.dataset), Paths(params.dataset)
     recordings = read_table(paths.manifest / "recordings.parquet")
-    segments = read_table(paths.manifest / "segments.parquet")
-    tables = {"recordings": checked_recordings(recordings), "segments": checked_segments(segments, recordings)}
+    tables = tables_to_check(recordings, read_table(paths.manifest / "segments.parquet"))
+
+    import great_expectations  # takes three seconds: only after the manifest was found
+
+    context = ephemeral_context()
     with replacing_folder(TARGET) as folder:
-        import great_expectations
-
-        from auscult.validation.expectations import ephemeral_context
-
-        context = ephemeral_context()
         site = {
             "class_name": "SiteBuilder",
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
@@ -39,7 +46,7 @@ def main() -> None:
         for existing in context.get_site_names():
             context.delete_data_docs_site(existing)
         context.add_data_docs_site("manifest", site)
-        for name, expectations in suites(dataset, everything.validate_).items():
+        for name, expectations in suites(dataset, params.validate_).items():
             checkpoint = great_expectations.Checkpoint(
                 name=name,
                 validation_definitions=[definition(context, name, expectations)],
@@ -47,7 +54,14 @@ def main() -> None:
             )
             context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": tables[name]})
         context.build_data_docs(site_names=["manifest"])
-    print(f"data-docs: {TARGET / 'index.html'} (its styles load from public hosts; offline it is plain)", flush=True)
+    page = TARGET / "index.html"
+    logger.info("data-docs: %s (styles load from public hosts; offline the pages are plain)", page)
+    return page
+
+
+def main() -> None:
+    """Write the pages."""
+    write_data_docs()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The manifest in figures: what the page, the report and a comparison of two versions read."""
+"""Counts of the manifest, which the validation page, the report and comparisons of versions read."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from auscult.core.reject_reasons import ABSENT, REASONS
 from auscult.core.tasks import Task
@@ -12,20 +15,28 @@ from auscult.datasets import Counts, Dataset
 from auscult.validation.expectations import Outcome
 from auscult.validation.manifest import Tables
 
-if TYPE_CHECKING:
-    import pandas as pd
+logger = logging.getLogger(__name__)
 
 
 def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], withdrawn: int = 0) -> dict[str, Any]:
-    """Counts of everything, in a fixed order of keys; *withdrawn* patients are in none but their own."""
+    """Return counts of everything, in a fixed order of keys, and log the notes.
+
+    Parameters
+    ----------
+    withdrawn
+        Number of patients who have withdrawn; no other count includes them.
+    """
     recordings, segments, rejects = tables.recordings, tables.segments, tables.rejects
-    set_aside = int(rejects["recording_id"].nunique())
+    notes = _notes(dataset, tables, withdrawn)
+    for note in notes:
+        logger.info("validate: note: %s", note)
+    reject_counts = Counter(rejects["reason"])
     counts = {
         "recordings": len(recordings),
         "patients": int(recordings["patient_id"].nunique()),
         "segments": len(segments),
         "hours": round(float(recordings["duration_s"].sum()) / 3600.0, 4),
-        "set_aside": set_aside,
+        "set_aside": int(rejects["recording_id"].nunique()),
     }
     return {
         "dataset": dataset.name,
@@ -37,8 +48,12 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], wit
         "limits": list(dataset.limits),
         "counts": counts,
         "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
-        "notes": _notes(dataset, tables, withdrawn),
-        "rejects": _rejects(rejects),
+        "notes": notes,
+        "rejects": {
+            reason: {"recordings": reject_counts[reason], "meaning": meaning}
+            for reason, meaning in REASONS.items()
+            if reject_counts[reason]
+        },
         "labels": {"recordings": tally(recordings["label"]), "segments": tally(segments["label"])},
         "tasks": {task.name: class_counts(task, recordings, segments) for task in dataset.tasks},
         "devices": tally(recordings["device"]),
@@ -58,7 +73,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], wit
 
 
 def tally(column: pd.Series) -> dict[str, int]:
-    """Value → count, most frequent first, then by name; NA as "unknown"."""
+    """Return value → count, most frequent first, then by name; NA counts as "unknown"."""
     counts = Counter(
         "unknown" if value is None or value != value else str(value)
         for value in column.astype(object).where(column.notna(), None)
@@ -67,53 +82,35 @@ def tally(column: pd.Series) -> dict[str, int]:
 
 
 def class_counts(task: Task, recordings: pd.DataFrame, segments: pd.DataFrame) -> dict[str, int]:
-    """Recordings or segments of each class of a task, in the order of its classes."""
+    """Return class → number of recordings or segments, in the order of the task's classes."""
     labels = (recordings if task.unit == "recording" else segments)["label"]
     found = Counter(task.class_index(label if isinstance(label, str) else None) for label in labels)
     return {name: found[index] for index, name in enumerate(task.classes)}
 
 
-def _rejects(rejects: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    counts = Counter(rejects["reason"])
-    return {
-        reason: {"recordings": counts[reason], "meaning": meaning}
-        for reason, meaning in REASONS.items()
-        if counts[reason]
-    }
-
-
 def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
-    """What a reader should know that is no fault of a row."""
+    """Return facts that a reader should know and that are no fault of a row."""
     notes = [f"withdrawn patients, who are left out: {withdrawn}"] if withdrawn else []
-    absent = int((tables.rejects["reason"] == ABSENT).sum())
+    # The publisher's counts concern the data set as downloaded, without additions.
+    mine = tables.recordings[tables.recordings["batch"].isna()]
+    segments = int(tables.segments["recording_id"].isin(mine["recording_id"]).sum())
+    found = Counts(len(mine), int(mine["patient_id"].nunique()), segments)
     named = tables.downloaded
-    found = _downloaded(tables)
-    expected = _expected(dataset, named)
-    if expected is not None and named != expected.recordings:
-        notes.append(f"this copy names {named} of {expected.recordings} recordings")
-    if expected is not None and found.recordings == named == expected.recordings:
-        for what in ("patients", "segments"):
-            if getattr(found, what) != getattr(expected, what):
-                notes.append(f"{getattr(found, what)} {what} where the publisher counts {getattr(expected, what)}")
+    expected = dataset.expected
+    if expected is not None:  # a copy may be one of the parts that the publisher releases
+        known = (expected, *getattr(dataset, "expected_parts", ()))
+        expected = next((counts for counts in known if counts.recordings == named), expected)
+        if named != expected.recordings:
+            notes.append(f"this copy names {named} of {expected.recordings} recordings")
+        elif found.recordings == named:
+            for what in ("patients", "segments"):
+                if getattr(found, what) != getattr(expected, what):
+                    notes.append(f"{getattr(found, what)} {what} where the publisher counts {getattr(expected, what)}")
+    absent = int((tables.rejects["reason"] == ABSENT).sum())
     if absent:
         notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")
     notes += [f"{what}: {count}" for what, count in sorted(tables.notes.items())]
     return notes
-
-
-def _downloaded(tables: Tables) -> Counts:
-    """What was accepted of the data set as downloaded: no publisher counts an addition."""
-    mine = tables.recordings[tables.recordings["batch"].isna()]
-    segments = int(tables.segments["recording_id"].isin(mine["recording_id"]).sum())
-    return Counts(len(mine), int(mine["patient_id"].nunique()), segments)
-
-
-def _expected(dataset: Dataset, named: int) -> Counts | None:
-    """The publisher's counts: of the whole, or of the part that this copy is."""
-    if dataset.expected is None:
-        return None
-    known = (dataset.expected, *getattr(dataset, "expected_parts", ()))
-    return next((counts for counts in known if counts.recordings == named), dataset.expected)
 
 
 def _quantiles(column: pd.Series) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The cache stays bounded, and an entry is whole or absent."""
+"""The cache is bounded, and an entry is complete or absent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0,), (7,), (3, 5), (2, 0)])
-def test_an_array_comes_back(shape: tuple[int, ...]) -> None:
+def test_a_stored_array_is_read_back(shape: tuple[int, ...]) -> None:
     cache = ArrayCache("audio", "n")
     array = np.random.default_rng(0).random(shape, dtype=np.float32)
     made = cache.put(CHECKSUM, array, "part")
@@ -33,7 +33,7 @@ def test_an_array_comes_back(shape: tuple[int, ...]) -> None:
     assert cache.get(CHECKSUM) is None
 
 
-def test_an_entry_cut_at_any_byte_is_absent() -> None:
+def test_a_truncated_entry_is_absent() -> None:
     cache = ArrayCache("audio", "n")
     cache.put(CHECKSUM, np.arange(9, dtype=np.float32))
     (path,) = CACHE_DIR.rglob("*.f32")
@@ -45,14 +45,14 @@ def test_an_entry_cut_at_any_byte_is_absent() -> None:
     assert cache.get(CHECKSUM) is None
 
 
-def test_a_namespace_deleted_while_in_use_is_made_again() -> None:
+def test_a_namespace_deleted_while_in_use_is_created_again() -> None:
     cache = ArrayCache("audio", "n")
     (CACHE_DIR / "audio" / "n").rmdir()
     cache.put(CHECKSUM, np.zeros(3, dtype=np.float32))
     assert cache.get(CHECKSUM) is not None
 
 
-def test_namespaces_long_unused_or_too_many_go() -> None:
+def test_old_and_excess_namespaces_are_removed() -> None:
     ArrayCache("audio", "old").put(CHECKSUM, np.zeros(3, dtype=np.float32))
     long_ago = time.time() - 40 * 86400
     os.utime(CACHE_DIR / "audio" / "old", (long_ago, long_ago))
@@ -64,7 +64,7 @@ def test_namespaces_long_unused_or_too_many_go() -> None:
     assert left == ["last", *(f"n{n:02d}" for n in range(5, 12))]
 
 
-def test_keys_tell_content_settings_and_code_apart() -> None:
+def test_keys_depend_on_content_settings_and_code() -> None:
     cache = ArrayCache("audio", "n")
     flat = np.arange(6, dtype=np.float32)
     key = cache.put(CHECKSUM, flat).key
@@ -76,7 +76,7 @@ def test_keys_tell_content_settings_and_code_apart() -> None:
     assert namespace({"a": 1}, code, ("numpy",)) != namespace({"a": 1}, ("auscult.audio.cache",), ("numpy",))
 
 
-def test_results_keep_their_order_and_few_are_in_memory() -> None:
+def test_results_are_in_order_and_few_are_in_memory() -> None:
     alive = 0
     most = 0
 
@@ -90,7 +90,7 @@ def test_results_keep_their_order_and_few_are_in_memory() -> None:
     results = []
     for n in in_order(work, range(40), workers=2):
         results.append(n)
-        time.sleep(0.005)  # a slow writer must not let results pile up
+        time.sleep(0.005)  # results must not accumulate behind a slow writer
         alive -= 1
     assert results == list(range(40))
     assert most <= 5

@@ -1,4 +1,4 @@
-"""Faults planted into audio files: each is found, and named for what it is."""
+"""Each fault inserted into an audio file is found, with the right reason."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_fault_is_named(fault: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["rate of 1 Hz", "17 channels"])
-def test_header_that_no_recording_has_is_quoted(fault: str, tmp_path: Path) -> None:
+def test_implausible_header_is_quoted(fault: str, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(FAULTS[fault][1]())
     audio, problems = inspect(path, LIMITS)
@@ -107,7 +107,7 @@ def test_header_that_no_recording_has_is_quoted(fault: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("rate_hz", [1000, 384000])
-def test_lowest_and_highest_rate_are_fine(rate_hz: int, tmp_path: Path) -> None:
+def test_lowest_and_highest_rate_are_accepted(rate_hz: int, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(at_rate(rate_hz))
     audio, problems = inspect(path, LIMITS.model_copy(update={"min_duration_s": 0.01}))
@@ -121,7 +121,7 @@ def test_cut_flac_is_truncated(tmp_path: Path) -> None:
     assert [problem.reason for problem in inspect(path, LIMITS)[1]] == ["truncated"]
 
 
-def test_damaged_flac_is_set_aside(tmp_path: Path) -> None:
+def test_damaged_flac_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     data = bytearray(wav(breath(1), "PCM_16", "FLAC"))
     data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
@@ -131,7 +131,7 @@ def test_damaged_flac_is_set_aside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
-def test_sound_file_has_no_problem(subtype: str, tmp_path: Path) -> None:
+def test_valid_file_has_no_problem(subtype: str, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(breath(1), subtype))
     audio, problems = inspect(path, LIMITS)
@@ -139,8 +139,8 @@ def test_sound_file_has_no_problem(subtype: str, tmp_path: Path) -> None:
     assert audio is not None and audio.duration_s == 6.0 and audio.subtype == subtype
 
 
-def test_header_of_a_pipe_is_no_truncation(tmp_path: Path) -> None:
-    """A writer to a pipe leaves the size open; all of the audio is there."""
+def test_unknown_size_in_the_header_is_no_truncation(tmp_path: Path) -> None:
+    """Programs that write to a pipe cannot state the size."""
     path = tmp_path / "a.wav"
     data = bytearray(wav(breath(1)))
     struct.pack_into("<I", data, data.index(b"data") + 4, 0xFFFFFFFF)
@@ -148,7 +148,7 @@ def test_header_of_a_pipe_is_no_truncation(tmp_path: Path) -> None:
     assert not inspect(path, LIMITS)[1]
 
 
-def test_chunks_before_and_after_the_audio_are_fine(tmp_path: Path) -> None:
+def test_chunks_before_and_after_the_audio_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     data = wav(breath(1))
     at = data.index(b"data")
@@ -159,7 +159,7 @@ def test_chunks_before_and_after_the_audio_are_fine(tmp_path: Path) -> None:
     assert audio is not None and audio.duration_s == 6.0
 
 
-def test_rewrapped_copy_has_the_same_audio_checksum(tmp_path: Path) -> None:
+def test_audio_checksum_is_independent_of_the_container(tmp_path: Path) -> None:
     codes = np.round(breath(1) * 32768) / 32768
     checksums = set()
     for name, subtype, form in (
@@ -175,7 +175,7 @@ def test_rewrapped_copy_has_the_same_audio_checksum(tmp_path: Path) -> None:
     assert len(checksums) == 1
 
 
-def test_one_sample_less_is_other_audio(tmp_path: Path) -> None:
+def test_audio_checksum_depends_on_every_sample(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(wav(breath(1)))
     (tmp_path / "b.wav").write_bytes(wav(breath(1)[:-1]))
     a, b = (inspect(tmp_path / name, LIMITS)[0] for name in ("a.wav", "b.wav"))
@@ -183,7 +183,7 @@ def test_one_sample_less_is_other_audio(tmp_path: Path) -> None:
 
 
 def test_long_file_is_read_in_blocks(tmp_path: Path) -> None:
-    """More than one block: nothing is lost or counted twice where blocks meet."""
+    """No sample is lost or counted twice between blocks."""
     path = tmp_path / "a.wav"
     path.write_bytes(wav(np.tile(breath(1), 15)))
     audio, problems = inspect(path, LIMITS)
@@ -197,7 +197,7 @@ def flac_of(frames: int) -> bytes:
     return bytes(data[:18] + fields.to_bytes(8, "big") + data[26:])
 
 
-def test_hours_in_a_small_file_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_longer_than_the_limit_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.flac"
     path.write_bytes(flac_of(10 * 3600 * RATE_HZ))
     monkeypatch.setattr(soundfile.SoundFile, "read", None)
@@ -206,9 +206,7 @@ def test_hours_in_a_small_file_are_not_decoded(tmp_path: Path, monkeypatch: pyte
     assert "3.6e+04 s, at most 100 s" in problems[0].detail
 
 
-def test_a_header_that_does_not_say_how_long_is_no_way_around_the_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limit_of_length_holds_for_a_header_without_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(np.tile(breath(1), 200)))
     read: list[int] = []
@@ -226,7 +224,7 @@ def test_a_header_that_does_not_say_how_long_is_no_way_around_the_limit(
     assert 100 * RATE_HZ < sum(read) < 200 * RATE_HZ
 
 
-def test_as_long_as_may_be_is_fine(tmp_path: Path) -> None:
+def test_the_longest_allowed_recording_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav(np.tile(breath(1), 15)))
     audio, problems = inspect(path, LIMITS.model_copy(update={"max_duration_s": 90.0}))
@@ -234,8 +232,8 @@ def test_as_long_as_may_be_is_fine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["check_container", "promised_flac_frames", "file_sha256"])
-def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Another's file, or one that goes, at any moment."""
+def test_a_file_that_cannot_be_read_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Reading may fail at any moment: no permission, or the file is removed."""
 
     def refused(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -248,7 +246,7 @@ def test_a_file_that_cannot_be_read_is_set_aside(tmp_path: Path, monkeypatch: py
     assert "Permission denied" in problems[0].detail and str(tmp_path) not in problems[0].detail
 
 
-def test_a_name_that_is_no_text_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xe9.wav")
     path.write_bytes(wav(breath(1)))
     audio, (problem,) = inspect(path, LIMITS)

@@ -1,4 +1,4 @@
-"""Conditioned audio is what librosa and scipy give."""
+"""Resampled and filtered audio equals that of librosa and scipy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 import soundfile
 from scipy import signal
 
-from auscult.audio.resampling import band_pass, condition, read_mono
-from auscult.core.errors import DataError
+from auscult.audio.resampling import band_pass, condition
 from auscult.core.sections import ResampleParams
 from tests.audio.recordings import noise
 
@@ -19,7 +18,7 @@ PARAMS = ResampleParams(sample_rate_hz=16000, low_hz=50.0, high_hz=1900.0, order
 
 
 def plain(path: Path, params: ResampleParams) -> np.ndarray:
-    """The same with librosa and scipy, as their documentation has it."""
+    """Compute the same with librosa and scipy, as their documentation shows."""
     audio, rate = librosa.load(path, sr=None, mono=True)
     audio = librosa.resample(audio, orig_sr=rate, target_sr=params.sample_rate_hz, res_type="soxr_hq")
     band = [params.low_hz, params.high_hz]
@@ -43,7 +42,7 @@ def test_equals_librosa_and_scipy(tmp_path: Path, rate: int, subtype: str, chann
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2, 26, 27, 28, 29])
-def test_very_short_recordings_are_filtered_not_refused(samples: int) -> None:
+def test_very_short_recordings_can_be_filtered(samples: int) -> None:
     out = band_pass(np.ones(samples, dtype=np.float32), PARAMS)
     assert out.shape == (samples,)
     assert np.isfinite(out).all()
@@ -55,9 +54,3 @@ def test_the_filter_has_no_delay() -> None:
     out = band_pass(click, PARAMS)
     assert np.abs(out).argmax() == 8000
     np.testing.assert_allclose(out, out[::-1], atol=1e-6)
-
-
-def test_a_file_that_became_unreadable_is_named(tmp_path: Path) -> None:
-    (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    with pytest.raises(DataError, match=r"broken\.wav"):
-        read_mono(tmp_path / "broken.wav")

@@ -141,7 +141,7 @@ def test_what_opens_recordings_depends_on_the_download_and_on_all_additions() ->
 
 def test_a_withdrawal_reaches_what_lays_out_checks_and_places_recordings_of_its_data_set_alone() -> None:
     paths = Paths("${dataset}")
-    wanted = {"download": {paths.withdrawn}, "validate": {paths.withdrawn}, "split": {paths.sides}}
+    wanted = {"download": {paths.withdrawn}, "validate": {paths.withdrawn}, "split": {paths.pinned_split}}
     for stage in STAGES:
         found = {dep for dep in definition(stage)["deps"] if dep.startswith(WITHDRAWN_DIR.as_posix())}
         assert found == {path.as_posix() for path in wanted.get(stage, ())}, stage
@@ -156,7 +156,14 @@ def test_git_ignores_every_output_and_every_batch_but_not_what_names_a_batch() -
     paths = Paths("sample")
     batch = paths.added / "0123456789ab"
     ignored = [paths.raw, paths.manifest, paths.split, paths.audio, paths.features("x"), paths.balanced("x"), batch]
-    kept = [batch.with_suffix(".dvc"), ADDED_DIR / "README.md", paths.card, paths.version, paths.withdrawn, paths.sides]
+    kept = [
+        batch.with_suffix(".dvc"),
+        ADDED_DIR / "README.md",
+        paths.card,
+        paths.version,
+        paths.withdrawn,
+        paths.pinned_split,
+    ]
     command = ["git", "check-ignore", "--no-index", *map(str, ignored + kept)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(path) for path in ignored]

@@ -1,7 +1,8 @@
-"""How a stage ends: a user's error without a traceback, a fault with one, and never alone."""
+"""Exit codes and messages of a stage, and its end when its parent is killed."""
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
+
+from auscult.core.process import log_to_stdout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +21,7 @@ def start(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
 
 
-def test_a_users_error_has_no_traceback() -> None:
+def test_a_users_error_exits_with_2_and_no_traceback() -> None:
     done = start(
         "from auscult.core.process import run\nfrom auscult.core.errors import DataError\n"
         "def main(): raise DataError('no such file', where='here', next_step='make it')\nrun(main)"
@@ -28,22 +32,40 @@ def test_a_users_error_has_no_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_what_a_stage_printed_arrives() -> None:
+def test_output_is_flushed_before_the_exit() -> None:
     done = start("from auscult.core.process import run\ndef main(): print('x' * 100_000)\nrun(main)")
     assert (done.returncode, len(done.stdout)) == (0, 100_001)
 
 
-def test_a_fault_of_the_project_keeps_its_traceback() -> None:
+def test_a_bug_exits_with_1_and_a_traceback() -> None:
     done = start("from auscult.core.process import run\ndef main(): 1/0\nrun(main)")
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
 
 
+def test_messages_are_plain_lines_on_standard_output() -> None:
+    done = start(
+        "import logging\nfrom auscult.core.process import run\n"
+        "def main():\n for name in ('auscult.x', '__main__'): logging.getLogger(name).info('%s: %d', name, 1)\n"
+        " logging.getLogger('other').info('hidden'); logging.getLogger('auscult').debug('hidden')\nrun(main)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "auscult.x: 1\n__main__: 1\n", "")
+
+
+def test_logging_is_restored_after_a_run_in_this_process(caplog: pytest.LogCaptureFixture) -> None:
+    with log_to_stdout():
+        pass
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("auscult.x").info("again")
+    assert caplog.messages == ["again"]
+    assert logging.getLogger("auscult").handlers == []
+
+
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
-    """A stand-in named dvc starts a shell that starts a stage, as DVC does."""
+    """A script named dvc starts a shell that starts a stage, as DVC does."""
     pid_file = tmp_path / "pid"
     stage = (
-        "import os, time, pathlib; from auscult.core.process import prepare; prepare();"
+        "import os, time, pathlib; from auscult.core.process import die_with_parent; die_with_parent();"
         f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
     )
     dvc = tmp_path / "dvc"

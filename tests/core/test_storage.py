@@ -35,7 +35,7 @@ def test_a_folder_is_replaced_only_when_complete(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_files_of_an_older_version_do_not_stay(tmp_path: Path) -> None:
+def test_replacing_a_folder_removes_old_files(tmp_path: Path) -> None:
     target = tmp_path / "out"
     for name in ("old", "new"):
         with replacing_folder(target) as scratch:
@@ -43,7 +43,7 @@ def test_files_of_an_older_version_do_not_stay(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["new"]
 
 
-def test_what_a_kill_left_is_swept_and_what_it_renamed_comes_back(tmp_path: Path) -> None:
+def test_temporary_files_of_a_kill_are_removed_and_a_renamed_target_is_restored(tmp_path: Path) -> None:
     (tmp_path / ".out.abc.part").mkdir()
     (tmp_path / ".out.def.old").mkdir()
     (tmp_path / ".out.def.old" / "a").write_text("good")
@@ -52,7 +52,7 @@ def test_what_a_kill_left_is_swept_and_what_it_renamed_comes_back(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_full_disk_is_said_in_words_and_keeps_the_old_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_users_error_and_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "table.json"
     write_json(target, {"good": True})
     with pytest.raises(AuscultError, match="no space left"), replacing_file(target):
@@ -60,7 +60,7 @@ def test_a_full_disk_is_said_in_words_and_keeps_the_old_file(tmp_path: Path) -> 
     assert read_json(target) == {"good": True}
 
 
-def test_json_refuses_nan(tmp_path: Path) -> None:
+def test_json_rejects_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_json(tmp_path / "x.json", {"auc": float("nan")})
     assert not (tmp_path / "x.json").exists()
@@ -90,7 +90,7 @@ def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     assert list(read_table(tmp_path / "t.parquet").columns) == list(REJECT_COLUMNS)
 
 
-def test_an_undocumented_column_is_refused(tmp_path: Path) -> None:
+def test_an_undocumented_column_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="extra"):
         write_table(tmp_path / "t.parquet", pd.DataFrame(columns=[*REJECT_COLUMNS, "extra"]), REJECT_COLUMNS)
 
@@ -101,7 +101,7 @@ def test_a_damaged_table_names_the_file(tmp_path: Path) -> None:
         read_table(tmp_path / "t.parquet")
 
 
-def test_rows_written_one_by_one_read_back_as_numpy_does(tmp_path: Path) -> None:
+def test_appended_rows_equal_the_array(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(5, 3, 2)).astype(np.float32)
     with ArrayWriter(tmp_path / "a.npy", rows.shape) as writer:
         for row in rows:
@@ -110,7 +110,7 @@ def test_rows_written_one_by_one_read_back_as_numpy_does(tmp_path: Path) -> None
     np.testing.assert_array_equal(open_array(tmp_path / "a.npy"), rows)
 
 
-def test_an_array_without_rows_opens(tmp_path: Path) -> None:
+def test_an_empty_array_can_be_opened(tmp_path: Path) -> None:
     with ArrayWriter(tmp_path / "a.npy", (0, 3, 2)):
         pass
     assert open_array(tmp_path / "a.npy").shape == (0, 3, 2)

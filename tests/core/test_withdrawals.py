@@ -1,4 +1,4 @@
-"""The table of withdrawals: keys only, checked line by line, the same for every data set."""
+"""The withdrawal table contains keys only and is checked line by line."""
 
 from __future__ import annotations
 
@@ -24,33 +24,32 @@ def table(root: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("name", datasets.names())
-def test_every_data_set_has_its_table_and_its_sides_that_stages_depend_on(name: str) -> None:
-    assert (ROOT / Paths(name).withdrawn).exists() and (ROOT / Paths(name).sides).exists(), (
-        f"make them: printf 'patient,since\\n' > {Paths(name).withdrawn}; printf '{{}}\\n' > {Paths(name).sides}"
-    )
+def test_every_data_set_has_the_two_files_that_stages_depend_on(name: str) -> None:
+    assert (ROOT / Paths(name).withdrawn).exists(), "create it: auscult run"
+    assert (ROOT / Paths(name).pinned_split).exists(), "create it: auscult run"
     withdrawals.read(name, ROOT)
 
 
-def test_no_data_set_has_the_name_of_their_folder() -> None:
+def test_no_data_set_is_named_like_the_folder() -> None:
     assert WITHDRAWN_DIR.relative_to(DATA_DIR).as_posix() not in datasets.names()
 
 
-def test_a_new_data_set_gets_both_and_what_is_there_stays(tmp_path: Path) -> None:
+def test_missing_files_are_created_and_existing_ones_kept(tmp_path: Path) -> None:
     withdrawals.make_ready("sample", tmp_path)
     path = table(tmp_path, f"patient,since\n{patient_key('sample', '101')},2026-01-31\n")
     before = path.read_text()
     withdrawals.make_ready("sample", tmp_path)
-    assert path.read_text() == before and (tmp_path / Paths("sample").sides).read_text() == "{}\n"
+    assert path.read_text() == before and (tmp_path / Paths("sample").pinned_split).read_text() == "{}\n"
 
 
-def test_it_knows_who_has_withdrawn_by_key_and_reads_what_it_wrote(tmp_path: Path) -> None:
+def test_a_written_table_is_read_back_and_matches_by_key(tmp_path: Path) -> None:
     withdrawals.write(
         Withdrawals("sample", {patient_key("sample", name): "2026-01-31" for name in ("7", "8")}), tmp_path
     )
     read = withdrawals.read("sample", tmp_path)
     assert read.holds("7") and read.holds("8") and not read.holds("9") and not read.holds("") and not read.holds(None)
     assert read.any_of(["9", "8"]) and not read.any_of(["9", None]) and len(read) == 2
-    assert not withdrawals.read("icbhi", tmp_path), "another data set's patient 7 is somebody else"
+    assert not withdrawals.read("icbhi", tmp_path), "patient 7 of another data set is another person"
 
 
 @pytest.mark.parametrize(

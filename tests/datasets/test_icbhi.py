@@ -10,14 +10,14 @@ from auscult import datasets
 from auscult.core.errors import DataError
 from auscult.core.records import Recording, Segment
 from auscult.datasets import AnnotationError
-from auscult.datasets.retrieval.bring import bring
+from auscult.datasets.retrieval.retrieve import assemble
 
 ICBHI = datasets.load("icbhi")
 
 
 @pytest.fixture
 def raw(official_copy: Path, tmp_path: Path) -> Path:
-    bring(ICBHI, str(official_copy), tmp_path / "data" / "raw")
+    assemble(ICBHI, str(official_copy), tmp_path / "data" / "raw")
     return tmp_path / "data" / "raw"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import write_audio
 from auscult.core.sections import Params
 from tests.audio.recordings import PATHS, make_root
 

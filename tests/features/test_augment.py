@@ -1,4 +1,4 @@
-"""Copies differ from their original in exactly what was asked, and are the same every time."""
+"""Augmented copies differ from their original only as requested, and are reproducible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def loudest_hz(audio: np.ndarray) -> float:
     return float(spectrum.argmax() * 16000 / audio.size)
 
 
-def test_noise_lies_in_the_asked_range_and_in_the_band() -> None:
+def test_noise_is_in_the_requested_range_and_in_the_band() -> None:
     ratios = []
     for name in NAMES:
         noise = add_noise(tone(440), name, PARAMS, SPEC) - tone(440)
@@ -37,7 +37,7 @@ def test_noise_lies_in_the_asked_range_and_in_the_band() -> None:
     assert max(ratios) - min(ratios) > 5
 
 
-def test_pitch_moves_and_the_length_stays() -> None:
+def test_pitch_shift_keeps_the_length() -> None:
     found = [loudest_hz(pitch_shift(tone(440), name, PARAMS, SPEC)) for name in NAMES]
     semitones = 12 * np.log2(np.array(found) / 440)
     assert np.abs(semitones).max() <= 2.1
@@ -45,7 +45,7 @@ def test_pitch_moves_and_the_length_stays() -> None:
     assert pitch_shift(tone(440), "a", PARAMS, SPEC).size == 32000
 
 
-def test_stretching_changes_the_length_and_not_the_pitch() -> None:
+def test_time_stretch_keeps_the_pitch() -> None:
     for name in NAMES:
         rate = stretch_rate(name, PARAMS)
         assert 1 / 1.25 <= rate <= 1.25
@@ -54,7 +54,7 @@ def test_stretching_changes_the_length_and_not_the_pitch() -> None:
         assert loudest_hz(copy) == pytest.approx(440, abs=3)
 
 
-def test_an_event_lies_where_the_rate_says() -> None:
+def test_time_stretch_moves_an_event_by_its_rate() -> None:
     audio = 0.01 * tone(440)
     audio[16000:16400] += tone(700)[:400]
     rate = stretch_rate("rec1", PARAMS)
@@ -64,7 +64,7 @@ def test_an_event_lies_where_the_rate_says() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.8, 1.0, 1.23])
-def test_the_vocoder_is_librosas(rate: float) -> None:
+def test_phase_vocoder_equals_librosas(rate: float) -> None:
     audio = np.random.default_rng(0).standard_normal(32000)
     theirs = librosa.effects.time_stretch(audio, rate=rate, n_fft=1024, hop_length=256)
     ours = phase_vocoder(audio.astype(np.float32), rate)
@@ -74,7 +74,7 @@ def test_the_vocoder_is_librosas(rate: float) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_copies_depend_on_seed_and_name_alone(kind: str) -> None:
+def test_copies_depend_on_seed_and_name_only(kind: str) -> None:
     audio = band_pass(np.random.default_rng(0).standard_normal(8000).astype(np.float32), SPEC)
     make = KINDS[kind]
     np.testing.assert_array_equal(make(audio, "a", PARAMS, SPEC), make(audio, "a", PARAMS, SPEC))

@@ -1,4 +1,4 @@
-"""Feature arrays: the rows that the tables say, the same bytes whatever the cache holds."""
+"""Feature arrays match their tables, and do not depend on the state of the cache."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from auscult.audio.cache import forget
-from auscult.audio.stored import StoredAudio
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import StoredAudio, write_audio
 from auscult.core.errors import ParameterError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.records import ITEM_COLUMNS, SEGMENT_COLUMNS
@@ -24,12 +23,26 @@ from auscult.features.extraction.build import write_features
 from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
 
 
-def build(name: str, params: Params, workers: int = 2) -> str:
-    return write_features(PATHS, name, params.features, workers)
+class Build:
+    """Writes a representation and returns the message about it."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("INFO")
+        self._caplog = caplog
+
+    def __call__(self, name: str, params: Params, workers: int = 2) -> str:
+        self._caplog.clear()
+        write_features(PATHS, name, params.features, workers)
+        return self._caplog.messages[-1]
+
+
+@pytest.fixture
+def build(caplog: pytest.LogCaptureFixture) -> Build:
+    return Build(caplog)
 
 
 @pytest.mark.parametrize("name", representations.names())
-def test_every_representation_keeps_the_contract(name: str, params: Params) -> None:
+def test_arrays_and_tables_of_every_representation_agree(name: str, params: Params, build: Build) -> None:
     build(name, params)
     folder = PATHS.features(name)
     spec = read_json(folder / "spec.json")
@@ -53,7 +66,7 @@ def test_every_representation_keeps_the_contract(name: str, params: Params) -> N
             assert not row[:, frames:].any()
 
 
-def test_rows_are_librosas_frames(params: Params) -> None:
+def test_rows_equal_the_frames_of_librosa(params: Params, build: Build) -> None:
     build("logmel", params)
     build("mfcc", params)
     audio = StoredAudio(PATHS)
@@ -79,9 +92,8 @@ def test_rows_are_librosas_frames(params: Params) -> None:
                 assert np.abs(rows[n][:, : item["frames"]] - expected).max() < 1e-3
 
 
-def test_copies_are_made_of_training_recordings_only(params: Params) -> None:
-    said = build("augmented", params)
-    assert "8 recordings and 18 augmented copies" in said
+def test_copies_are_made_of_training_recordings_only(params: Params, build: Build) -> None:
+    assert "8 recordings and 18 augmented copies" in build("augmented", params)
     for array in ("segments", "windows"):
         table = read_table(PATHS.features("augmented") / f"{array}.parquet")
         rows = np.load(PATHS.features("augmented") / f"{array}.npy")
@@ -96,7 +108,7 @@ def test_copies_are_made_of_training_recordings_only(params: Params) -> None:
 
 
 @pytest.mark.parametrize("name", ["logmel", "augmented"])
-def test_the_bytes_depend_on_neither_workers_nor_cache(name: str, params: Params) -> None:
+def test_bytes_depend_neither_on_workers_nor_on_the_cache(name: str, params: Params, build: Build) -> None:
     build(name, params, workers=1)
     cold = folder_bytes(PATHS.features(name))
     assert ", 0 of them new" in build(name, params, workers=4)
@@ -110,27 +122,27 @@ def test_the_bytes_depend_on_neither_workers_nor_cache(name: str, params: Params
     assert folder_bytes(PATHS.features(name)) == cold
 
 
-def test_representations_share_one_spectrogram(params: Params) -> None:
+def test_representations_share_one_spectrogram(params: Params, build: Build) -> None:
     assert "8 of them new" in build("logmel", params)
     assert "0 of them new" in build("mfcc", params)
     other_length = params.features.model_copy(update={"segment_s": 2.0, "padding": "tile"})
-    assert "0 of them new" in write_features(PATHS, "logmel", other_length, 2)
+    assert "0 of them new" in build("logmel", params.model_copy(update={"features": other_length}))
     assert "18 of them new" in build("augmented", params)
 
 
-def test_one_changed_recording_costs_itself(params: Params) -> None:
+def test_only_a_changed_recording_is_computed_again(params: Params, build: Build) -> None:
     build("augmented", params)
     forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0])
     write_audio(PATHS, params.resample, 2)
     assert ", 4 of them new" in build("augmented", params)
 
 
-def test_nothing_of_a_forgotten_recording_stays(params: Params) -> None:
+def test_forgetting_a_recording_removes_all_its_cache_entries(params: Params, build: Build) -> None:
     build("augmented", params)
     assert forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0]) == 5  # audio, log-mel, three copies
 
 
-def test_a_data_set_without_annotation_has_windows_only(params: Params) -> None:
+def test_data_set_without_segments_has_windows_only(params: Params, build: Build) -> None:
     segments = read_table(PATHS.manifest / "segments.parquet")
     write_table(PATHS.manifest / "segments.parquet", segments[:0], SEGMENT_COLUMNS)
     build("mfcc", params)
@@ -138,12 +150,12 @@ def test_a_data_set_without_annotation_has_windows_only(params: Params) -> None:
     assert len(np.load(PATHS.features("mfcc") / "windows.npy")) >= 8
 
 
-def test_an_unknown_representation_is_refused_with_those_there_are(params: Params) -> None:
-    with pytest.raises(ParameterError, match=r"unknown representation 'logmell'.*augmented, logmel, mfcc"):
+def test_unknown_representation_is_an_error_that_lists_the_known_ones(params: Params, build: Build) -> None:
+    with pytest.raises(ParameterError, match=r"'logmell'.*augmented, logmel, mfcc"):
         build("logmell", params)
 
 
-def test_the_command_runs(params: Params) -> None:
+def test_stage_runs_as_a_command(params: Params, build: Build) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "stages.features"]
     done = subprocess.run([*command, "mfcc"], env=environment, capture_output=True, text=True, check=False)

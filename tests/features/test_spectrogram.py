@@ -1,4 +1,4 @@
-"""Spectrograms and cepstra are librosa's."""
+"""Spectrograms and cepstra equal those of librosa."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reference(audio: np.ndarray, settings: dict, n_mfcc: int) -> tuple[np.ndarra
 @pytest.mark.parametrize(
     "changes", [{}, {"high_hz": 7500.0}, {"n_fft": 2048, "hop_length": 500, "n_mels": 40}, {"n_fft": 1023}]
 )
-def test_within_a_thousandth_of_a_decibel_of_librosa(native_hz: int, level: float, changes: dict) -> None:
+def test_values_are_within_a_thousandth_of_a_decibel_of_librosa(native_hz: int, level: float, changes: dict) -> None:
     settings = SETTINGS | changes
     time_s = np.arange(round(2.3 * native_hz)) / native_hz
     audio = np.random.default_rng(0).standard_normal(time_s.size) * 0.1 + np.sin(2 * np.pi * 60 * time_s)
@@ -50,7 +50,7 @@ def test_within_a_thousandth_of_a_decibel_of_librosa(native_hz: int, level: floa
 
 @pytest.mark.filterwarnings("ignore:Empty filters")
 @pytest.mark.parametrize("n_fft", [1023, 1024])
-def test_the_first_and_last_bin_have_neighbours(n_fft: int) -> None:
+def test_first_and_last_fourier_bin_are_correct(n_fft: int) -> None:
     settings = SETTINGS | {"low_hz": 0.0, "high_hz": 8000.0, "n_fft": n_fft, "n_mels": 20}
     audio = np.random.default_rng(0).standard_normal(8000).astype(np.float32) + 0.5
     logmel, _ = reference(audio, settings, 13)
@@ -59,7 +59,7 @@ def test_the_first_and_last_bin_have_neighbours(n_fft: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:n_fft=1024 is too large")
 @pytest.mark.parametrize("samples", [1, 2, 319, 320, 321, 1023, 1024, 5000])
-def test_short_audio_has_the_frames_that_librosa_gives(samples: int) -> None:
+def test_short_audio_has_as_many_frames_as_in_librosa(samples: int) -> None:
     audio = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
     logmel, _ = reference(audio, SETTINGS, 13)
     ours = LogMel(**SETTINGS)(audio)
@@ -67,13 +67,13 @@ def test_short_audio_has_the_frames_that_librosa_gives(samples: int) -> None:
     assert np.abs(ours - logmel).max() < 1e-3
 
 
-def test_bands_without_a_frequency_are_refused_in_words() -> None:
+def test_mel_bands_without_a_fourier_bin_are_an_error() -> None:
     narrow = LogMel(**(SETTINGS | {"n_fft": 256}))
     with pytest.raises(ParameterError, match=r"features\.n_mels is 64"):
         narrow.prepare()
 
 
-def test_filters_are_librosas() -> None:
+def test_filters_equal_those_of_librosa() -> None:
     np.testing.assert_allclose(mel_edges(40, 50.0, 7000.0), librosa.mel_frequencies(42, fmin=50.0, fmax=7000.0))
     ours = mel_filters(mel_edges(40, 50.0, 7000.0), np.fft.rfftfreq(1024, 1 / 16000))
     theirs = librosa.filters.mel(sr=16000, n_fft=1024, n_mels=40, fmin=50.0, fmax=7000.0)

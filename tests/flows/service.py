@@ -116,7 +116,7 @@ class Service:
         seen = len(self.said())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "auscult.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "auscult", "serve-flows", "--port", str(self.port)],
                 cwd=self.root,
                 env=self.environment(),
                 stdout=log,
@@ -189,9 +189,9 @@ class Service:
         return self.runs()[number]
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run ``python -m auscult.cli …`` in the repository."""
+        """Run ``auscult …`` in the repository."""
         done = subprocess.run(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             capture_output=True,
@@ -204,7 +204,7 @@ class Service:
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start the same in the background."""
         return subprocess.Popen(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.DEVNULL,

@@ -120,7 +120,7 @@ def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(servic
     parameters = {"experiment": EXPERIMENT, "because": "a test"}
     service.ask("POST", f"deployments/{manual}/create_flow_run", {"parameters": parameters})
     wait_for(lambda: service.champion() == "2", 60, service.said)
-    assert "version 1 of" in service.command("rollback", EXPERIMENT, "--because", "only a test").stdout
+    assert "version 1 of" in service.command("models", "rollback", EXPERIMENT, "--because", "only a test").stdout
     assert service.champion() == "1"
 
 
@@ -130,7 +130,7 @@ def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
     git(service.root, "branch", "broken")
     git(service.root, "reset", "-q", "--hard", "HEAD~1")
-    failed = service.command("retrain", "--revision", "broken", check=False)
+    failed = service.command("models", "retrain", "--revision", "broken", check=False)
     assert failed.returncode == 2
     assert "dvc repro --single-item validate ended with" in failed.stderr
     assert "no recording left" in failed.stderr
@@ -144,7 +144,7 @@ def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> No
     before = service.branches()
     moments = random.Random(7)
     for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it publishes
-        began = service.begin("retrain")
+        began = service.begin("models", "retrain")
         wait_for(lambda decided=decided: _is_at_work(service, decided), 150, service.said)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
@@ -179,7 +179,7 @@ def _retire(service: Service) -> None:
 def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Service, tmp_path: Path) -> None:
     shutil.copytree(more_patients(service.root, tmp_path / "made"), service.root / "data/inbox" / DATASET)
     head = git(service.root, "rev-parse", "HEAD")
-    said = service.command("ingest").stdout
+    said = service.command("data", "ingest").stdout
     assert "Added: " in said and "left out" in said
     assert git(service.root, "rev-parse", "HEAD") == head
     git(service.root, "fetch", "-q")
@@ -230,7 +230,7 @@ def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_l
     commit(service.root, "no remote")
     before = set(git(service.root, "branch", "--format=%(refname:short)").splitlines())
     delivery = more_patients(service.root, tmp_path / "made")
-    said = service.command("retrain", "--data", str(delivery))
+    said = service.command("models", "retrain", "--data", str(delivery))
     assert "Promoted: " in said.stdout, said.stdout + said.stderr
     assert "recordings added" in said.stderr and "stays here" in said.stderr
     (branch,) = set(git(service.root, "branch", "--format=%(refname:short)").splitlines()) - before

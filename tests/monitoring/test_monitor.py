@@ -198,7 +198,7 @@ def test_the_event_names_the_model_and_carries_what_drifted(root: Path) -> None:
 
 def test_the_command_works_without_a_server(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: {}\n")
-    done = _python("-m", "auscult.cli", "monitor", "few")
+    done = _python("-m", "auscult", "monitor", "few")
     assert "12 of 30" in done.stdout and "Flow run" not in done.stderr
 
 

@@ -53,13 +53,13 @@ def test_a_tone_has_its_level_crest_band_and_centroid(model: TrainedModel, tmp_p
 
 
 def test_the_prediction_is_the_models_for_the_whole_recording(model: TrainedModel, tmp_path: Path) -> None:
-    from auscult.inference.predictor import answers
+    from auscult.inference.predictor import predict
 
     path = write(tmp_path / "noise.wav", np.random.default_rng(4).normal(0, 0.1, 40000))
     row = observe(model, [path], VALIDATE, 1).iloc[0]
-    answer = answers(model, path)[0]
-    assert row[PROBABILITY] == pytest.approx(answer.probabilities[1])
-    assert row["label"] == answer.label
+    predicted = predict(model, path)[0]
+    assert row[PROBABILITY] == pytest.approx(predicted.probabilities[1])
+    assert row["label"] == predicted.label
 
 
 def test_the_bands_describe_the_audio_as_the_model_receives_it(model: TrainedModel, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def of_each(stage: str, keys: set[str]) -> set[str]:
         ("auscult/evaluation/subgroups.py", of_each("evaluate", MODELS)),
         ("auscult/features/representations/mfcc.py", {"features@mfcc"}),
         ("auscult/reporting/report/limits.py", {"report"}),
-        ("auscult/splitting/assign.py", {"split"}),
+        ("auscult/splitting/parts.py", {"split"}),
         ("auscult/datasets/sample.py", {"download", "validate"}),
         ("stages/resample.py", {"resample"}),
     ],

@@ -119,7 +119,7 @@ def repro(
     folder: Path, *arguments: str, check: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """What ``make repro`` calls, in an environment that nobody activated."""
-    command = [sys.executable, "-m", "auscult.pipeline", *arguments]
+    command = [sys.executable, "-m", "auscult", "run", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     return checked(command, done) if check else done
 

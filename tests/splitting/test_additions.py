@@ -1,4 +1,4 @@
-"""Additions move nobody: known patients keep their side, new ones are placed by seed and id alone."""
+"""Additions change nobody's part: known patients keep theirs, new ones are assigned by seed and id alone."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auscult.core.errors import LeakError
-from auscult.splitting.additions import TEST, stranger
 from auscult.splitting.leaks import gate, run_checks
-from auscult.splitting.near_duplicates import Twin
+from auscult.splitting.near_duplicates import NearDuplicate
 from auscult.splitting.parts import Split, split
+from auscult.splitting.pinned import TEST, fold_by_hash
 from auscult.splitting.summary import summarise
-from tests.splitting.made_tables import TASKS, parameters, tables
+from tests.splitting.manifest_tables import TASKS, parameters, tables
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
 
-def clinic(size: int = 40) -> Tables:
+def population(size: int = 40) -> Tables:
     return tables({f"p{i:03d}": ("ill" if i % 4 == 0 else "well", ("normal", "crackle")) for i in range(size)})
 
 
 def official(**exempt: str) -> Tables:
-    """The last four of twenty are for test; p000 is on both sides, its second recording exempt."""
-    people = {f"p{i:03d}": ("ill" if i % 4 == 0 else "well", ("normal", "crackle")) for i in range(20)}
-    published = {name: "test" if i >= 16 else "train" for i, name in enumerate(people)}
-    return tables(people, published=published | {"p000_1": "test"}, exempt={"p000_1": "on both sides"} | exempt)
+    """A published split: the last four of twenty for test; p000 in both parts, its second recording exempt."""
+    patients = {f"p{i:03d}": ("ill" if i % 4 == 0 else "well", ("normal", "crackle")) for i in range(20)}
+    published = {name: "test" if i >= 16 else "train" for i, name in enumerate(patients)}
+    return tables(patients, published=published | {"p000_1": "test"}, exempt={"p000_1": "in both parts"} | exempt)
 
 
 def with_batch(base: Tables, patients: Sequence[str], batch: str = "0123456789ab") -> Tables:
-    """The same with an addition: one more recording of each of these patients."""
+    """Add one more recording of each of these patients, as one addition."""
     added, segments = tables(dict.fromkeys(patients, ("ill", ("wheeze",))), recordings_each=1)
     for table in (added, segments):
         table["recording_id"] = table["recording_id"].str.replace("_0", f"_{batch}")
@@ -55,9 +55,9 @@ def digest(result: Split) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
 
 
-def test_without_additions_the_draw_is_that_of_before_there_were_any() -> None:
-    """Digests of the assignments that the version without additions made."""
-    assert digest(split(*clinic(), TASKS, parameters())) == "e6e272ee2f3ad168"
+def test_assignment_without_additions_has_not_changed() -> None:
+    # digests of the assignments before the project had additions
+    assert digest(split(*population(), TASKS, parameters())) == "e6e272ee2f3ad168"
     assert digest(split(*official(), TASKS, parameters())) == "4d8e8589c91ad4c6"
 
 
@@ -69,8 +69,10 @@ def test_without_additions_the_draw_is_that_of_before_there_were_any() -> None:
     st.floats(0.05, 0.6),
     st.sampled_from(["drawn", "corrected", "published"]),
 )
-def test_nobody_moves_and_nothing_leaks(numbers: list[int], seed: int, folds: int, share: float, version: str) -> None:
-    base = clinic(40) if version == "drawn" else official()
+def test_additions_move_nobody_and_leak_nothing(
+    numbers: list[int], seed: int, folds: int, share: float, version: str
+) -> None:
+    base = population(40) if version == "drawn" else official()
     params = parameters(
         seed=seed, folds=folds, test_share=share, official="published" if version == "published" else "corrected"
     )
@@ -88,8 +90,8 @@ def test_nobody_moves_and_nothing_leaks(numbers: list[int], seed: int, folds: in
         assert not set(new.loc[new["part"] == "test", "patient_id"]) - {"p016", "p017", "p018", "p019"}
 
 
-def test_a_known_patients_new_recording_goes_where_the_patient_is() -> None:
-    base = clinic()
+def test_new_recording_of_a_known_patient_goes_to_the_patients_part() -> None:
+    base = population()
     before = rows(split(*base, TASKS, parameters()))
     tested = before.loc[before["part"] == "test", "patient_id"].iloc[0]
     second_fold = before.loc[before["fold"] == 2, "patient_id"].iloc[0]
@@ -103,21 +105,21 @@ def test_a_known_patients_new_recording_goes_where_the_patient_is() -> None:
     assert found == {tested: ("test", -1), second_fold: ("train", 2), validated: ("validation", 0)}
 
 
-def test_a_new_patients_side_depends_on_no_other_delivery_and_on_no_order() -> None:
-    strangers = [f"s{number:02d}" for number in range(60)]
-    base, params = clinic(), parameters()
-    together = rows(split(*with_batch(base, strangers, "b"), TASKS, params))
-    assert {"train", "validation", "test"} <= set(together.loc[[f"{name}_b" for name in strangers], "part"])
-    for name in strangers[:6]:
+def test_part_of_a_new_patient_depends_on_no_other_addition_and_on_no_order() -> None:
+    new = [f"s{number:02d}" for number in range(60)]
+    base, params = population(), parameters()
+    together = rows(split(*with_batch(base, new, "b"), TASKS, params))
+    assert {"train", "validation", "test"} <= set(together.loc[[f"{name}_b" for name in new], "part"])
+    for name in new[:6]:
         alone = rows(split(*with_batch(base, [name], "b"), TASKS, params))
-        later = rows(split(*with_batch(with_batch(base, strangers[7:], "a"), [name], "b"), TASKS, params))
-        smaller = rows(split(*with_batch(clinic(24), [name], "b"), TASKS, params))
+        later = rows(split(*with_batch(with_batch(base, new[7:], "a"), [name], "b"), TASKS, params))
+        smaller = rows(split(*with_batch(population(24), [name], "b"), TASKS, params))
         for other in (alone, later, smaller):
             assert list(other.loc[f"{name}_b", ["part", "fold"]]) == list(together.loc[f"{name}_b", ["part", "fold"]])
 
 
-def test_a_new_patient_stays_in_later_deliveries_and_without_the_first() -> None:
-    base, params = clinic(), parameters()
+def test_new_patient_keeps_the_part_with_and_without_other_additions() -> None:
+    base, params = population(), parameters()
     for name in ("s00", "s01", "s02", "s03"):
         first = with_batch(base, [name], "a")
         both = with_batch(first, [name], "b")
@@ -128,21 +130,21 @@ def test_a_new_patient_stays_in_later_deliveries_and_without_the_first() -> None
 
 
 @pytest.mark.parametrize(("share", "folds"), [(0.25, 5), (0.1, 3)])
-def test_new_patients_come_to_the_wanted_shares(share: float, folds: int) -> None:
+def test_new_patients_reach_the_wanted_shares(share: float, folds: int) -> None:
     params = parameters(test_share=share, folds=folds)
-    people = [str(number) for number in range(20_000)]
-    drawn = Counter(stranger(name, params, with_test=True) for name in people)
-    assert drawn[TEST] / len(people) == pytest.approx(share, abs=0.015)
-    official = Counter(stranger(name, params, with_test=False) for name in people)
+    patients = [str(number) for number in range(20_000)]
+    drawn = Counter(fold_by_hash(name, params, with_test=True) for name in patients)
+    assert drawn[TEST] / len(patients) == pytest.approx(share, abs=0.015)
+    official = Counter(fold_by_hash(name, params, with_test=False) for name in patients)
     for fold in range(folds):
-        assert drawn[fold] / len(people) == pytest.approx((1 - share) / folds, abs=0.015)
-        assert official[fold] / len(people) == pytest.approx(1 / folds, abs=0.015)
+        assert drawn[fold] / len(patients) == pytest.approx((1 - share) / folds, abs=0.015)
+        assert official[fold] / len(patients) == pytest.approx(1 / folds, abs=0.015)
     assert set(drawn) == {TEST, *range(folds)} and TEST not in official
-    other = [stranger(name, parameters(seed=1), with_test=True) for name in people[:200]]
-    assert other != [stranger(name, parameters(seed=2), with_test=True) for name in people[:200]]
+    other = [fold_by_hash(name, parameters(seed=1), with_test=True) for name in patients[:200]]
+    assert other != [fold_by_hash(name, parameters(seed=2), with_test=True) for name in patients[:200]]
 
 
-def test_a_patient_with_an_exempt_recording_stays_on_the_training_side() -> None:
+def test_patient_with_an_exempt_recording_stays_in_training() -> None:
     base = official()
     for version in ("corrected", "published"):
         params = parameters(official=version)
@@ -152,8 +154,8 @@ def test_a_patient_with_an_exempt_recording_stays_on_the_training_side() -> None
 
 
 @pytest.mark.parametrize("patient", [f"p{number:03d}" for number in range(10, 14)])
-def test_a_patient_whose_recordings_are_all_exempt_is_for_training(patient: str) -> None:
-    """Also where the test part is drawn. As published the exempt ones are in the test part, and new ones join them."""
+def test_patient_whose_recordings_are_all_exempt_is_for_training(patient: str) -> None:
+    """Also if the test part is drawn. In a split as published, exempt and new recordings are in the test part."""
     base = official(**{f"{patient}_0": "intra-patient test", f"{patient}_1": "intra-patient test"})
     base[0].loc[base[0]["patient_id"] == patient, "published_part"] = "test"
     corrected = rows(split(*with_batch(base, [patient], "b"), TASKS, parameters(test_share=0.9)))
@@ -168,20 +170,20 @@ def test_a_patient_whose_recordings_are_all_exempt_is_for_training(patient: str)
     assert rows(drawn).loc[f"{patient}_b", "part"] in ("train", "validation")
 
 
-def test_a_twin_of_another_patients_recording_still_stops_the_pipeline() -> None:
-    base = clinic()
+def test_near_duplicate_in_an_addition_stops_the_pipeline() -> None:
+    base = population()
     before = rows(split(*base, TASKS, parameters()))
     trained = before.index[before["part"] == "train"][0]
     tested = before.loc[before["part"] == "test", "patient_id"].iloc[0]
     both = with_batch(base, [tested], "b")
-    twin = Twin(trained, f"{tested}_b", 40, 0.5, 1, 0.0)
+    pair = NearDuplicate(trained, f"{tested}_b", 40, 0.5, 1, 0.0)
     with pytest.raises(LeakError, match=f"{tested}_b") as caught:
-        gate(run_checks(split(*both, TASKS, parameters()).assignment, both[0], [twin]))
+        gate(run_checks(split(*both, TASKS, parameters()).assignment, both[0], [pair]))
     assert "data/added" in caught.value.next_step
 
 
-def test_the_summary_counts_them() -> None:
-    both = with_batch(clinic(), ["p001", "p002", "s01"])
+def test_summary_counts_additions() -> None:
+    both = with_batch(population(), ["p001", "p002", "s01"])
     result = split(*both, TASKS, parameters())
     summary = summarise(result, *both, TASKS, parameters(), [], [])
     assert summary["additions"] == {"recordings": 3, "known_patients": 2, "new_patients": 1}

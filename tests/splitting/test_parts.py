@@ -1,4 +1,4 @@
-"""Who goes where: by patient, like the whole, and as the publisher says."""
+"""Parts are assigned by patient, resemble the whole, and follow the publisher."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from auscult.core.errors import DataError, LeakError
 from auscult.splitting.leaks import gate, run_checks
 from auscult.splitting.parts import Split, split
 from auscult.splitting.summary import summarise
-from tests.splitting.made_tables import TASKS, parameters, tables
+from tests.splitting.manifest_tables import TASKS, parameters, tables
 
 SOUNDS = ("normal", "crackle", "wheeze")
-clinics = st.lists(
+populations = st.lists(
     st.tuples(st.sampled_from(["well", "ill"]), st.lists(st.sampled_from(SOUNDS), max_size=6)), min_size=8, max_size=40
-).map(lambda people: {f"p{i:02d}": person for i, person in enumerate(people)})
+).map(lambda patients: {f"p{i:02d}": patient for i, patient in enumerate(patients)})
 
 
-def clinic(size: int) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """A quarter ill, who crackle; every twelfth patient but at least three wheeze."""
+def population(size: int) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Patients of whom a quarter are ill and have crackles; every twelfth, but at least three, have wheezes."""
     wheezing = {i for i in range(size) if i % 12 == 0} | {0, 1, 2}
     return {
         f"p{i:03d}": (
@@ -31,19 +31,19 @@ def clinic(size: int) -> dict[str, tuple[str, tuple[str, ...]]]:
     }
 
 
-def sides(result: Split) -> dict[str, set[str]]:
+def patients_by_part(result: Split) -> dict[str, set[str]]:
     """Part → patients."""
     return {str(part): set(rows["patient_id"]) for part, rows in result.assignment.groupby("part")}
 
 
 @settings(max_examples=30, deadline=None)
-@given(clinics, st.integers(0, 1000), st.integers(2, 6), st.floats(0.1, 0.5))
-def test_parts_share_no_patient_and_lose_no_recording(people, seed, folds, share) -> None:  # type: ignore[no-untyped-def]
-    recordings, segments = tables(people)
+@given(populations, st.integers(0, 1000), st.integers(2, 6), st.floats(0.1, 0.5))
+def test_parts_share_no_patient_and_lose_no_recording(patients, seed, folds, share) -> None:  # type: ignore[no-untyped-def]
+    recordings, segments = tables(patients)
     result = split(recordings, segments, TASKS, parameters(seed=seed, folds=folds, test_share=share))
-    found = sides(result)
+    found = patients_by_part(result)
     assert set(found) == {"train", "validation", "test"}
-    assert sum(len(patients) for patients in found.values()) == len(people)
+    assert sum(len(members) for members in found.values()) == len(patients)
     assert list(result.assignment["recording_id"]) == list(recordings["recording_id"])
     assert (result.assignment.groupby("patient_id")["fold"].nunique() == 1).all()
     assert ((result.assignment["fold"] == 0) == (result.assignment["part"] == "validation")).all()
@@ -53,14 +53,14 @@ def test_parts_share_no_patient_and_lose_no_recording(people, seed, folds, share
 
 @pytest.mark.parametrize("size", [12, 30, 126, 251])
 def test_every_class_has_patients_in_every_part(size: int) -> None:
-    recordings, segments = tables(clinic(size))
+    recordings, segments = tables(population(size))
     result = split(recordings, segments, TASKS, parameters())
     summary = summarise(result, recordings, segments, TASKS, parameters(), [], [])
     assert summary["notes"] == []
 
 
 def test_parts_resemble_the_whole() -> None:
-    recordings, segments = tables(clinic(200))
+    recordings, segments = tables(population(200))
     result = split(recordings, segments, TASKS, parameters())
     part = result.assignment["part"]
     ill = recordings["label"] == "ill"
@@ -70,15 +70,15 @@ def test_parts_resemble_the_whole() -> None:
         assert ill[part == name].mean() == pytest.approx(0.25, abs=0.04)
 
 
-def test_seed_decides_and_repeats() -> None:
-    recordings, segments = tables(clinic(60))
-    first, again, other = (sides(split(recordings, segments, TASKS, parameters(seed=s))) for s in (1, 1, 2))
+def test_same_seed_gives_the_same_parts() -> None:
+    recordings, segments = tables(population(60))
+    first, again, other = (patients_by_part(split(recordings, segments, TASKS, parameters(seed=s))) for s in (1, 1, 2))
     assert first == again
     assert first["test"] != other["test"]
 
 
-def test_order_of_rows_does_not_matter() -> None:
-    recordings, segments = tables(clinic(60))
+def test_order_of_rows_changes_nothing() -> None:
+    recordings, segments = tables(population(60))
     result = split(recordings, segments, TASKS, parameters())
     shuffled = split(
         recordings.sample(frac=1, random_state=1), segments.sample(frac=1, random_state=2), TASKS, parameters()
@@ -87,30 +87,30 @@ def test_order_of_rows_does_not_matter() -> None:
 
 
 def test_validation_fold_changes_neither_test_nor_folds() -> None:
-    recordings, segments = tables(clinic(60))
+    recordings, segments = tables(population(60))
     first, second = (split(recordings, segments, TASKS, parameters(validation_fold=k)).assignment for k in (0, 3))
     assert list(first["fold"]) == list(second["fold"])
     assert set(second.loc[second["part"] == "validation", "fold"]) == {3}
 
 
-def test_too_few_patients_say_how_many_folds_there_can_be() -> None:
-    recordings, segments = tables(clinic(5))
-    with pytest.raises(DataError, match="5 patients cannot fill 5 folds and a test part") as caught:
+def test_error_names_the_largest_possible_number_of_folds() -> None:
+    recordings, segments = tables(population(5))
+    with pytest.raises(DataError, match="5 patients") as caught:
         split(recordings, segments, TASKS, parameters())
     assert "at most 4" in str(caught.value)
 
 
 def official(size: int = 20) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The last four are for test; p000 is on both sides, its second recording exempt."""
-    people = clinic(size)
+    """A published split: the last four patients for test; p000 in both parts, its second recording exempt."""
+    people = population(size)
     published = {name: "test" if i >= size - 4 else "train" for i, name in enumerate(people)}
-    return tables(people, published=published | {"p000_1": "test"}, exempt={"p000_1": "on both sides"})
+    return tables(people, published=published | {"p000_1": "test"}, exempt={"p000_1": "in both parts"})
 
 
-def test_publishers_split_is_honoured_and_its_fault_stands_apart() -> None:
+def test_published_split_is_kept_and_exempt_recordings_form_a_part() -> None:
     recordings, segments = official()
     result = split(recordings, segments, TASKS, parameters())
-    found = sides(result)
+    found = patients_by_part(result)
     assert result.test_from == "publisher"
     assert found["test"] == {"p016", "p017", "p018", "p019"}
     assert found["exempt"] == {"p000"}
@@ -121,14 +121,14 @@ def test_publishers_split_is_honoured_and_its_fault_stands_apart() -> None:
     assert "p000" in checks[0].exempt[0]
 
 
-def test_split_as_published_keeps_the_named_fault_and_the_gate_lets_it_stand() -> None:
+def test_split_as_published_keeps_exempt_recordings_and_passes_the_check() -> None:
     recordings, segments = official()
     result = split(recordings, segments, TASKS, parameters(official="published"))
     assert result.assignment.set_index("recording_id").loc["p000_1", "part"] == "test"
     gate(run_checks(result.assignment, recordings, []))
 
 
-def test_fault_that_nobody_named_fails_in_both_versions() -> None:
+def test_fault_that_is_not_exempt_fails_in_both_versions() -> None:
     recordings, segments = official()
     recordings.loc[recordings["recording_id"] == "p001_1", "published_part"] = "test"
     for version in ("corrected", "published"):
@@ -142,19 +142,19 @@ def test_ignored_split_is_drawn_and_nothing_is_exempt() -> None:
     recordings, segments = official()
     result = split(recordings, segments, TASKS, parameters(official="ignored"))
     assert result.test_from == "drawn"
-    assert set(sides(result)) == {"train", "validation", "test"}
+    assert set(patients_by_part(result)) == {"train", "validation", "test"}
     assert result.assignment["exempt_reason"].isna().all()
 
 
-def test_publisher_without_a_test_part_has_its_test_patients_drawn() -> None:
-    people = clinic(40)
+def test_published_split_without_a_test_part_has_it_drawn() -> None:
+    people = population(40)
     recordings, segments = tables(people, published=dict.fromkeys(people, "train"))
     result = split(recordings, segments, TASKS, parameters())
     assert result.test_from == "drawn"
-    assert len(sides(result)["test"]) == pytest.approx(10, abs=2)
+    assert len(patients_by_part(result)["test"]) == pytest.approx(10, abs=2)
 
 
-def test_patients_that_the_publisher_does_not_know_are_for_training() -> None:
+def test_patients_without_a_published_part_are_for_training() -> None:
     recordings, segments = official()
     recordings.loc[recordings["patient_id"] == "p005", "published_part"] = pd.NA
     recordings.loc[recordings["recording_id"] == "p017_1", "published_part"] = pd.NA
@@ -164,7 +164,7 @@ def test_patients_that_the_publisher_does_not_know_are_for_training() -> None:
 
 
 def test_class_without_a_training_patient_is_noted() -> None:
-    people = clinic(20)
+    people = population(20)
     lonely = {name: (label, [s for s in sounds if s != "wheeze"]) for name, (label, sounds) in people.items()}
     lonely["p007"] = ("well", ["wheeze"])
     recordings, segments = tables(

@@ -1,4 +1,4 @@
-"""Leaks planted in raw files and run through validate and split: none gets by, and nothing else is accused."""
+"""Leaks planted in raw files stop validate or split, and nothing else is reported."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import LeakError
 from auscult.core.storage import read_json, read_table
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,
@@ -42,29 +42,29 @@ def parts() -> dict[int, str]:
     return {int(patient): part for patient, part in zip(table["patient_id"], table["part"], strict=True)}
 
 
-def publish_split(root: Path, sides: dict[int, str]) -> None:
-    """Fix the sides, so that a planted recording does not move the draw."""
+def publish_split(root: Path, part_of: dict[int, str]) -> None:
+    """Publish the parts of patients, so that a planted recording does not change the draw."""
     lines = [
-        f"{name_of(p, v)}\t{'test' if part == 'test' else 'train'}\n" for p, part in sides.items() for v in (1, 2, 3)
+        f"{name_of(p, v)}\t{'test' if part == 'test' else 'train'}\n" for p, part in part_of.items() for v in (1, 2, 3)
     ]
     (root / PATHS.raw / "ICBHI_challenge_train_test.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def plant(root: Path, change: Callable[[Samples], tuple[Samples, int]], subtype: str = "PCM_16") -> tuple[str, str]:
-    """A changed copy of a training patient's recording under a test patient's name."""
+    """Write a changed copy of a training patient's recording under a test patient's name; return both names."""
     validate()
     split()
-    sides = parts()
-    victim = next(p for p, part in sides.items() if part == "train")
-    stranger = next(p for p, part in sides.items() if part == "test")
-    # Whole numbers, since writing floats rounds: an unchanged copy has the original's very samples.
-    sound, rate = change(soundfile.read(clinic_audio(root, name_of(victim)), dtype="int32")[0])
-    write_recording(root, name_of(stranger, 3), sound, rate, subtype)
-    publish_split(root, sides)
-    return name_of(victim), name_of(stranger, 3)
+    part_of = parts()
+    train = next(p for p, part in part_of.items() if part == "train")
+    test = next(p for p, part in part_of.items() if part == "test")
+    # Integers, as writing floats rounds: an unchanged copy must have the same samples.
+    sound, rate = change(soundfile.read(audio_of(root, name_of(train)), dtype="int32")[0])
+    write_recording(root, name_of(test, 3), sound, rate, subtype)
+    publish_split(root, part_of)
+    return name_of(train), name_of(test, 3)
 
 
-def clinic_audio(root: Path, name: str) -> Path:
+def audio_of(root: Path, name: str) -> Path:
     return root / PATHS.raw / AUDIO / f"{name}.wav"
 
 
@@ -93,22 +93,22 @@ def padded(sound: Samples) -> tuple[Samples, int]:
     return np.concatenate([breath(999, 2.0), as_float(sound)]), RATE_HZ
 
 
-def test_clean_clinic_has_no_leak_and_no_twin(clinic: Path) -> None:
+def test_valid_data_set_has_no_leak_and_no_near_duplicate(clinic: Path) -> None:
     validate()
     split()
     summary = read_json(PATHS.split / "summary.json")
     assert [check["leaks"] for check in summary["leak_checks"]] == [[], [], [], []]
-    assert summary["twins_in_one_part"] == []
+    assert summary["near_duplicates_in_one_part"] == []
 
 
-def test_renamed_recording_is_set_aside_on_both_sides(clinic: Path) -> None:
+def test_renamed_recording_and_its_original_are_rejected(clinic: Path) -> None:
     pair = plant(clinic, unchanged)
     validate()
     rejects = read_table(PATHS.manifest / "rejects.parquet")
     assert set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"]) == set(pair)
 
 
-def test_lossless_re_encoding_is_set_aside_on_both_sides(clinic: Path) -> None:
+def test_lossless_re_encoding_and_its_original_are_rejected(clinic: Path) -> None:
     pair = plant(clinic, unchanged, "PCM_24")
     validate()
     rejects = read_table(PATHS.manifest / "rejects.parquet")
@@ -116,19 +116,19 @@ def test_lossless_re_encoding_is_set_aside_on_both_sides(clinic: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [resampled, trimmed, noisy, padded], ids=lambda change: change.__name__)
-def test_twin_of_another_patient_stops_the_pipeline(
+def test_near_duplicate_of_another_patient_stops_the_pipeline(
     clinic: Path, change: Callable[[Samples], tuple[Samples, int]]
 ) -> None:
     original, copy = plant(clinic, change, "PCM_24")
     before = (PATHS.split / "assignment.parquet").read_bytes()
     validate()
-    with pytest.raises(LeakError, match="1 stand on two sides") as caught:
+    with pytest.raises(LeakError, match="1 leaks") as caught:
         split()
     assert original in str(caught.value) and copy in str(caught.value)
     assert (PATHS.split / "assignment.parquet").read_bytes() == before
 
 
-def test_lossy_twin_stops_the_pipeline(clinic: Path) -> None:
+def test_lossy_copy_stops_the_pipeline(clinic: Path) -> None:
     original, copy = plant(clinic, lambda sound: (soxr.resample(as_float(sound), RATE_HZ, 8000), 8000))
     path = clinic / PATHS.raw / AUDIO / f"{copy}.wav"
     sound, _ = soundfile.read(path)
@@ -142,17 +142,17 @@ def test_lossy_twin_stops_the_pipeline(clinic: Path) -> None:
     assert original in str(caught.value)
 
 
-def test_twins_of_one_part_are_named_and_let_stand(clinic: Path) -> None:
+def test_near_duplicates_in_one_part_are_reported_and_allowed(clinic: Path) -> None:
     original, copy = plant(clinic, trimmed)
     pair = {int(name[:3]) for name in (original, copy)}
     publish_split(clinic, {p: "test" if p in pair else "train" for p in range(101, 113)})
     validate()
     split()
-    (note,) = read_json(PATHS.split / "summary.json")["twins_in_one_part"]
+    (note,) = read_json(PATHS.split / "summary.json")["near_duplicates_in_one_part"]
     assert original in note and copy in note
 
 
-def test_patient_on_both_sides_of_a_published_split_is_named(clinic: Path) -> None:
+def test_patient_in_both_parts_of_a_published_split_is_a_leak(clinic: Path) -> None:
     publish_split(clinic, dict.fromkeys(range(101, 109), "train") | dict.fromkeys(range(109, 113), "test"))
     table = clinic / PATHS.raw / "ICBHI_challenge_train_test.txt"
     table.write_text(table.read_text().replace(f"{name_of(101, 2)}\ttrain", f"{name_of(101, 2)}\ttest"))

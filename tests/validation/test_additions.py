@@ -1,19 +1,23 @@
-"""Additions join the manifest; what was there before is never harmed by them."""
+"""Additions enter the manifest and never change the recordings that are already in it."""
 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from stages.validate.__main__ import main
 
+from auscult.audio.checks import Audio
 from auscult.core.errors import DataError
+from auscult.core.records import Recording
 from auscult.core.storage import read_json, read_table
 from auscult.datasets import load
 from auscult.validation.manifest import Examined, build
 from auscult.validation.summary import summarise
+from stages.validate import main
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,
@@ -31,14 +35,14 @@ OLD, NEW = name_of(101, 5), name_of(301)  # of a known and of a new patient
 
 @pytest.fixture
 def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root whose raw recordings are sound; patient n's visit v has the sound of seed 10 n + v."""
+    """A root with valid raw recordings; visit v of patient n has the sound of seed 10 n + v."""
     make_clinic(tmp_path, patients=6)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def batch_of(root: Path, *names: str, seeds: tuple[int, ...] = ()) -> str:
-    """A batch of these recordings, put in; sounds of their own unless seeds are given."""
+    """Add a batch of these recordings; each has its own sound unless seeds are given."""
     sounds = {name: breath(seed) for name, seed in zip(names, seeds or range(7000, 8000), strict=False)}
     return put_batch(root, make_delivery(root / f"delivery-{'-'.join(names)}-{seeds}", sounds))
 
@@ -53,7 +57,7 @@ def rejects() -> dict[tuple[str, str], str]:
     return {(row.recording_id, row.reason): row.detail for row in table.itertuples()}
 
 
-def test_an_addition_joins_and_changes_no_row_of_the_download(clinic: Path) -> None:
+def test_addition_enters_the_manifest_and_changes_no_row_of_the_download(clinic: Path) -> None:
     main()
     before = recordings()
     assert before["batch"].isna().all()
@@ -74,7 +78,7 @@ def test_an_addition_joins_and_changes_no_row_of_the_download(clinic: Path) -> N
     assert "from additions (1)" in (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
 
 
-def test_a_publishers_split_in_a_delivery_counts_for_nothing(clinic: Path) -> None:
+def test_published_split_in_a_delivery_is_ignored(clinic: Path) -> None:
     delivery = make_delivery(clinic / "delivery", {NEW: breath(7)})
     (delivery / "ICBHI_challenge_train_test.txt").write_text(f"{NEW}\ttest\n", encoding="utf-8")
     put_batch(clinic, delivery)
@@ -82,7 +86,7 @@ def test_a_publishers_split_in_a_delivery_counts_for_nothing(clinic: Path) -> No
     assert pd.isna(recordings().loc[NEW, "published_part"])
 
 
-def test_a_name_that_is_there_is_set_aside_in_what_came_later(clinic: Path) -> None:
+def test_present_name_is_rejected_in_the_later_addition(clinic: Path) -> None:
     main()
     first = recordings().loc[name_of(101), "audio_sha256"]
     batches = sorted([batch_of(clinic, name_of(101), NEW), batch_of(clinic, name_of(302), NEW, seeds=(31, 32))])
@@ -97,14 +101,14 @@ def test_a_name_that_is_there_is_set_aside_in_what_came_later(clinic: Path) -> N
 
 
 @pytest.mark.parametrize("name", [name_of(101, 7), name_of(102, 7)], ids=["same patient", "another patient"])
-def test_audio_that_is_there_is_set_aside_in_the_addition_alone(clinic: Path, name: str) -> None:
+def test_present_audio_is_rejected_in_the_addition_only(clinic: Path, name: str) -> None:
     batch_of(clinic, name, seeds=(1011,))
     main()
     assert set(rejects()) == {(name, "duplicate_audio")}
     assert name_of(101) in recordings().index
 
 
-def test_audio_of_two_additions_stays_in_the_first(clinic: Path) -> None:
+def test_audio_in_two_additions_is_kept_in_the_first(clinic: Path) -> None:
     names = {batch_of(clinic, name, seeds=(77,)): name for name in (name_of(301), name_of(302))}
     main()
     first, second = (names[batch] for batch in sorted(names))
@@ -112,8 +116,7 @@ def test_audio_of_two_additions_stays_in_the_first(clinic: Path) -> None:
     assert first in recordings().index
 
 
-def test_one_more_copy_of_what_two_patients_have_stays_out_too(clinic: Path) -> None:
-    """Nobody knows whose it is: neither do additions."""
+def test_another_copy_of_audio_that_two_patients_share_is_rejected(clinic: Path) -> None:
     write_recording(clinic, name_of(102, 3), breath(1011))
     set_parameter(clinic, "max_reject_share", "0.5")
     batch_of(clinic, NEW, seeds=(1011,))
@@ -121,12 +124,12 @@ def test_one_more_copy_of_what_two_patients_have_stays_out_too(clinic: Path) -> 
     assert set(rejects()) == {(name, "duplicate_audio") for name in (name_of(101), name_of(102, 3), NEW)}
 
 
-def test_broken_additions_count_as_others_do(clinic: Path) -> None:
+def test_broken_additions_count_towards_the_limit_of_rejects(clinic: Path) -> None:
     delivery = make_delivery(clinic / "delivery", {OLD: breath(7), NEW: breath(8)})
     for name in (OLD, NEW):
         (delivery / AUDIO / f"{name}.wav").write_bytes((delivery / AUDIO / f"{name}.wav").read_bytes()[:5000])
     put_batch(clinic, delivery)
-    with pytest.raises(DataError, match=r"2 of 14 recordings would be set aside"):
+    with pytest.raises(DataError, match=r"2 of 14 recordings"):
         main()
     set_parameter(clinic, "max_reject_share", "0.5")
     main()
@@ -134,7 +137,7 @@ def test_broken_additions_count_as_others_do(clinic: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["edited", "removed", "more", "table"])
-def test_a_batch_that_was_changed_is_named_with_the_way_back(clinic: Path, fault: str) -> None:
+def test_changed_batch_is_an_error_that_says_how_to_restore_it(clinic: Path, fault: str) -> None:
     folder = PATHS.added / batch_of(clinic, NEW)
     audio = folder / AUDIO / f"{NEW}.wav"
     if fault == "removed":
@@ -144,37 +147,37 @@ def test_a_batch_that_was_changed_is_named_with_the_way_back(clinic: Path, fault
     else:
         target = audio if fault == "edited" else audio.with_stem(name_of(302))
         target.write_bytes(audio.read_bytes()[:-2] + b"\1\1")
-    with pytest.raises(DataError, match="damaged or was edited") as caught:
+    with pytest.raises(DataError, match=folder.name) as caught:
         main()
     assert caught.value.where == str(folder)
     assert f"dvc checkout --force {folder}.dvc" in caught.value.next_step
     assert f"git checkout {folder}.dvc" in caught.value.next_step
 
 
-def test_a_batch_that_is_not_there_is_pulled(clinic: Path) -> None:
+def test_missing_batch_is_an_error_that_says_how_to_pull_it(clinic: Path) -> None:
     folder = PATHS.added / batch_of(clinic, NEW)
     shutil.rmtree(folder)
-    with pytest.raises(DataError, match=f"the addition {folder.name} is not there") as caught:
+    with pytest.raises(DataError, match=folder.name) as caught:
         main()
     assert f"dvc pull {folder}.dvc" in caught.value.next_step
 
 
-def test_a_batch_that_nobody_tracks_is_not_taken_silently(clinic: Path) -> None:
+def test_untracked_batch_is_an_error(clinic: Path) -> None:
     folder = PATHS.added / batch_of(clinic, NEW)
     folder.with_name(f"{folder.name}.dvc").unlink()
-    with pytest.raises(DataError, match="nobody else would have it") as caught:
+    with pytest.raises(DataError, match=f"{folder.name}.dvc") as caught:
         main()
     assert f"rm -r {folder}" in caught.value.next_step
 
 
-def test_another_data_sets_additions_do_not_count(clinic: Path) -> None:
+def test_additions_of_another_data_set_are_ignored(clinic: Path) -> None:
     batch_of(clinic, NEW)
     shutil.move(PATHS.added, PATHS.added.with_name("icbhi"))
     main()
     assert recordings()["batch"].isna().all()
 
 
-def test_what_the_publisher_counts_is_held_against_the_download_alone(clinic: Path) -> None:
+def test_publisher_counts_are_compared_with_the_download_only(clinic: Path) -> None:
     main()
     frame = recordings().reset_index()
     made = [_examined(row.recording_id, None) for row in frame.itertuples()]
@@ -185,14 +188,7 @@ def test_what_the_publisher_counts_is_held_against_the_download_alone(clinic: Pa
 
 
 def _examined(name: str, batch: str | None) -> Examined:
-    """A sound recording, without segments."""
-    from collections import Counter
-
-    import numpy as np
-
-    from auscult.audio.checks import Audio
-    from auscult.core.records import Recording
-
+    """A valid recording without segments."""
     nothing = np.zeros(0, dtype=np.int64)
     audio = Audio("0" * 64, name, 4000, 1, "PCM_16", 6.0, nothing, nothing)
     return Examined(Recording(name, name[:3], f"{name}.wav"), audio, (), (), Counter(), f"x/{name}.wav", batch)

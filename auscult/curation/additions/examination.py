@@ -23,9 +23,9 @@ from auscult.curation.additions.withdrawn import places
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, reader
-from auscult.datasets.retrieval.leave_out import reduced
+from auscult.datasets.retrieval.withdrawn_files import reduced
 from auscult.splitting import pinned
-from auscult.splitting.near_duplicates import find_twins
+from auscult.splitting.near_duplicates import find_near_duplicates
 from auscult.splitting.parts import split
 from auscult.splitting.pinned import Pinned
 from auscult.validation.expectations import check_tables
@@ -173,7 +173,7 @@ def _against_present(
             else:
                 there.append(name)
             continue
-        judged = item if item.problems else present.index.judge(item)
+        judged = item if item.problems else present.index.check(item)
         rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
         sound += [] if judged.problems else [judged]
     return there, sound
@@ -188,7 +188,7 @@ def _without_twins(sound: Sequence[Examined], present: PresentData, rejected: li
     patients = dict(zip(both["recording_id"], both["patient_id"], strict=True))
     mine = set(new.recordings["recording_id"])
     twins: dict[str, str] = {}
-    for pair in find_twins(pd.concat([present.fingerprints, new.fingerprints]), patients) if mine else ():
+    for pair in find_near_duplicates(pd.concat([present.fingerprints, new.fingerprints]), patients) if mine else ():
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
             if one in mine:
                 twins.setdefault(one, f"the same sound as {other} of another patient: {pair}")

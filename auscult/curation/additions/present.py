@@ -15,8 +15,7 @@ from auscult.core.sections import ValidateParams
 from auscult.core.storage import read_table
 from auscult.datasets import Dataset
 from auscult.validation.additions import batches, check_unchanged
-from auscult.validation.manifest import Examined, build, examine_all
-from auscult.validation.merge import Present, came_with
+from auscult.validation.manifest import Examined, Present, build, examine_all, origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +87,7 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
         raise _without_manifest(f"the manifest of {dataset.name} holds the addition {gone[0]}, which is gone", folder)
     index = Present(
         ids={
-            name: came_with(batch if isinstance(batch, str) else None)
+            name: origin(batch if isinstance(batch, str) else None)
             for name, batch in zip(recordings["recording_id"], recordings["batch"], strict=True)
         },
         audio=dict(zip(recordings["audio_sha256"], recordings["recording_id"], strict=True)),
@@ -104,8 +103,8 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
     for name in sorted(added.keys() - known):
         check_unchanged(added[name])
         new_here = examine_all(dataset, added[name], params, workers(), batch=name, withdrawn=withdrawn)
-        found = [index.judge(item) for item in new_here]
-        index.take(found)
+        found = [index.check(item) for item in new_here]
+        index.add(found)
         since += found
     new = build(since)
     return PresentData(

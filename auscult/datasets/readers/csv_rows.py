@@ -76,7 +76,7 @@ def read_rows(path: Path, needed: Collection[str], optional: Collection[str]) ->
     text = _text(path)
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip('" ').startswith("#")]
     if not lines:
-        raise table_error(path, 1, "there is no header", "python -m auscult.cli data template FOLDER shows one")
+        raise table_error(path, 1, "there is no header", "auscult data template FOLDER shows one")
     semicolons = ";" in lines[0] and "," not in lines[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
     header: list[str] = []
@@ -131,7 +131,7 @@ def _header(path: Path, line: int, fields: list[str], needed: Collection[str], o
             raise table_error(path, line, f"the column {name!r} is there twice", "remove one")
     if missing := [name for name in needed if name not in names]:
         what = f"the column {missing[0]!r} is missing; there are: {', '.join(names)}"
-        raise table_error(path, line, what, "add it; python -m auscult.cli data template FOLDER shows all of them")
+        raise table_error(path, line, what, "add it; auscult data template FOLDER shows all of them")
     return names
 
 

@@ -110,7 +110,7 @@ def _age(path: Path, number: int, text: str) -> float:
 
 def _malformed(path: Path, number: int, expected: str) -> DataError:
     return DataError(
-        f"line {number} of {path.name} should hold {expected}", where=f"{path}:{number}", next_step="mend it"
+        f"line {number} of {path.name} should contain {expected}", where=f"{path}:{number}", next_step="correct it"
     )
 
 
@@ -124,9 +124,9 @@ def _patients(path: Path, columns: str) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
     if lines and not found:  # an empty table is one that knows nobody: validate names whom it lacks
         raise DataError(
-            f"{path.name} is no such table: none of its lines holds {columns}",
+            f"{path.name} is not a table of {columns}",
             where=str(path),
-            next_step="look into it (it may be a login page), and get the table anew",
+            next_step="open it (it may be a login page) and get the table again",
         )
 
 
@@ -135,7 +135,9 @@ def _table(path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             yield from _rows(path, _fields)
         except AnnotationError as error:
-            raise DataError(str(error), where=str(path), next_step="mend the table, or take the publisher's") from error
+            raise DataError(
+                str(error), where=str(path), next_step="correct the table, or use the publisher's"
+            ) from error
 
 
 def first_field(line: str) -> str:

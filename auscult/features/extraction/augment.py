@@ -1,43 +1,39 @@
 """Augmented copies of a recording: noise, pitch shift, time stretch.
 
-Each copy is band-passed like its original, so that nothing outside the band tells
-them apart. What is drawn depends on the seed and the recording's name alone.
+Each copy is band-passed like its original, so that nothing outside the band distinguishes
+them. Random draws depend only on the seed and the recording's id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from auscult.audio.resampling import band_pass
 from auscult.core.digests import digest
 from auscult.core.sections import AugmentedParams, ResampleParams
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _N_FFT = 1024
 _OVERLAP = 4
 
 
 def _generator(seed: int, recording_id: str, kind: str) -> np.random.Generator:
-    import numpy as np
-
     return np.random.default_rng(int(digest(seed, recording_id, kind), 16))
 
 
 def stretch_rate(recording_id: str, params: AugmentedParams) -> float:
-    """How much faster the stretched copy runs: log-uniform between 1 / stretch and stretch."""
+    """Return the speed of the stretched copy: log-uniform between 1 / stretch and stretch."""
     return float(params.stretch ** _generator(params.seed, recording_id, "stretch").uniform(-1.0, 1.0))
 
 
 def add_noise(
     audio: NDArray[np.float32], recording_id: str, params: AugmentedParams, spec: ResampleParams
 ) -> NDArray[np.float32]:
-    """White or pink noise in the band, at a ratio drawn from ``noise_snr_db``, shape (n,) → (n,)."""
-    import numpy as np
-
+    """Add white or pink noise in the band, at a ratio drawn from ``noise_snr_db``, shape (n,) → (n,)."""
     generator = _generator(params.seed, recording_id, "noise")
     snr_db = generator.uniform(min(params.noise_snr_db), max(params.noise_snr_db))
     pink = bool(generator.integers(2))
@@ -52,21 +48,16 @@ def add_noise(
 
 
 def _rms(audio: NDArray[np.float32]) -> float:
-    import numpy as np
-
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
 
 
 def pitch_shift(
     audio: NDArray[np.float32], recording_id: str, params: AugmentedParams, spec: ResampleParams
 ) -> NDArray[np.float32]:
-    """Shifted by up to ``pitch_semitones`` up or down at the same speed, shape (n,) → (n,).
+    """Shift the pitch by up to ``pitch_semitones`` up or down at the same speed, shape (n,) → (n,).
 
-    Stretched, then resampled back to its length, as ``librosa.effects.pitch_shift``.
+    Stretch, then resample to the original length, as ``librosa.effects.pitch_shift`` does.
     """
-    import numpy as np
-    import soxr
-
     semitones = _generator(params.seed, recording_id, "pitch").uniform(-params.pitch_semitones, params.pitch_semitones)
     rate = 2.0 ** (-semitones / 12)
     shifted = soxr.resample(phase_vocoder(audio, rate), 1.0 / rate, 1.0, quality="HQ")[: audio.size]
@@ -76,20 +67,17 @@ def pitch_shift(
 def time_stretch(
     audio: NDArray[np.float32], recording_id: str, params: AugmentedParams, spec: ResampleParams
 ) -> NDArray[np.float32]:
-    """Faster or slower at the same pitch, shape (n,) → (round(n / rate),)."""
+    """Change the speed at the same pitch, shape (n,) → (round(n / rate),)."""
     return band_pass(phase_vocoder(audio, stretch_rate(recording_id, params)), spec)
 
 
 def phase_vocoder(audio: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     """Change the speed by *rate* and keep the pitch, shape (n,) → (round(n / rate),).
 
-    The phase vocoder of ``librosa.phase_vocoder`` (Ellis, 2002). Its loop over frames is a
-    cumulative sum of phase differences here; the expected advances and the unwrapping that
-    it adds are whole turns, which change no phase.
+    The phase vocoder of ``librosa.phase_vocoder`` (Ellis, 2002), with its loop over frames written as a
+    cumulative sum of phase differences. The expected advances and the unwrapping that librosa adds are
+    multiples of 2π, which change no phase.
     """
-    import numpy as np
-    from scipy.fft import irfft, rfft
-
     hop = _N_FFT // _OVERLAP
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)).astype(np.float32)
     padded = np.pad(audio, (_N_FFT // 2, _N_FFT // 2 + 2 * hop))
@@ -115,9 +103,7 @@ def phase_vocoder(audio: NDArray[np.float32], rate: float) -> NDArray[np.float32
 def _overlap_add(
     pieces: NDArray[np.float32], window: NDArray[np.float32], hop: int, length: int
 ) -> NDArray[np.float32]:
-    """Sum of overlapping windowed frames, normalised by the windows' power, shape (length,)."""
-    import numpy as np
-
+    """Return the sum of overlapping windowed frames, divided by the power of the windows, shape (length,)."""
     blocks = pieces.reshape(len(pieces), _OVERLAP, hop)
     weights = np.square(window).reshape(_OVERLAP, hop)
     total = np.zeros((len(pieces) + _OVERLAP - 1, hop), dtype=np.float32)

@@ -1,47 +1,75 @@
-"""Write ``data/<dataset>/features/<representation>``: log-mel through the cache, then rows of items."""
+"""Write ``data/<dataset>/features/<representation>``: log-mel spectrograms through the cache, cut into rows."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from auscult.audio.stored import StoredAudio
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from auscult.audio.cache import ArrayCache, namespace
+from auscult.audio.resampled import StoredAudio
+from auscult.core.digests import digest
 from auscult.core.paths import Paths
 from auscult.core.records import ITEM_COLUMNS
 from auscult.core.sections import FeaturesParams
 from auscult.core.storage import ArrayWriter, read_table, replacing_folder, write_json, write_table
 from auscult.core.threads import Progress, in_order
 from auscult.features.extraction.items import Cutter, Item, array_frames, windows
-from auscult.features.extraction.logmels import LogMels, Source
+from auscult.features.extraction.spectrogram import LogMel, frame_count
 from auscult.features.representations import Representation, load
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Rows = tuple[NDArray[np.float32], list[int]]
+logger = logging.getLogger(__name__)
 
 ORIGINAL = "original"
+#: Modules and libraries that determine a spectrogram: part of the cache key.
+_CODE = ("auscult.features.extraction.spectrogram",)
+_LIBRARIES = ("numba", "numpy")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One recording, or one augmented copy of it, and what is cut from it."""
+    """One recording, or one augmented copy of it, and the items to cut from it.
 
-    source: Source
+    Attributes
+    ----------
+    sha256
+        Checksum of the recording's file.
+    key, offset, length
+        Of its resampled audio: key of the content, position and length in samples.
+    kind
+        ``original``, or one of the representation's copies.
+    items
+        Array (``segments``, ``windows``) → items.
+    """
+
+    recording_id: str
     patient_id: str
+    sha256: str
+    key: str
+    offset: int
+    length: int
     kind: str
     items: dict[str, list[Item]]
 
 
-def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int) -> str:
-    """Write both arrays, their tables and spec.json; returns a line that says what was done.
+def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int) -> None:
+    """Write the arrays of segments and windows, a table beside each, and ``spec.json``.
 
     Memory holds two recordings per worker, whatever the size of the data set.
+
+    Parameters
+    ----------
+    name
+        Representation.
     """
     representation = load(name)
     audio = StoredAudio(paths)
@@ -52,67 +80,80 @@ def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int
         array: Cutter(array_frames(length_s, rate, params.hop_length), params.hop_length / rate, params.padding)
         for array, length_s in lengths.items()
     }
-    logmels = LogMels(audio, representation, params)
+    logmels = _LogMels(audio, representation, params)
     with replacing_folder(paths.features(name)) as folder:
         _write_rows(folder, jobs, cutters, logmels, representation, params, workers)
-        write_json(folder / "spec.json", _spec(name, representation, audio, params, cutters))
+        spec = {
+            "representation": name,
+            "bins": representation.bins(params),
+            "padding": params.padding,
+            "resample": audio.spec.model_dump(),
+            "features": params.model_dump(exclude=None if representation.copies else {"augmented"}),
+            "segments": {"frames": cutters["segments"].frames, "length_s": params.segment_s},
+            "windows": {
+                "frames": cutters["windows"].frames,
+                "length_s": params.window_s,
+                "hop_s": params.window_hop_s,
+            },
+        }
+        write_json(folder / "spec.json", spec)
     originals = sum(job.kind == ORIGINAL for job in jobs)
     copies = f" and {len(jobs) - originals} augmented copies" if representation.copies else ""
     rows = ", ".join(f"{sum(len(job.items[array]) for job in jobs)} {array}" for array in cutters)
-    return f"features {name}: {originals} recordings{copies}, {logmels.new} of them new; {rows}"
+    logger.info("features %s: %d recordings%s, %d of them new; %s", name, originals, copies, logmels.new, rows)
 
 
 def _jobs(paths: Paths, audio: StoredAudio, representation: Representation, params: FeaturesParams) -> Iterator[Job]:
-    """All originals in the order of recording_id, then the copies of those in the training part."""
+    """Yield all originals in the order of recording_id, then the copies of those in the training part."""
     recordings = read_table(paths.manifest / "recordings.parquet").set_index("recording_id")
     segments: dict[str, list[Item]] = defaultdict(list)
     table = read_table(paths.manifest / "segments.parquet").sort_values(["recording_id", "start_s", "segment_id"])
     for row in table.itertuples():
         segments[row.recording_id].append(Item(row.segment_id, row.start_s, row.end_s))
-    originals = []
-    for row in audio.index.itertuples():
+
+    def job(row: Any, kind: str) -> Job:
         name = row.recording_id
         about = recordings.loc[name]
-        duration_s = row.length / audio.spec.sample_rate_hz
-        originals.append(
-            Job(
-                source=Source(name, about["sha256"], row.key, row.offset, row.length),
-                patient_id=about["patient_id"],
-                kind=ORIGINAL,
-                items={
-                    "segments": segments[name],
-                    "windows": windows(name, duration_s, params.window_s, params.window_hop_s),
-                },
-            )
+        covering = windows(name, row.length / audio.spec.sample_rate_hz, params.window_s, params.window_hop_s)
+        return Job(
+            recording_id=name,
+            patient_id=about["patient_id"],
+            sha256=about["sha256"],
+            key=row.key,
+            offset=row.offset,
+            length=row.length,
+            kind=kind,
+            items={"segments": segments[name], "windows": covering},
         )
-    yield from originals
+
+    for row in audio.index.itertuples():
+        yield job(row, ORIGINAL)
     if representation.copies:
         split = read_table(paths.split / "assignment.parquet")
         training = set(split.loc[split["part"] == "train", "recording_id"])
-        for job in originals:
-            if job.source.recording_id in training:
+        for row in audio.index.itertuples():
+            if row.recording_id in training:
                 for kind in representation.copies:
-                    yield Job(job.source, job.patient_id, kind, job.items)
+                    yield job(row, kind)
 
 
 def _write_rows(
     folder: Path,
     jobs: list[Job],
     cutters: dict[str, Cutter],
-    logmels: LogMels,
+    logmels: _LogMels,
     representation: Representation,
     params: FeaturesParams,
     workers: int,
 ) -> None:
     """Stream the rows of every job to the arrays, in the order of the jobs, and write the tables."""
-    import pandas as pd
 
-    def rows_of(job: Job) -> dict[str, Rows]:
-        spectrogram = representation.transform(logmels.get(job.source, job.kind), params)
-        rate = representation.rate(job.kind, job.source.recording_id, params)
+    def rows_of(job: Job) -> dict[str, tuple[NDArray[np.float32], list[int]]]:
+        spectrogram = representation.transform(logmels.get(job), params)
+        rate = representation.rate(job.kind, job.recording_id, params)
         return {array: cutter.cut(spectrogram, job.items[array], rate) for array, cutter in cutters.items()}
 
-    tables: dict[str, dict[str, list[Any]]] = {array: {column: [] for column in ITEM_COLUMNS} for array in cutters}
+    tables: dict[str, list[tuple[Any, ...]]] = {array: [] for array in cutters}
     progress = Progress("features", len(jobs))
     with ExitStack() as stack:
         writers = {}
@@ -122,40 +163,70 @@ def _write_rows(
         for job, results in zip(jobs, in_order(rows_of, jobs, workers), strict=True):
             for array, (rows, valid) in results.items():
                 writers[array].append(rows)
-                _record(tables[array], job, array, valid)
+                tables[array] += [
+                    (
+                        item.item_id,
+                        job.recording_id,
+                        job.patient_id,
+                        float(item.start_s),
+                        float(item.end_s),
+                        job.kind,
+                        n,
+                    )
+                    for item, n in zip(job.items[array], valid, strict=True)
+                ]
             progress.step()
-    for array, columns in tables.items():
-        write_table(folder / f"{array}.parquet", pd.DataFrame(columns), ITEM_COLUMNS)
+    for array, table in tables.items():
+        write_table(folder / f"{array}.parquet", pd.DataFrame(table, columns=list(ITEM_COLUMNS)), ITEM_COLUMNS)
 
 
-def _record(columns: dict[str, list[Any]], job: Job, array: str, valid: list[int]) -> None:
-    for item, frames in zip(job.items[array], valid, strict=True):
-        columns["item_id"].append(item.item_id)
-        columns["recording_id"].append(job.source.recording_id)
-        columns["patient_id"].append(job.patient_id)
-        columns["start_s"].append(float(item.start_s))
-        columns["end_s"].append(float(item.end_s))
-        columns["copy"].append(job.kind)
-        columns["frames"].append(frames)
+class _LogMels:
+    """Log-mel spectrograms of whole recordings, through the cache; safe in threads.
 
+    Attributes
+    ----------
+    new
+        Number of spectrograms that were computed; the others came from the cache.
+    """
 
-def _spec(
-    name: str,
-    representation: Representation,
-    audio: StoredAudio,
-    params: FeaturesParams,
-    cutters: dict[str, Cutter],
-) -> dict[str, Any]:
-    return {
-        "representation": name,
-        "bins": representation.bins(params),
-        "padding": params.padding,
-        "resample": audio.spec.model_dump(),
-        "features": params.model_dump(exclude=None if representation.copies else {"augmented"}),
-        "segments": {"frames": cutters["segments"].frames, "length_s": params.segment_s},
-        "windows": {
-            "frames": cutters["windows"].frames,
-            "length_s": params.window_s,
-            "hop_s": params.window_hop_s,
-        },
-    }
+    def __init__(self, audio: StoredAudio, representation: Representation, params: FeaturesParams) -> None:
+        self._audio, self._representation, self._params = audio, representation, params
+        spec = audio.spec
+        self._logmel = LogMel(
+            sample_rate_hz=spec.sample_rate_hz,
+            low_hz=spec.low_hz,
+            high_hz=spec.high_hz,
+            n_fft=params.n_fft,
+            hop_length=params.hop_length,
+            n_mels=params.n_mels,
+        )
+        settings = [spec.sample_rate_hz, spec.low_hz, spec.high_hz, params.n_fft, params.hop_length, params.n_mels]
+        self._originals = ArrayCache("logmel", namespace(settings, _CODE, _LIBRARIES))
+        if representation.copies:
+            making = [settings, spec.model_dump(), params.augmented.model_dump()]
+            modules = (*_CODE, *representation.copy_modules)
+            self._copies = ArrayCache("copies", namespace(making, modules, (*_LIBRARIES, "scipy", "soxr")))
+        self._lock = threading.Lock()
+        self.new = 0
+
+    def get(self, job: Job) -> NDArray[np.float32]:
+        """Return decibels, shape (n_mels, frames)."""
+        original = job.kind == ORIGINAL
+        cache = self._originals if original else self._copies
+        part = job.key if original else digest(job.key, job.recording_id, job.kind)
+        entry = cache.get(job.sha256, part)
+        if entry is not None and self._fits(entry.array, job.length if original else None):
+            return entry.array
+        audio = self._audio.read(job.offset, job.length)
+        if not original:
+            audio = self._representation.copy(job.kind, job.recording_id, audio, self._params, self._audio.spec)
+        with self._lock:
+            self._logmel.prepare()  # raises on wrong parameters; computed once, not in every thread
+            self.new += 1
+        return cache.put(job.sha256, self._logmel(audio), part).array
+
+    def _fits(self, array: NDArray[np.float32], samples: int | None) -> bool:
+        """Return whether a cached array has the right shape; the length of a copy (*samples* ``None``) is free."""
+        if array.ndim != 2 or array.shape[0] != self._params.n_mels or not array.shape[1]:
+            return False
+        return samples is None or array.shape[1] == frame_count(samples, self._params.n_fft, self._params.hop_length)

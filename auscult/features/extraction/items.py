@@ -1,7 +1,7 @@
-"""What is cut from a recording: its annotated segments, and windows that cover it.
+"""Cut annotated segments, and windows that cover a recording, out of its spectrogram.
 
-An item's first and last frame are those centred nearest to its begin and end, both
-included, so that an item of exactly the array's length fills it.
+The first and last frame of an item are those centred nearest to its begin and end, both
+included, so that an item of exactly the array's length fills a row.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 Padding = Literal["mask", "tile", "zero"]
 
 
 @dataclass(frozen=True)
 class Item:
-    """A stretch of a recording that becomes one row of an array."""
+    """An interval of a recording that becomes one row of an array."""
 
     item_id: str
     start_s: float
@@ -28,7 +27,7 @@ class Item:
 
 
 def windows(recording_id: str, duration_s: float, length_s: float, hop_s: float) -> list[Item]:
-    """Windows every *hop_s* that cover a recording; the last one ends with it.
+    """Return windows every *hop_s* that cover a recording; the last one ends with it.
 
     A recording no longer than a window is one window, padded when it becomes a row.
     """
@@ -44,20 +43,20 @@ def windows(recording_id: str, duration_s: float, length_s: float, hop_s: float)
 
 
 def array_frames(length_s: float, sample_rate_hz: int, hop_length: int) -> int:
-    """Frames of a row that holds *length_s* seconds, both ends included."""
+    """Return the number of frames of a row of *length_s* seconds, both ends included."""
     return 1 + math.floor(length_s * sample_rate_hz / hop_length + 1e-9)
 
 
 @dataclass(frozen=True)
 class Cutter:
-    """Cuts items out of a recording's spectrogram into rows of one length.
+    """Cuts items out of a spectrogram into rows of one length.
 
     Attributes
     ----------
     frames
         Length of a row.
     frame_s
-        Seconds from one frame to the next.
+        Seconds between frames.
     padding
         How a shorter item is filled: zeros (``mask``, ``zero``) or its own repetition (``tile``).
     """
@@ -69,7 +68,7 @@ class Cutter:
     def cut(
         self, spectrogram: NDArray[np.float32], items: Iterable[Item], rate: float = 1.0
     ) -> tuple[NDArray[np.float32], list[int]]:
-        """Rows of the items and how many of their frames are valid.
+        """Return one row per item and the number of its valid frames.
 
         Parameters
         ----------
@@ -78,7 +77,7 @@ class Cutter:
         items
             Times in the original recording.
         rate
-            How much faster than the original the spectrogram's audio runs.
+            Speed of the spectrogram's audio relative to the original.
 
         Returns
         -------
@@ -87,8 +86,6 @@ class Cutter:
         valid
             Valid frames per row, at least 1.
         """
-        import numpy as np
-
         spans = [self._span(item, spectrogram.shape[1], rate) for item in items]
         rows = np.zeros((len(spans), spectrogram.shape[0], self.frames), dtype=np.float32)
         for row, (first, count) in zip(rows, spans, strict=True):

@@ -1,7 +1,7 @@
 """Representations, one file each, found by name.
 
-A file ``<name>.py`` defines one subclass of :class:`Representation` and names it
-``REPRESENTATION = <Subclass>()`` at its end. Nothing else registers it.
+A file ``<name>.py`` defines one subclass of :class:`Representation` and ends with
+``REPRESENTATION = <Subclass>()``. It is not registered anywhere else.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from auscult.core.errors import unknown_name
 from auscult.core.sections import FeaturesParams, ResampleParams
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 class Representation(ABC):
-    """How a recording's log-mel spectrogram becomes what a model sees.
+    """Computes the input of a model from a recording's log-mel spectrogram.
 
     Attributes
     ----------
     copies
-        Kinds of augmented copies that training recordings get; empty for most.
+        Kinds of augmented copies made of training recordings; empty for most representations.
     copy_modules
-        Dotted names of the modules whose code makes the copies: part of their cache key.
+        Dotted names of the modules that make the copies: part of their cache key.
     """
 
     copies: ClassVar[tuple[str, ...]] = ()
@@ -35,35 +34,35 @@ class Representation(ABC):
 
     @abstractmethod
     def bins(self, params: FeaturesParams) -> int:
-        """Size of the first axis."""
+        """Return the size of the first axis."""
 
     @abstractmethod
     def transform(self, logmel: NDArray[np.float32], params: FeaturesParams) -> NDArray[np.float32]:
-        """The representation of a log-mel spectrogram in decibels: (n_mels, T) → (bins, T)."""
+        """Transform a log-mel spectrogram in decibels, shape (n_mels, T) → (bins, T)."""
 
     def rate(self, kind: str, recording_id: str, params: FeaturesParams) -> float:
-        """How much faster than the original a copy runs: an event at t lies at t / rate."""
+        """Return the speed of a copy relative to the original: an event at t is at t / rate in the copy."""
         return 1.0
 
     def copy(
         self, kind: str, recording_id: str, audio: NDArray[np.float32], params: FeaturesParams, spec: ResampleParams
     ) -> NDArray[np.float32]:
-        """An augmented copy of a recording's audio, shape (n,) → (about n / rate,)."""
+        """Return an augmented copy of a recording's audio, shape (n,) → (about n / rate,)."""
         raise NotImplementedError(f"{type(self).__name__} makes no copies")
 
 
 def names() -> list[str]:
-    """Names of the representations that have a file here."""
+    """Return the names of all representations, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def load(name: str) -> Representation:
-    """The representation of that name.
+    """Return the representation of that name.
 
     Raises
     ------
     ParameterError
-        There is no such file; the message names those that there are.
+        The name is unknown; the message lists the known ones.
     """
     if name not in names():
         raise unknown_name(
@@ -71,7 +70,7 @@ def load(name: str) -> Representation:
             name,
             names(),
             where="params.yaml: experiments.<name>.features",
-            next_step="name one of these",
+            next_step="use one of these names",
         )
     representation: Representation = importlib.import_module(f"{__name__}.{name}").REPRESENTATION
     return representation

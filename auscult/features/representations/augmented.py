@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
 from auscult.core.sections import FeaturesParams, ResampleParams
 from auscult.features.extraction import augment
 from auscult.features.extraction.spectrogram import mfcc
 from auscult.features.representations import Representation
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class AugmentedRepresentation(Representation):
@@ -22,7 +19,7 @@ class AugmentedRepresentation(Representation):
         "auscult.features.extraction.augment",
         "auscult.audio.resampling",
         "auscult.audio.compiled",
-        "auscult.audio.wav24",
+        "auscult.audio.container",
     )
 
     def bins(self, params: FeaturesParams) -> int:

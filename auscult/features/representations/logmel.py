@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
 from auscult.core.sections import FeaturesParams
 from auscult.features.representations import Representation
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 class LogMelRepresentation(Representation):
-    """``n_mels`` bands."""
+    """The ``n_mels`` bands unchanged."""
 
     def bins(self, params: FeaturesParams) -> int:
         return params.n_mels

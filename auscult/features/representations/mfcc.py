@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
+from numpy.typing import NDArray
 
 from auscult.core.sections import FeaturesParams
 from auscult.features.extraction.spectrogram import mfcc
 from auscult.features.representations import Representation
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 class MfccRepresentation(Representation):

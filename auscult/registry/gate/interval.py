@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.evaluation.bootstrap import DIGITS, patient_weights
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Interval:
         return {key: round(value, DIGITS) if np.isfinite(value) else None for key, value in asdict(self).items()}
 
 
-def count_patients(predictions: Answers) -> tuple[int, int]:
+def count_patients(predictions: Predictions) -> tuple[int, int]:
     """Return how many patients have normal units, and how many have abnormal ones."""
     normal = predictions.y == predictions.task.normal_index
     patients = np.asarray(predictions.patients, dtype=str)
@@ -44,7 +44,7 @@ def count_patients(predictions: Answers) -> tuple[int, int]:
 
 
 def compare(
-    challenger: Answers, champion: Answers, name: str, confidence: float, resamples: int, seed: int
+    challenger: Predictions, champion: Predictions, name: str, confidence: float, resamples: int, seed: int
 ) -> dict[str, Interval]:
     """Return one metric of both models and the paired difference, challenger minus champion.
 

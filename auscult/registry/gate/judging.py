@@ -13,7 +13,7 @@ from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task, find_task
-from auscult.evaluation.metrics import Answers
+from auscult.evaluation.metrics import Predictions
 from auscult.registry.gate.model_process import Request, Responses, run_models
 from auscult.registry.gate.rule import Contender, Decision, decide
 from auscult.registry.versions import ROLLED_BACK, Version
@@ -122,7 +122,7 @@ def _with_predictions(version: Version, responses: Responses, units: pd.DataFram
     fault = responses.fault or _other_task(_description(version.folder), task) or _other_classes(responses, task)
     predictions = None
     if not fault:
-        predictions = Answers(
+        predictions = Predictions(
             task,
             units["class_index"].to_numpy(dtype=np.int64),
             np.array([task.classes.index(label) for label in responses.labels], dtype=np.int64),

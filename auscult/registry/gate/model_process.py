@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
@@ -126,7 +127,11 @@ class _ModelProcess:
     def __init__(self, package: Path, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | _ENVIRONMENT
+        self._code = tempfile.TemporaryDirectory(prefix="auscult-model-")
+        for wheel in (package / "artifacts").glob("*.whl"):  # unpacked: compiled functions are cached beside sources
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(self._code.name)
+        environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": self._code.name}
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(SCRIPT), str(package.resolve())],
             stdin=subprocess.PIPE,
@@ -183,6 +188,7 @@ class _ModelProcess:
             self._process.wait()
         self._process.stdout.close()
         self._log.close()
+        self._code.cleanup()
 
 
 def main() -> None:

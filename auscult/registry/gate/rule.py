@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure, slug
+from auscult.evaluation.metrics import Predictions, measure, slug
 from auscult.registry.gate.interval import Interval, compare, count_patients
 from auscult.settings import GateSettings
 
@@ -51,7 +51,7 @@ class Contender:
     version: str
     digest: str
     learned_from: frozenset[str] | None
-    predictions: Answers | None
+    predictions: Predictions | None
     fault: str = ""
     latency_ms: float = float("nan")
     size_mb: float = float("nan")
@@ -116,7 +116,7 @@ def decide(
     return _by_interval(challenger, champion, settings, details)
 
 
-def constant(predictions: Answers) -> Answers:
+def constant(predictions: Predictions) -> Predictions:
     """Return "normal" for every unit: the constant answer that a first model must beat."""
     probabilities = np.zeros_like(predictions.probabilities)
     probabilities[:, predictions.task.normal_index] = 1.0
@@ -153,7 +153,7 @@ def _unfit(dataset: str, challenger: Contender, champion: Contender | None) -> D
     return None
 
 
-def _invalid(predictions: Answers) -> str:
+def _invalid(predictions: Predictions) -> str:
     p = predictions.probabilities
     if not np.isfinite(p).all():
         return f"{int((~np.isfinite(p)).any(axis=1).sum())} of {len(predictions)} hold a probability that is not finite"
@@ -162,18 +162,18 @@ def _invalid(predictions: Answers) -> str:
     return ""
 
 
-def _all_the_same(predictions: Answers) -> str:
+def _all_the_same(predictions: Predictions) -> str:
     same = len(predictions) > 1 and np.ptp(predictions.probabilities, axis=0).max() == 0.0
     return f"all {len(predictions)} are the same" if same else ""
 
 
-def _unknown_to(dataset: str, predictions: Answers, champion: Contender | None) -> Any:
+def _unknown_to(dataset: str, predictions: Predictions, champion: Contender | None) -> Any:
     """Return which units are of patients that the champion has not learned from; boolean, shape (n,)."""
     known = champion.learned_from if champion is not None and champion.learned_from else frozenset()
     return np.array([patient_key(dataset, str(patient)) not in known for patient in predictions.patients], dtype=bool)
 
 
-def _missed_limits(challenger: Contender, predictions: Answers, settings: GateSettings) -> Iterator[str]:
+def _missed_limits(challenger: Contender, predictions: Predictions, settings: GateSettings) -> Iterator[str]:
     metrics = _metrics(predictions)
     for name in predictions.task.classes:
         recall = metrics[f"recall_{slug(name)}"]
@@ -224,8 +224,8 @@ def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
 def _compared(
     challenger: Contender,
     champion: Contender | None,
-    mine: Answers,
-    theirs: Answers,
+    mine: Predictions,
+    theirs: Predictions,
     settings: GateSettings,
     confidence: float,
 ) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _identity(contender: Contender) -> dict[str, Any]:
     return {"version": contender.version, "digest": contender.digest}
 
 
-def _described(contender: Contender, predictions: Answers, score: Interval | None) -> dict[str, Any]:
+def _described(contender: Contender, predictions: Predictions, score: Interval | None) -> dict[str, Any]:
     shown = {}
     if len(predictions):
         metrics = _metrics(predictions)
@@ -275,5 +275,5 @@ def _described(contender: Contender, predictions: Answers, score: Interval | Non
     }
 
 
-def _metrics(predictions: Answers) -> dict[str, float]:
+def _metrics(predictions: Predictions) -> dict[str, float]:
     return {name: float(values[0]) for name, values in measure(predictions, np.ones((1, len(predictions)))).items()}

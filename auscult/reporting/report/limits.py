@@ -58,12 +58,12 @@ def _unheard(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
         names = [
             item["name"]
             for item in judged
-            if any(d["key"] == "no_audio" and d["outcome"] == outcome for d in item["differences"])
+            if any(d["key"] == "metadata_only" and d["outcome"] == outcome for d in item["differences"])
         ]
         if names:
             verb = "is" if len(names) == 1 else "are"
             said.append(
-                f"{', '.join(names)} {verb} not shown to beat {OTHERS['no_audio']}: {why}. Whatever the score, that is"
+                f"{', '.join(names)} {verb} not shown to beat {OTHERS['metadata_only']}: {why}. Whatever the score, that is"
                 " no evidence of having heard disease."
             )
     return said

@@ -24,8 +24,8 @@ def markdown(content: Mapping[str, Any]) -> str:
             item["name"],
             item["validation_score"],
             item["score"],
-            differences["no_audio"],
-            differences["opponent"],
+            differences["metadata_only"],
+            differences["gradient_boosting"],
             item["verdict"].headline,
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

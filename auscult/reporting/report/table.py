@@ -16,7 +16,7 @@ EMPTY = "–"
 
 
 def results_table(paths: Paths, params: Params) -> str:
-    """One line per experiment: its score on validation and test, the floor, the opponent, a verdict.
+    """One line per experiment: its score on validation and test, the floor, the gradient_boosting, a verdict.
 
     Scores are (sensitivity + specificity) / 2 in points of 100; a constant answer has 50.
     """
@@ -40,8 +40,8 @@ def _row(name: str, paths: Paths) -> tuple[str, ...]:
         name,
         _short(parts["validation"]["metrics"]["score"]),
         figure(parts["test"]["metrics"]["score"]),
-        _short(baselines["no_audio"]["metrics"]["score"]),
-        _short(baselines["opponent"]["metrics"]["score"]),
+        _short(baselines["metadata_only"]["metrics"]["score"]),
+        _short(baselines["gradient_boosting"]["metrics"]["score"]),
         verdict(evaluation).headline,
     )
 

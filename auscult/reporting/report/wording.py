@@ -13,8 +13,8 @@ WIDE = 0.15
 #: The comparisons in the order of the tables, and how they are called in a sentence.
 OTHERS = {
     "constant": "a constant answer",
-    "no_audio": "a model that never hears the audio",
-    "opponent": "gradient boosting on the same features",
+    "metadata_only": "a model that never hears the audio",
+    "gradient_boosting": "gradient boosting on the same features",
 }
 
 
@@ -68,13 +68,13 @@ def _headline(outcome: Mapping[str, str]) -> tuple[Level, str]:
         return "worse", "Worse than a constant answer"
     if outcome["constant"] != "better":
         return "bad", "Not shown to be better than a constant answer"
-    if outcome["no_audio"] == "worse":
+    if outcome["metadata_only"] == "worse":
         return "worse", "Worse than a model that never hears the audio"
-    if outcome["no_audio"] == "unclear":
+    if outcome["metadata_only"] == "unclear":
         return "doubtful", "Not shown to beat a model that never hears the audio"
-    if outcome["opponent"] == "worse":
+    if outcome["gradient_boosting"] == "worse":
         return "fair", "Hears something, but gradient boosting on the same features hears more"
-    if outcome["opponent"] == "better":
+    if outcome["gradient_boosting"] == "better":
         return "good", "Hears more than both floors and than gradient boosting"
     return "good", "Hears more than both floors; not told apart from gradient boosting"
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.storage import read_table, write_table
 from auscult.curation.additions import Delivery, Rejected, add, examination, examine, left_out, message
+from stages.validate import main as validate
 from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import (
     AUDIO,

@@ -85,4 +85,4 @@ def test_where_no_folder_is_a_delivery_the_command_for_one_is_named(root: Path, 
     with pytest.raises(DataError, match="two different files") as caught:
         add_all("sample", inbox, root)
     assert "week-1" in caught.value.what and "week-2" in caught.value.what
-    assert "python -m auscult.cli ingest --folder" in caught.value.next_step
+    assert "auscult data ingest --folder" in caught.value.next_step

@@ -8,7 +8,7 @@ import numpy as np
 
 from auscult.core.digests import patient_key
 from auscult.core.tasks import Task
-from auscult.evaluation.metrics import Answers
+from auscult.evaluation.metrics import Predictions
 from auscult.registry.gate.rule import Contender
 from auscult.settings import GateSettings
 
@@ -34,7 +34,7 @@ def settings(**changes: Any) -> GateSettings:
     return SETTINGS.model_copy(update=changes)
 
 
-def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Answers]:
+def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Predictions]:
     """Return the predictions of one model per skill for the same units.
 
     Parameters
@@ -61,18 +61,18 @@ def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0
         heard = skill * (2 * y - 1) + shared * hard + np.sqrt(1 - shared**2) * own
         p = 1 / (1 + np.exp(-2 * heard))
         given = np.stack([1 - p, p], axis=1)
-        made.append(Answers(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
+        made.append(Predictions(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
     return made
 
 
-def sides(given: Answers, normal: int, abnormal: int) -> Answers:
+def sides(given: Predictions, normal: int, abnormal: int) -> Predictions:
     """Return the normal units of the first *normal* patients and the abnormal units of the next *abnormal* ones."""
     number = np.array([int(name[1:]) for name in given.patients])
     healthy = (number < normal) & (given.y == 0)
     return given.where(healthy | ((number >= normal) & (number < normal + abnormal) & (given.y == 1)))
 
 
-def contender(given: Answers | None, version: str, **changes: Any) -> Contender:
+def contender(given: Predictions | None, version: str, **changes: Any) -> Contender:
     """Return a valid model that has learned from none of the patients."""
     about: dict[str, Any] = {
         "version": version,

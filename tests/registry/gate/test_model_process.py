@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -51,16 +52,22 @@ for line in sys.stdin:
 TWO = ((0.0, 1.0), (1.0, 2.5))
 
 
-@pytest.fixture(scope="module")
-def responses(tmp_path_factory: pytest.TempPathFactory) -> list[Responses]:
+@pytest.fixture(scope="module", params=["wheel", "copied code, as earlier versions logged it"])
+def responses(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Responses]:
     """Responses of a model in an MLflow package, and of one whose package is missing."""
     package = tmp_path_factory.mktemp("package")
     (package / "code" / "auscult").mkdir(parents=True)
-    (package / "code" / "auscult" / "__init__.py").write_text("NAME = 'registered'\n")
+    if request.param == "wheel":
+        (package / "artifacts").mkdir()
+        with zipfile.ZipFile(package / "artifacts/auscult-0.1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("auscult/__init__.py", "NAME = 'registered'\n")
+        (package / "code" / "auscult").rmdir()
+    else:
+        (package / "code" / "auscult" / "__init__.py").write_text("NAME = 'registered'\n")
     (package / "code" / "miniature.py").write_text(MODEL)
     (package / "MLmodel").write_text(PACKAGE)
-    requests = [Request(Path("one.wav"), TWO), Request(Path("two.wav"), ((None, None), (0.5, 1.0)))]
-    return run_models([package, package / "gone"], [*requests, Request(Path("bad.wav"), TWO)])
+    asked = [Request(Path("one.wav"), TWO), Request(Path("two.wav"), ((None, None), (0.5, 1.0)))]
+    return run_models([package, package / "gone"], [*asked, Request(Path("bad.wav"), TWO)])
 
 
 def test_a_model_gets_the_requested_segments_and_runs_its_own_code(responses: list[Responses]) -> None:

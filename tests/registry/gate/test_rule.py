@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 from auscult.registry.gate.interval import compare
 from auscult.registry.gate.rule import Decision, cheaper, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender, settings, sides
@@ -96,7 +96,7 @@ def test_a_champion_that_learned_from_all_test_patients_leaves_the_decision_open
     assert outcome(decision) == ("undecided", "too_few_patients")
 
 
-def with_row(given: Answers, *row: float) -> Answers:
+def with_row(given: Predictions, *row: float) -> Predictions:
     """Return the same predictions except for one row."""
     p = given.probabilities.copy()
     p[5] = row

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 import soundfile
 import yaml
 
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import write_audio
 from auscult.core import params
 from auscult.core.digests import file_sha256
 from auscult.core.paths import Paths
@@ -128,9 +129,11 @@ def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Pat
         "    model = mlflow.pyfunc.load_model(f'models:/auscult-sample-{name}/1')\n"
         "    model.predict(pd.read_csv(f'{name}.csv')).to_csv(f'{name}.out', index=False)\n"
     )
-    # in another folder and without the repository on the path: the logged code must be enough
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    arguments = [sys.executable, "-c", load, f"sqlite:///{root / 'mlflow.db'}", *TASKS]
+    # in another folder, with the wheel that was logged instead of the repository
+    wheel = next((root / "mlartifacts").rglob("*.whl"))
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    arguments = [sys.executable, "-P", "-c", load, f"sqlite:///{root / 'mlflow.db'}", *TASKS]
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name, task in TASKS.items():
@@ -165,7 +168,7 @@ def test_new_metrics_change_the_run_and_a_new_model_adds_a_version(root: Path) -
 
 def _track(root: Path, *options: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, *options, "-m", "auscult.registry"]
+    command = [sys.executable, *options, "-m", "auscult", "models", "track"]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     if options:
@@ -248,11 +251,11 @@ def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 def test_a_segment_outside_the_recording_is_refused(root: Path) -> None:
     from auscult.core.errors import DataError
-    from auscult.inference.predictor import answers
+    from auscult.inference.predictor import predict
 
     model = TrainedModel.load(root / "models" / "sample" / "parts")
     with pytest.raises(DataError, match=r"lasts 3\.20 s"):
-        answers(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
+        predict(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
 
 
 def test_an_interrupted_run_is_made_again(root: Path) -> None:

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stages.describe.__main__ import main as describe
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.storage import read_table
 from auscult.reporting.data_card.demographics import SMALLEST, age_groups, sexes
 from auscult.reporting.data_card.identity import content_sha256, split_sha256
+from stages.describe import main as describe
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.curation.made_versions import edited, made_version
 from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch, write_annotation
 

@@ -25,7 +25,7 @@ def tables(part: str, reason: str | None) -> Tables:
 
 
 def experiment(name: str, outcome: str, level: Any = "doubtful") -> dict[str, Any]:
-    differences = [{"key": "no_audio", "outcome": outcome}]
+    differences = [{"key": "metadata_only", "outcome": outcome}]
     return {"name": name, "differences": differences, "exempt": None, "verdict": Verdict(level, "", ())}
 
 

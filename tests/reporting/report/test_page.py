@@ -9,14 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from stages.report.__main__ import main
 
 from auscult.core import params
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table, write_json, write_table
 from auscult.reporting.report.table import results_table
-from tests.evaluation import world as made
+from stages.report import main
+from tests.evaluation import finished_pipeline as made
 
 
 class Page(HTMLParser):

@@ -16,9 +16,11 @@ def entry(value: float, low: float, high: float) -> dict[str, Any]:
     return {"value": value, "low": low, "high": high, "resamples": 100}
 
 
-def evaluation(constant: tuple[float, float], no_audio: tuple[float, float], opponent: tuple[float, float]) -> Any:
+def evaluation(
+    constant: tuple[float, float], metadata_only: tuple[float, float], gradient_boosting: tuple[float, float]
+) -> Any:
     """An evaluation whose differences have these intervals."""
-    intervals = {"constant": constant, "no_audio": no_audio, "opponent": opponent}
+    intervals = {"constant": constant, "metadata_only": metadata_only, "gradient_boosting": gradient_boosting}
     test = {
         "patients": 14,
         "classes": {"normal": 30, "abnormal": 20},
@@ -35,7 +37,7 @@ ABOVE, BELOW, ACROSS = (0.02, 0.1), (-0.1, -0.02), (-0.05, 0.05)
 
 
 @pytest.mark.parametrize(
-    ("constant", "no_audio", "opponent", "level", "words"),
+    ("constant", "metadata_only", "gradient_boosting", "level", "words"),
     [
         (ABOVE, ABOVE, ABOVE, "good", "than gradient boosting"),
         (ABOVE, ABOVE, ACROSS, "good", "not told apart from gradient boosting"),
@@ -47,9 +49,13 @@ ABOVE, BELOW, ACROSS = (0.02, 0.1), (-0.1, -0.02), (-0.05, 0.05)
     ],
 )
 def test_the_verdict_follows_from_the_intervals(
-    constant: tuple[float, float], no_audio: tuple[float, float], opponent: tuple[float, float], level: str, words: str
+    constant: tuple[float, float],
+    metadata_only: tuple[float, float],
+    gradient_boosting: tuple[float, float],
+    level: str,
+    words: str,
 ) -> None:
-    found = verdict(evaluation(constant, no_audio, opponent))
+    found = verdict(evaluation(constant, metadata_only, gradient_boosting))
     assert found.level == level
     assert words in found.headline
 

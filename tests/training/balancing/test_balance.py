@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE
 
-from auscult.audio.writing import write_audio
+from auscult.audio.resampled import write_audio
 from auscult.core.errors import DataError
 from auscult.core.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.sections import BalanceParams, Experiment, Params

@@ -21,7 +21,7 @@ FILE = Path("params.yaml")
 
 
 def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
-    """Read, fill and check the parameters.
+    """Load and check the parameters.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read(path: Path = FILE) -> str:
 
 
 def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) -> Params:
-    """Fill and check parameters that are no file yet; raises as :func:`load` does."""
+    """Return the checked parameters of a YAML text; raises as :func:`load` does."""
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
@@ -73,7 +73,7 @@ def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) ->
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
-    """Fill the nulls of parsed parameters from ``by_dataset`` and check everything."""
+    """Fill the nulls of parsed parameters from ``by_dataset``, for every data set, and check the result."""
     if "flows" in raw:
         raise ParameterError(
             "the section 'flows' has a file of its own now: flows/settings.yaml",

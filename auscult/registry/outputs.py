@@ -125,7 +125,7 @@ def _metrics_of(dataset: str, experiment: str) -> Path | None:
 
 
 def _locked() -> dict[str, Any]:
-    """The stages of ``dvc.lock``."""
+    """Return the stages of ``dvc.lock``."""
     lock = Path("dvc.lock")
     if not lock.exists():
         return {}

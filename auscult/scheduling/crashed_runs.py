@@ -42,8 +42,8 @@ def _mark_crashed(root: Path, alive: set[str]) -> Iterator[str]:
     # Prefect reads its environment when it is imported, and serve() sets that first.
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
-    from prefect.client.schemas.objects import StateType
-    from prefect.states import Crashed, State
+    from prefect.client.schemas.objects import State, StateType
+    from prefect.states import Crashed
 
     active = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": active}}})

@@ -212,6 +212,13 @@ def test_a_token_without_permission_is_no_failure(root: Path, github: type[GitHu
     assert "t0ken" not in said
 
 
+def test_an_open_pull_request_is_no_failure(root: Path, github: type[GitHub]) -> None:
+    message = "A pull request already exists for clinic:retrain/2026-01-01."
+    github.answer = (422, {"message": "Validation Failed", "errors": [{"message": message}]})
+    reason = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
+    assert "already open" in reason and "retrain/2026-01-01" in reason
+
+
 def test_without_a_token_no_request_is_sent(root: Path, github: type[GitHub], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
     assert "GITHUB_TOKEN" in open_pull_request(root, "b", "main", "t", "b")

@@ -110,13 +110,15 @@ def test_an_interrupted_promotion_has_its_reason_before_the_change(root: Path, m
     def full(*_: object) -> None:
         raise Full
 
-    with monkeypatch.context() as patched, pytest.raises(Full):
+    with monkeypatch.context() as patched:
         patched.setattr(registry._client, "set_model_version_tag", full)
-        put(registry, "3")
+        with pytest.raises(Full):
+            put(registry, "3")
     assert in_service(registry) == "2"
-    with monkeypatch.context() as patched, pytest.raises(Full):
+    with monkeypatch.context() as patched:
         patched.setattr(registry._client, "set_registered_model_alias", full)
-        registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
+        with pytest.raises(Full):
+            registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
     assert ROLLED_BACK in registry.version(DATASET, EXPERIMENT, "2").tags
     registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
     assert in_service(registry) == "1"

@@ -63,7 +63,7 @@ def verdict(record: Mapping[str, Any]) -> str:
 
 def rule(record: Mapping[str, Any]) -> str:
     """Return the explanation of the rule that applied."""
-    return _RULES.get(record["rule"], record["rule"])
+    return _RULES.get(str(record["rule"]), str(record["rule"]))
 
 
 def compared_with(record: Mapping[str, Any]) -> str:
@@ -129,7 +129,7 @@ def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
     if not interval or interval.get("low") is None:
         return None
     margin = float(record["settings"]["margin"])
-    low, high = min(interval["low"], -margin), max(interval["high"], margin)
+    low, high = min(float(interval["low"]), -margin), max(float(interval["high"]), margin)
     pad = 0.08 * (high - low)
     low, high = low - pad, high + pad
 

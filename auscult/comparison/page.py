@@ -11,7 +11,8 @@ from auscult.comparison import markdown
 from auscult.comparison.document import Comparison, Experiment, Metric
 from auscult.comparison.verdict import points, verdict, with_interval
 from auscult.core.storage import write_text
-from auscult.reporting.report.figures import BLUE, DPI, GRID, INK, MUTED, data_uri
+from auscult.evaluation.plots import BLUE, DPI, GRID, INK, MUTED
+from auscult.reporting.report.figures import data_uri
 from auscult.reporting.templates import template
 
 if TYPE_CHECKING:

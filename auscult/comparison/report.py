@@ -145,7 +145,6 @@ def _one_line(error: AuscultError, place: Path) -> str:
 
 def _method(root: Path) -> Method:
     """Return the settings of the checkout; without valid ones only point estimates are compared."""
-
     try:
         _, chosen = settings.load(root)
     except AuscultError:

@@ -56,17 +56,21 @@ def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) 
     withdraw.add_argument("--dry-run", action="store_true", help="say what it would touch, and change nothing")
     withdraw.set_defaults(command=_withdraw)
 
-    clear = verbs.add_parser("clear", help="remove what caches, remotes and MLflow still hold of withdrawn patients")
-    clear.add_argument("--dry-run", action="store_true", help="list what would go, and remove nothing")
-    clear.add_argument("--remote", metavar="NAME", help="only this one of DVC's remotes (default: all)")
-    clear.add_argument("--retire", action="store_true", help="also models in service, though nothing replaces them")
-    clear.set_defaults(command=_clear)
+    purge = verbs.add_parser("purge", help="remove what caches, remotes and MLflow still hold of withdrawn patients")
+    purge.add_argument("--dry-run", action="store_true", help="list what would go, and remove nothing")
+    purge.add_argument("--remote", metavar="NAME", help="only this one of DVC's remotes (default: all)")
+    purge.add_argument("--retire", action="store_true", help="also models in service, though nothing replaces them")
+    purge.set_defaults(command=_purge)
 
 
 def _diff(arguments: argparse.Namespace) -> None:
-    from auscult.curation.diff.comparing import diff
+    """Exit code 1 where they differ, as ``diff`` does."""
+    from auscult.curation.diff.formats import diff
 
-    diff(arguments.before, arguments.after, arguments.form)
+    text, same = diff(arguments.before, arguments.after, arguments.form)
+    print(text, flush=True)
+    if not same:
+        raise SystemExit(1)
 
 
 def _add(arguments: argparse.Namespace) -> None:
@@ -76,7 +80,7 @@ def _add(arguments: argparse.Namespace) -> None:
 
 
 def _template(arguments: argparse.Namespace) -> None:
-    from auscult.curation.additions.template import template
+    from auscult.curation.additions.adding import template
 
     print(template(Path(arguments.folder), arguments.dataset))
 
@@ -85,9 +89,9 @@ def _lineage(arguments: argparse.Namespace) -> None:
     """Exit code 1 where MLflow and DVC disagree."""
     import json
 
-    from auscult.curation.lineage import answer, tracing
+    from auscult.curation.lineage import answer, lineage
 
-    traced = tracing.trace(Path(), arguments.what)
+    traced = lineage.trace(Path(), arguments.what)
     if arguments.json:
         print(json.dumps(answer.to_json(Path(), traced), indent=1, ensure_ascii=False))
     else:
@@ -102,7 +106,7 @@ def _withdraw(arguments: argparse.Namespace) -> None:
     print(withdraw(arguments.patient, arguments.since, dry_run=arguments.dry_run))
 
 
-def _clear(arguments: argparse.Namespace) -> None:
-    from auscult.curation.withdrawals.purge import clear
+def _purge(arguments: argparse.Namespace) -> None:
+    from auscult.curation.withdrawals.purge import purge
 
-    clear(dry_run=arguments.dry_run, remote=arguments.remote, retire=arguments.retire)
+    purge(tell=print, dry_run=arguments.dry_run, remote=arguments.remote, retire=arguments.retire)

@@ -11,10 +11,10 @@ from auscult.comparison import figures, noise, recorded
 from auscult.comparison.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, PartName, Side
 from auscult.comparison.figures import Method
 from auscult.comparison.noise import Noise
-from auscult.comparison.pipeline import Run
 from auscult.comparison.revision import Answered, SideRead
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
+from auscult.versioning.graph import Run
 
 _PARTS: tuple[PartName, ...] = ("validation", "test")
 #: Experiments that a comparison holds.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auscult.comparison.document import Parameter, Size, Stage
-from auscult.comparison.pipeline import Run, Work
 from auscult.core.paths import CODE
+from auscult.versioning.graph import Run, Work
 
 _MOST_NAMES = 100
 

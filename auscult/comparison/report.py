@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from auscult.comparison import document, markdown, pipeline, revision, revisions
+from auscult.comparison import document, markdown, revision, revisions
 from auscult.comparison.comparing import Made
 from auscult.comparison.comparing import document as compared
 from auscult.comparison.document import Comparison, Data, Fault, Side
 from auscult.comparison.figures import VALUES_ALONE, Method
-from auscult.comparison.pipeline import Run, bring_up
 from auscult.comparison.verdict import verdict
 from auscult.core.errors import AuscultError
 from auscult.core.storage import write_text
 from auscult.pipeline import run as repro
-from auscult.versioning import lock_copies, locks, worktree
-from auscult.versioning.orphans import end_orphans
+from auscult.versioning import lockfile, locks, worktree
+from auscult.versioning.graph import Run, below, reproduce_all
 
 FOLDER = Path("reports/comparison")
 #: Of the base only what is compared is made, not its report.
@@ -35,7 +34,7 @@ def report(base: str, tell: Callable[[str], None] = print) -> Comparison:
     """
     root = Path.cwd()
     with locks.only_run():
-        end_orphans()  # a killed comparison's DVC, which would go on in the worktree that is made anew
+        locks.end_orphans()  # a killed comparison's DVC, which would go on in the worktree that is made anew
         locks.clear_dead()
         revisions.sweep(root)
         head = revisions.head_of(root)
@@ -70,9 +69,9 @@ def _head(root: Path, side: Side, tell: Callable[[str], None]) -> Made:
         repro.check_names(params)
         make_ready()
         with repro.restoring(params.dataset):
-            run = bring_up(root, tell)
+            run = reproduce_all(root, tell)
         if not run.fault and all(work.did not in ("failed", "not reached") for work in run.stages.values()):
-            lock_copies.keep(params.dataset)
+            lockfile.keep(params.dataset)
     except AuscultError as error:
         return Made(replace(side, fault=_words(error, root)), run)
     return _read(root, side, run, before)
@@ -83,7 +82,7 @@ def _base(place: Path, side: Side, tell: Callable[[str], None]) -> Made:
     before, run = revision.committed(place), Run()
     try:
         worktree.fill(place)
-        run = bring_up(place, tell, _NEEDED)
+        run = reproduce_all(place, tell, _NEEDED)
     except AuscultError as error:
         return Made(replace(side, fault=_words(error, place)), run)
     return _read(place, side, run, before)
@@ -100,7 +99,7 @@ def _read(place: Path, side: Side, run: Run, before: revision.Committed) -> Made
 
 def _words(error: AuscultError, place: Path) -> str:
     """What went wrong, in one line; not where on this machine."""
-    return " ".join(pipeline.below(place, error.what).split())[:600]
+    return " ".join(below(place, error.what).split())[:600]
 
 
 def _method(root: Path) -> Method:
@@ -118,15 +117,16 @@ def _method(root: Path) -> Method:
 def _data(place: Path, base: Run, root: Path, head: Run) -> tuple[Data | None, str]:
     """How the data differ, as counts without anybody's name, or why that is not known."""
     from auscult.curation.diff.difference import difference
+    from auscult.curation.diff.formats import summary
     from auscult.curation.diff.version import at_folder
 
     if why := next(filter(None, (run.why_missing(name) for run in (head, base) for name in ("validate", "split"))), ""):
         return None, f"how the data differ is not known: {why}"[:600]
     try:
-        found = difference(at_folder(place), at_folder(root)).summary()
+        found = summary(difference(at_folder(place), at_folder(root)))
     except (AuscultError, OSError, ValueError, KeyError) as error:
         why = error.what if isinstance(error, AuscultError) else str(error)
-        return None, f"how the data differ is not known: {pipeline.below(root, pipeline.below(place, why))}"[:600]
+        return None, f"how the data differ is not known: {below(root, below(place, why))}"[:600]
     counts = [document.Count(each["name"][:200], each["before"], each["after"]) for each in found["counts"]]
     return Data(found["before"][:120], found["after"][:120], bool(found["changed"]), tuple(counts[:200])), ""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from auscult.comparison.pipeline import Run, below
 from auscult.core.errors import AuscultError
 from auscult.core.paths import CODE, Paths
-from auscult.versioning.commands import content
-from auscult.versioning.lockfile import LOCK, DamagedError, stages
+from auscult.versioning import lockfile
+from auscult.versioning.commands import git_bytes
+from auscult.versioning.graph import Run, below
+from auscult.versioning.lockfile import DamagedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,10 +101,10 @@ class SideRead:
 
 def committed(place: Path) -> Committed:
     """The metrics files and the lock of a checkout's commit, whatever the pipeline has made of them since."""
-    listed = content(place, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
+    listed = git_bytes(place, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
     names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
-    lock = _stages(content(place, "show", f"HEAD:{LOCK}"))
-    return Committed({name: content(place, "show", f"HEAD:{name}") for name in names}, lock)
+    lock = _stages(lambda: lockfile.at_commit(place))
+    return Committed({name: git_bytes(place, "show", f"HEAD:{name}") for name in names}, lock)
 
 
 def at_hand(place: Path) -> Committed:
@@ -159,14 +160,13 @@ def _plain_params(place: Path) -> dict[str, Any]:
 
 
 def _lock(place: Path) -> dict[str, Any]:
-    """The stages of a lock; none where there is no lock or a damaged one."""
-    path = place / LOCK
-    return _stages(path.read_bytes() if path.is_file() else b"")
+    return _stages(lambda: lockfile.in_workspace(place))
 
 
-def _stages(lock: bytes) -> dict[str, Any]:
+def _stages(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """Return the stages of a lock; none if there is no lock or a damaged one."""
     try:
-        return stages(lock)
+        return read() or {}
     except DamagedError:
         return {}
 

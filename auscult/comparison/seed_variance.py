@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from auscult.comparison import noise
-from auscult.comparison.pipeline import bring_up
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
@@ -22,6 +21,7 @@ from auscult.core.process import run
 from auscult.core.storage import read_json, write_json, write_text
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
+from auscult.versioning.graph import reproduce_all
 
 _PARTS = ("validation", "test")
 _NAME = "rehearse"
@@ -40,7 +40,7 @@ def main() -> None:
     place = worktree.create(root, _NAME, commit)
     try:
         worktree.fill(place)
-        made = bring_up(place, print, ["balance"])
+        made = reproduce_all(place, print, ["balance"])
         if fault := made.fault or next((made.why_missing(name) for name in made.stages if made.why_missing(name)), ""):
             raise AuscultError(fault, where="HEAD", next_step="mend it, commit, and run it again")
         params = parameters.load(place / parameters.FILE)

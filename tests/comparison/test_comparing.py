@@ -12,10 +12,10 @@ from auscult.comparison import noise
 from auscult.comparison.comparing import Made, document
 from auscult.comparison.document import Figure, Part, Side
 from auscult.comparison.noise import NOT_MEASURED
-from auscult.comparison.pipeline import Run, Work
 from auscult.comparison.revision import Answered, SideRead
 from auscult.comparison.verdict import verdict
 from auscult.evaluation.metrics import Answers
+from auscult.versioning.graph import Run, Work
 from tests.comparison.answers import METHOD, answered
 from tests.registry.gate.simulated import answers
 

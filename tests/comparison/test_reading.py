@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.comparison.pipeline import Run, Work
 from auscult.comparison.revision import Answered, at_hand, committed, read
+from auscult.versioning.graph import Run, Work
 from tests.comparison.answers import answered
 from tests.contract.imports import ROOT
 from tests.flows.repositories import git

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from auscult.comparison import recorded, revision, revisions
-from auscult.comparison.pipeline import Run, Work, bring_up
 from auscult.comparison.report import report
 from auscult.core.errors import AuscultError
 from auscult.core.process import OWNER
 from auscult.versioning import worktree
+from auscult.versioning.graph import Run, Work, reproduce_all
 from tests.flows.repositories import git, make
 
 
@@ -123,7 +123,7 @@ stages:
 def test_a_stage_that_fails_stops_only_those_that_need_it(root: Path) -> None:
     (root / "dvc.yaml").write_text(GRAPH)
     lines: list[str] = []
-    run = bring_up(root, lines.append)
+    run = reproduce_all(root, lines.append)
     assert {name: work.did for name, work in run.stages.items()} == {
         "a": "ran",
         "b": "failed",
@@ -137,13 +137,13 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(root: Path) -> None:
     assert run.why_missing("d") == "" and run.stages["d"].seconds is not None
     assert run.stages["b"].seconds is not None and run.stages["c"].seconds is None
     (root / "d.txt").unlink()
-    again = bring_up(root, lines.append, ["d"])
+    again = reproduce_all(root, lines.append, ["d"])
     assert {name: work.did for name, work in again.stages.items()} == {"a": "unchanged", "d": "taken from cache"}
 
 
 def test_a_graph_that_dvc_cannot_read_is_a_fault_of_the_side(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages:\n  a: {cmd: echo a, outs: a.txt}\n")
-    run = bring_up(root, lambda line: None)
+    run = reproduce_all(root, lambda line: None)
     assert run.stages == {} and run.fault.startswith("dvc repro: ")
     assert run.why_missing("evaluate@x") == run.fault
 

@@ -10,8 +10,8 @@ import pytest
 
 from auscult.core.errors import DataError
 from auscult.curation.diff.difference import Difference, difference
+from auscult.curation.diff.formats import SHOWN, markdown, summary, text
 from auscult.curation.diff.version import DataVersion
-from auscult.curation.diff.wording import SHOWN
 from tests.curation.made_versions import edited, made_version, without
 
 
@@ -21,7 +21,7 @@ def before() -> DataVersion:
 
 
 def counts(found: Difference) -> dict[str, tuple[float | None, float | None]]:
-    return {row["name"]: (row["before"], row["after"]) for row in found.summary()["counts"]}
+    return {row["name"]: (row["before"], row["after"]) for row in summary(found)["counts"]}
 
 
 def test_a_version_does_not_differ_from_itself_in_another_order(before: DataVersion) -> None:
@@ -32,8 +32,8 @@ def test_a_version_does_not_differ_from_itself_in_another_order(before: DataVers
     found = difference(before, replace(before, **shuffled))
     assert found.same
     assert found.before.content_sha256 == found.after.content_sha256
-    assert "the same recordings" in found.text()
-    assert "The same recordings" in found.markdown()
+    assert "the same recordings" in text(found)
+    assert "The same recordings" in markdown(found)
 
 
 def test_added_and_removed_recordings_bring_and_take_their_patients_and_segments(before: DataVersion) -> None:
@@ -124,11 +124,11 @@ def test_what_fails_validation_now_and_what_is_accepted_again(before: DataVersio
     rejects = pd.DataFrame({"recording_id": ["p00003_0", "p00003_0"], "reason": ["clipped", "too_short"], "detail": ""})
     after = replace(without(before, ["p00003_0"]), rejects=rejects)
     found = difference(before, after)
-    assert found.set_aside == {"p00003_0": {"clipped": "", "too_short": ""}}
+    assert found.rejected == {"p00003_0": {"clipped": "", "too_short": ""}}
     assert found.were_accepted == ["p00003_0"]
-    assert (found.no_longer_set_aside, found.accepted_again) == (["broken"], [])
+    assert (found.no_longer_rejected, found.accepted_again) == (["broken"], [])
     assert difference(after, before).accepted_again == ["p00003_0"]
-    assert "p00003_0: clipped" in found.text()
+    assert "p00003_0: clipped" in text(found)
 
 
 def test_a_task_with_another_mapping_is_a_difference_and_another_title_is_none(before: DataVersion) -> None:
@@ -151,23 +151,23 @@ def test_json_is_complete_and_the_same_each_time_where_a_table_shortens(before: 
     assert written == json.dumps(again.to_json(), sort_keys=True)
     assert len(json.loads(written)["recordings_removed"]) == 50
     assert json.loads(written)["schema"] == 1
-    assert f"… and {50 - SHOWN} more" in found.text()
+    assert f"… and {50 - SHOWN} more" in text(found)
 
 
 def test_a_pull_request_sees_counts_and_nobody_by_name(before: DataVersion) -> None:
     after = without(edited(before, "recordings", "p00000_1", label="URTI"), ["p00001_0"])
     after = edited(after, "assignment", "p00002_0", part="test", fold=-1)
     found = difference(before, after)
-    for public in (found.markdown(), json.dumps(found.summary())):
+    for public in (markdown(found), json.dumps(summary(found))):
         assert "p0000" not in public
-    assert "- recordings removed: 1" in found.markdown()
-    assert all(name in found.markdown(names=True) for name in ("p00000\\_1", "p00001\\_0", "p00002\\_0"))
+    assert "- recordings removed: 1" in markdown(found)
+    assert all(name in markdown(found, names=True) for name in ("p00000\\_1", "p00001\\_0", "p00002\\_0"))
 
 
 def test_names_that_are_markup_say_nothing_but_themselves(before: DataVersion) -> None:
     hostile = "<img src=x>|@team [a](http://x)`\n# b"
     found = difference(before, edited(before, "recordings", "p00000_1", label=hostile))
-    said = found.markdown()
+    said = markdown(found)
     assert "<img" not in said and "\n# b" not in said
     assert "\\@team \\[a\\](http://x)\\`" in said
 

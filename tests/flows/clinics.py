@@ -9,7 +9,6 @@ from pathlib import Path
 
 from stages.split import main as split
 from stages.validate import main as validate
-
 from tests.validation.made_clinic import make_clinic
 
 

@@ -1,4 +1,4 @@
-"""What MLflow holds of each registered model: its runs, the data that they name, its files, its scores."""
+"""Read registered models from MLflow: their runs, the data that these name, their files and scores."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SCORES = ("validation.score", "test.score")
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a model: a model that is trained again to the same files on other data has several.
+    """One run of a model. A model that was trained to the same files on other data as well has several.
 
     Attributes
     ----------
     data_hash
-        Digest of the data, as :func:`auscult.registry.outputs.data_hash` makes it; empty where the run does not say.
+        Digest of the data (:func:`auscult.registry.outputs.data_hash`); empty if the run has none.
     data_version
-        Name of the data set version; empty for runs of before there were names.
+        Name of the data set version; empty for runs older than these names.
     """
 
     run_id: str
@@ -44,11 +44,11 @@ class Registered:
     Attributes
     ----------
     md5
-        Of ``model.json``, as ``dvc.lock`` has it; empty where neither a tag nor the files tell.
+        MD5 of ``model.json``, as in ``dvc.lock``; empty if there is neither a tag nor the file.
     runs
-        The version's own first; none where it was deleted.
+        The version's own first; empty if it was deleted.
     altered
-        Whether its files are not those that were registered.
+        Whether its files differ from those that were registered.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Registered:
         return f"{self.name} version {self.number}{aliases}"
 
 
-def registered(root: Path, dataset: str | None = None) -> list[Registered]:
-    """Every version of every registered model of the project, or of one data set; by name, the newest first.
+def registered(root: Path) -> list[Registered]:
+    """Return every version of every registered model, by name, the newest first.
 
     Raises
     ------
     AuscultError
-        There is no registry here.
+        There is no registry.
     """
     registry = Registry(root)
     client = registry.client
@@ -80,7 +80,7 @@ def registered(root: Path, dataset: str | None = None) -> list[Registered]:
     found = []
     for model in client.search_registered_models(max_results=1000):
         of, _, experiment = model.name.removeprefix(_PREFIX).partition("-")
-        if not model.name.startswith(_PREFIX) or not experiment or dataset not in (None, of):
+        if not model.name.startswith(_PREFIX) or not experiment:
             continue
         aliases: dict[str, list[str]] = defaultdict(list)
         for alias, number in model.aliases.items():
@@ -94,9 +94,9 @@ def _registered(
     name: str, dataset: str, experiment: str, version: Version, aliases: list[str], runs: _Runs
 ) -> Registered:
     description = version.folder / "model.json"
-    there = description.is_file()
+    exists = description.is_file()
     md5 = version.tags.get(MD5_TAG, "")
-    if there and not md5:
+    if exists and not md5:
         with description.open("rb") as file:
             md5 = hashlib.file_digest(file, "md5").hexdigest()
     return Registered(
@@ -108,19 +108,19 @@ def _registered(
         digest=version.digest,
         md5=md5,
         runs=runs.of(dataset, name, version),
-        altered=there and digest_of_model(version.folder) != version.digest,
+        altered=exists and digest_of_model(version.folder) != version.digest,
     )
 
 
 class _Runs:
-    """The runs that made models, asked once per data set."""
+    """Reader of the runs that made models, one query per data set."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
         self._by_dataset: dict[str, list[Any]] = {}
 
     def of(self, dataset: str, name: str, version: Version) -> tuple[Run, ...]:
-        """Those of a registered version, its own first."""
+        """Return the runs of a registered version, its own first."""
         if dataset not in self._by_dataset:
             self._by_dataset[dataset] = self._all(dataset)
         others = [
@@ -135,7 +135,7 @@ class _Runs:
         return tuple(_run(run) for run in [*self._own(dataset, version.run_id), *others])
 
     def _own(self, dataset: str, run_id: str) -> list[Any]:
-        from mlflow.exceptions import MlflowException
+        from mlflow.exceptions import MlflowException  # slow to import
 
         known = [run for run in self._by_dataset[dataset] if run.info.run_id == run_id]
         if known:
@@ -147,7 +147,7 @@ class _Runs:
         return [run] if run.info.lifecycle_stage == "active" else []
 
     def _all(self, dataset: str) -> list[Any]:
-        """The runs of a data set's models; trials, which are many, have no name of a model."""
+        """Return the runs of a data set's models; trials, which are many, have no name of a model."""
         experiment = self._client.get_experiment_by_name(dataset)
         found: list[Any] = []
         token: str | None = None

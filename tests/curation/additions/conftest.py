@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auscult.curation.additions import Delivery, examine
-from tests.curation.additions.looking import NEW, NEWER, folder_of
+from tests.curation.additions.delivery_checks import NEW, NEWER, folder_of
 from tests.flows import clinics
 from tests.validation.made_clinic import breath, make_delivery, name_of
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from stages.validate import main as validate
 
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.storage import read_table, write_table
 from auscult.curation.additions import Delivery, Rejected, add, examination, examine, left_out, message
-from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
+from stages.validate import main as validate
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,
@@ -54,9 +54,9 @@ def test_broken_and_strange_recordings_stay_out_with_their_reasons(root: Path, d
         name_of(303): "truncated",
         name_of(102): "duplicate_id",
         name_of(103, 9): "duplicate_audio",
-        name_of(304): "twin",
-        name_of(305): "twin",
-        name_of(306): "twin",
+        name_of(304): "near_duplicate",
+        name_of(305): "near_duplicate",
+        name_of(306): "near_duplicate",
         name_of(307): "annotation_malformed",
         name_of(308): "expectation",
         f"{AUDIO}/holiday.wav": "unplaced",
@@ -145,7 +145,7 @@ def test_a_second_delivery_brings_only_what_is_new(root: Path, examined: Deliver
     assert second.already_there == (NEW,)
     assert reasons(second) == {NEWER: "duplicate_id", name_of(103, 9): "duplicate_audio"}
     assert accepted(second) == [name_of(301, 2)]
-    assert (second.known, second.sides["301"]) == ({"301"}, examined.sides["301"]), "known by the first delivery"
+    assert (second.known, second.parts["301"]) == ({"301"}, examined.parts["301"]), "known by the first delivery"
 
 
 def test_corrected_labels_are_not_lost_in_silence(root: Path, tmp_path: Path) -> None:
@@ -180,21 +180,21 @@ def test_a_commit_tells_counts_and_nobodys_name(root: Path, delivery: Path) -> N
     assert f"Addition {examined.batch}, 0.01 hours" in rest
     assert "Recordings: Healthy 1, URTI 2" in rest
     assert "Segments: crackle 3, normal 3" in rest
-    assert any(re.fullmatch(r"Known patients, who keep their side: 1 \(\w+ 1\)", line) for line in rest)
+    assert any(re.fullmatch(r"Known patients, who keep their part: 1 \(\w+ 1\)", line) for line in rest)
     assert any(line.startswith("New patients: 2 (") for line in rest)
     assert rest[-1] == "Left out: 1 duplicate_id"
     assert not re.search(r"\b(102|104|301|302)\b|_", text.replace("duplicate_id", ""))
 
 
 def test_a_recording_with_two_reasons_is_left_out_once() -> None:
-    reasons = [("a", "unknown_label"), ("a", "truncated"), ("a", "truncated"), ("b", "twin")]
-    assert left_out([Rejected(name, reason, "") for name, reason in reasons]) == {"truncated": 1, "twin": 1}
+    reasons = [("a", "unknown_label"), ("a", "truncated"), ("a", "truncated"), ("b", "near_duplicate")]
+    assert left_out([Rejected(name, reason, "") for name, reason in reasons]) == {"truncated": 1, "near_duplicate": 1}
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda folder: None, "is not there"),
+        (lambda folder: None, "does not exist"),
         (lambda folder: folder.write_bytes(b"PK"), "is a file"),
         (lambda folder: folder.mkdir(), "this is no copy of"),
         (lambda folder: write_into(folder, NEW, breath(2)), "lacks the diagnoses"),
@@ -218,7 +218,7 @@ def test_a_table_that_cannot_be_read_is_named_where_it_was_delivered(root: Path,
 
 def test_without_a_manifest_the_next_command_is_named(root: Path, delivery: Path) -> None:
     shutil.rmtree(root / PATHS.manifest)
-    with pytest.raises(DataError, match="the manifest of sample is not there") as caught:
+    with pytest.raises(DataError, match="manifest of sample") as caught:
         examine("sample", delivery, root)
     assert "dvc repro validate" in caught.value.next_step
 
@@ -226,7 +226,7 @@ def test_without_a_manifest_the_next_command_is_named(root: Path, delivery: Path
 def test_a_manifest_with_an_addition_that_is_gone_is_refused(root: Path, delivery: Path) -> None:
     file = root / PATHS.manifest / "recordings.parquet"
     write_table(file, read_table(file).assign(batch="0123456789ab"), RECORDING_COLUMNS)
-    with pytest.raises(DataError, match="which is gone"):
+    with pytest.raises(DataError, match="0123456789ab"):
         examine("sample", delivery, root)
 
 

@@ -11,7 +11,7 @@ import pytest
 from auscult.core.errors import DataError
 from auscult.curation.additions import Delivery, add_all, message
 from auscult.retraining import ingestion
-from tests.curation.additions.looking import NEW, NEWER, accepted, folder_of
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, folder_of
 from tests.validation.made_clinic import AUDIO, PATHS, breath, describe, make_delivery, name_of, write_into
 
 
@@ -85,4 +85,4 @@ def test_where_no_folder_is_a_delivery_the_command_for_one_is_named(root: Path, 
     with pytest.raises(DataError, match="two different files") as caught:
         add_all("sample", inbox, root)
     assert "week-1" in caught.value.what and "week-2" in caught.value.what
-    assert "python -m auscult.cli ingest --folder" in caught.value.next_step
+    assert "auscult data ingest --folder" in caught.value.next_step

@@ -7,14 +7,14 @@ from contextlib import chdir
 from pathlib import Path
 
 import soundfile
-from stages.split import main as split
-from stages.validate import main as validate
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_table
 from auscult.curation.additions import add, examine
 from auscult.validation.additions import checksums
-from tests.curation.additions.looking import accepted, reasons
+from stages.split import main as split
+from stages.validate import main as validate
+from tests.curation.additions.delivery_checks import accepted, reasons
 from tests.validation.made_clinic import breath, set_parameter
 
 SPRSOUND = Paths("sprsound")
@@ -65,5 +65,5 @@ def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: 
         split()
     table = read_table(root / SPRSOUND.split / "assignment.parquet").set_index("recording_id")
     assert table.loc[[child(2, 2), child(9)], "published_part"].isna().all()
-    assert table.loc[child(2, 2), "part"] == table.loc[child(2), "part"] == examined.sides["65000002"]
-    assert table.loc[child(9), "part"] == examined.sides["65000009"]
+    assert table.loc[child(2, 2), "part"] == table.loc[child(2), "part"] == examined.parts["65000002"]
+    assert table.loc[child(9), "part"] == examined.parts["65000009"]

@@ -13,11 +13,11 @@ from auscult.core import withdrawals
 from auscult.core.digests import patient_key
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.additions import Delivery, add, batch, examine, message
-from auscult.curation.additions.batch import locked, replaced
+from auscult.curation.additions.batch import locked, rewrite
 from auscult.datasets import load
 from auscult.retraining.ingestion import write_rejected
 from auscult.validation.additions import batch_name, batches, checksums
-from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import AUDIO, PATHS, name_of
 
 DIAGNOSES = "ICBHI_Challenge_diagnosis.txt"
@@ -62,7 +62,7 @@ def test_an_addition_becomes_another_one_without_them(added: Path) -> None:
     (before,) = batches(added / PATHS.added)
     others = {place: sha for place, sha in checksums(before).items() if place.startswith(AUDIO) and "301_" not in place}
     with locked(added):
-        name = replaced(load("sample"), before, table, added)
+        name = rewrite(load("sample"), before, table, added)
     (after,) = batches(added / PATHS.added)
     assert after.name == name != before.name and batch_name(checksums(after)) == name
     assert {place: sha for place, sha in checksums(after).items() if place.startswith(AUDIO)} == others
@@ -74,7 +74,7 @@ def test_an_addition_of_nobody_else_is_taken_away(added: Path) -> None:
     table = withdraw(added, "301", "302", "104")
     (before,) = batches(added / PATHS.added)
     with locked(added):
-        assert replaced(load("sample"), before, table, added) is None
+        assert rewrite(load("sample"), before, table, added) is None
     assert not list((added / PATHS.added).iterdir())
 
 
@@ -88,11 +88,11 @@ def test_killed_in_between_the_next_call_ends_as_if_nothing_had_happened(
         child = os.fork()
         if child == 0:
             try:
-                batch.replaced(load("sample"), before, table, added)
+                batch.rewrite(load("sample"), before, table, added)
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert before.is_dir()
     with locked(added):
-        name = replaced(load("sample"), before, table, added)
+        name = rewrite(load("sample"), before, table, added)
     assert [folder.name for folder in batches(added / PATHS.added)] == [name]

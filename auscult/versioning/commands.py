@@ -13,7 +13,7 @@ from pathlib import Path
 from auscult.core.errors import AuscultError
 from auscult.core.process import OWNER
 
-#: What the first word ``dvc`` of a command stands for: DVC of this interpreter, whatever PATH holds.
+#: Replaces the first word ``dvc`` of a command: the DVC of this interpreter, not that of PATH.
 DVC = (sys.executable, "-m", "dvc")
 _TAIL = 30
 

@@ -1,8 +1,8 @@
 """Adapter to DVC's Python internals: no other module imports ``dvc``.
 
-DVC documents its command line and ``dvc.api`` only. What is read here has been stable for years. Purging removes files
-from places that DVC does not document; it calls :func:`check_version` first, because in a version of DVC with another
-layout it would miss objects, or remove the wrong ones.
+DVC documents only its command line and ``dvc.api``. Purging removes files from places that DVC does not document: it
+calls :func:`check_version` first, because with another layout it would miss objects, or remove the wrong ones. Reading
+does not depend on the version: at worst it fails, and changes nothing.
 """
 
 from __future__ import annotations

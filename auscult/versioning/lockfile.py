@@ -152,7 +152,7 @@ def restore(dataset: str) -> str | None:
 
 @contextmanager
 def copy_in_place(dataset: str) -> Iterator[None]:
-    """Let a data set's copy stand as ``dvc.lock`` while the block runs."""
+    """Use a data set's copy as ``dvc.lock`` while the block runs."""
     now = LOCK.read_bytes() if LOCK.exists() else None
     _write(LOCK, _read(copy_of(dataset)))
     try:

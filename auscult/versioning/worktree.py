@@ -35,7 +35,7 @@ def create(root: Path, name: str, revision: str) -> Path:
         raise AuscultError(
             f"the project is the folder {above} of a git repository; flows need the project to be the repository",
             where=str(root),
-            next_step="move the project to the top of a repository, or use it with make repro alone",
+            next_step="move the project to the top of a repository, or use it with auscult run only",
         )
     commit = resolve(root, revision)
     place = root / FOLDER / name

@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A validated and split clinic of the patients 101 to 112, and 301 who came with an addition."""
+    """A validated and split data set of the patients 101 to 112, and 301 of an addition."""
     root = tmp_path_factory.mktemp("clinic")
     make_clinic(root)
     put_batch(root, make_delivery(root / "delivery", {name_of(301): breath(1), name_of(104, 5): breath(2)}))
@@ -104,16 +104,16 @@ def test_withdraw_keeps_the_parts_of_others_and_stores_no_id(root: Path) -> None
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
 
 
-def test_while_the_manifest_is_not_here_nobody_withdraws_as_others_would_be_moved(root: Path) -> None:
+def test_withdraw_without_a_manifest_is_refused(root: Path) -> None:
     (root / PATHS.version).write_text("{}")  # git has it: there were sides
     shutil.rmtree(root / PATHS.manifest)
     before = everything(root)
-    with pytest.raises(DataError, match="would move people") as caught:
+    with pytest.raises(DataError, match="manifest is missing") as caught:
         withdraw("104", root=root)
     assert "dvc checkout" in caught.value.next_step and everything(root) == before
 
 
-def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path) -> None:
+def test_withdraw_a_second_time_changes_nothing(root: Path) -> None:
     withdraw("104", "2026-11-25", root=root)
     before = everything(root)
     assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)

@@ -157,11 +157,11 @@ def message(*deliveries: Delivery) -> str:
     lines = [f"data: {added} added to {deliveries[0].dataset}", ""]
     for delivery in deliveries:
         lines += _about(delivery) if delivery.accepted else []
-    there = sum(len(delivery.already_there) for delivery in deliveries)
-    counts = [f"{there} already there"] if there else []
+    present = sum(len(delivery.already_there) for delivery in deliveries)
+    counts = [f"{present} already present"] if present else []
     total = sum((left_out(delivery.rejected) for delivery in deliveries), Counter[str]())
     counts += [f"{count} {reason}" for reason, count in total.items()]
-    lines.append(f"Left out: {', '.join(counts) or 'nothing'}")
+    lines.append(f"Not added: {', '.join(counts) or 'nothing'}")
     return "\n".join(lines) + "\n"
 
 

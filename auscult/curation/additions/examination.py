@@ -80,7 +80,7 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         present = read_present(dataset, root, params.validate_)
     found = _alone(dataset, delivery, files, params.validate_, withdrawn)
     rejected = _unplaced(delivery, delivered) + _withdrawn(withdrawn_paths)
-    there, sound = _against_present(found, present, rejected)
+    present_names, sound = _against_present(found, present, rejected)
     sound = _without_near_duplicates(sound, present, rejected)
     sound = _meeting_expectations(sound, present, dataset, params.validate_, rejected)
     accepted = {item.recording.recording_id: item.recording.path for item in sound}
@@ -93,7 +93,7 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
         dataset=dataset_name,
         root=root,
         accepted=tuple(sound),
-        already_there=tuple(there),
+        already_there=tuple(present_names),
         rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
         parts=parts,
         known=frozenset(parts) & frozenset(present.recordings["patient_id"]),
@@ -172,7 +172,7 @@ def _against_present(
     found: Sequence[Examined], present: PresentData, rejected: list[Rejected]
 ) -> tuple[list[str], list[Examined]]:
     """Return the names that are present, and the new recordings without problems; add the rest to *rejected*."""
-    there: list[str] = []
+    names: list[str] = []
     sound: list[Examined] = []
     for item in found:
         name = item.recording.recording_id
@@ -180,12 +180,12 @@ def _against_present(
             if difference := present.other_labels(item):
                 rejected.append(Rejected(name, "corrected", difference))
             else:
-                there.append(name)
+                names.append(name)
             continue
         judged = item if item.problems else present.index.judge(item)
         rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
         sound += [] if judged.problems else [judged]
-    return there, sound
+    return names, sound
 
 
 def _without_near_duplicates(

@@ -132,15 +132,15 @@ def _git_disagreements(
     for commit in committed if named else []:
         recorded = data_hash(*_key(model), commit.stages)
         if recorded not in named:
-            said = " and ".join(short(digest) for digest in named)
+            digests = " and ".join(short(digest) for digest in named)
             found.append(
-                f"MLflow says that {model} was trained on data {said};"
+                f"MLflow says that {model} was trained on data {digests};"
                 f" dvc.lock at {commit}, which has this model, says {short(recorded or 'none')}"
             )
     found += _other_names(model, committed)
-    there = {data_hash(*_key(model), commit.stages) for commit in past if commit.sha}
+    in_git = {data_hash(*_key(model), commit.stages) for commit in past if commit.sha}
     for digest in named:
-        if digest not in there:
+        if digest not in in_git:
             found.append(f"no commit's dvc.lock has the data {short(digest)} that MLflow names for {model}")
     return found
 
@@ -179,9 +179,10 @@ def of_data(commit: Commit, dataset: str, models: Sequence[Registered]) -> DataL
         md5 = model_md5(commit.stages, dataset, experiment)
         for model in mine:
             if model.md5 == md5 and model not in made:
-                said = " and ".join(short(run.data_hash) for run in model.runs if run.data_hash) or "nothing"
+                digests = " and ".join(short(run.data_hash) for run in model.runs if run.data_hash) or "nothing"
                 disagreements.append(
-                    f"dvc.lock at {commit} says that {model} was trained on data {short(recorded)}; MLflow says {said}"
+                    f"dvc.lock at {commit} says that {model} was trained on data {short(recorded)};"
+                    f" MLflow says {digests}"
                 )
     return DataLineage(commit, dataset, tuple(trained), tuple(disagreements))
 

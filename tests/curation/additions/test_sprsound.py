@@ -34,7 +34,7 @@ def write_child(folder: Path, name: str, seed: int, sub: str = "train2022") -> N
     (folder / f"{sub}_json" / f"{name}.json").write_text(json.dumps(about))
 
 
-def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: Path) -> None:
+def test_a_delivery_to_sprsound_in_its_own_layout(root: Path, tmp_path: Path) -> None:
     """params.yaml names the sample again by the time that SPRSound gets its delivery."""
     for number in range(6):
         write_child(root / SPRSOUND.raw, child(number), 500 + number)

@@ -1,4 +1,4 @@
-"""Whoever has withdrawn does not come back with a delivery, and leaves the additions that they were in."""
+"""Withdrawn patients are rejected in deliveries, and removed from additions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def withdraw(root: Path, *patients: str) -> Withdrawals:
     return table
 
 
-def test_their_recordings_stay_out_with_a_reason_and_no_line_of_a_table_comes_in(root: Path, delivery: Path) -> None:
+def test_examine_rejects_recordings_and_table_rows_of_withdrawn_patients(root: Path, delivery: Path) -> None:
     withdraw(root, "301")
     examined = examine("sample", delivery, root)
     assert accepted(examined) == [name_of(104, 5), NEWER]
@@ -43,7 +43,7 @@ def test_their_recordings_stay_out_with_a_reason_and_no_line_of_a_table_comes_in
     assert (root / listed).read_text().splitlines()[1:] == [",withdrawn,its patient has withdrawn"]
 
 
-def test_a_delivery_of_nobody_else_adds_nothing(root: Path, delivery: Path) -> None:
+def test_add_of_withdrawn_patients_only_adds_nothing(root: Path, delivery: Path) -> None:
     withdraw(root, "301", "302", "104")
     examined = examine("sample", delivery, root)
     assert accepted(examined) == [] and set(reasons(examined).values()) == {"withdrawn"}
@@ -57,7 +57,7 @@ def added(root: Path, examined: Delivery) -> Path:
     return root
 
 
-def test_an_addition_becomes_another_one_without_them(added: Path) -> None:
+def test_rewrite_replaces_an_addition_by_one_without_the_patient(added: Path) -> None:
     table = withdraw(added, "301")
     (before,) = batches(added / PATHS.added)
     others = {place: sha for place, sha in checksums(before).items() if place.startswith(AUDIO) and "301_" not in place}
@@ -70,7 +70,7 @@ def test_an_addition_becomes_another_one_without_them(added: Path) -> None:
     assert sorted(path.name for path in (added / PATHS.added).iterdir()) == [name, f"{name}.dvc"]
 
 
-def test_an_addition_of_nobody_else_is_taken_away(added: Path) -> None:
+def test_rewrite_removes_an_addition_of_withdrawn_patients_only(added: Path) -> None:
     table = withdraw(added, "301", "302", "104")
     (before,) = batches(added / PATHS.added)
     with locked(added):
@@ -78,7 +78,7 @@ def test_an_addition_of_nobody_else_is_taken_away(added: Path) -> None:
     assert not list((added / PATHS.added).iterdir())
 
 
-def test_killed_in_between_the_next_call_ends_as_if_nothing_had_happened(
+def test_rewrite_after_a_kill_ends_in_the_same_state(
     added: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = withdraw(added, "301")

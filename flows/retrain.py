@@ -89,7 +89,7 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, d
 def _run_stages(workspace: Path, retry: dict[str, Any]) -> None:
     """Run a task per stage of ``dvc.yaml``, in DVC's order; unchanged stages are skipped."""
 
-    def run(node: str, due: bool) -> graph.Did:
+    def run(node: str, due: bool) -> graph.Outcome:
         # Only the download depends on other machines: any other stage would fail again.
         options: dict[str, Any] = retry if node == "download" else {}
         return _stage.with_options(name=node, task_run_name=node, **options)(workspace, node, due)
@@ -114,7 +114,7 @@ def _add_recordings(root: Path, workspace: Path, dataset: str, data: str, name: 
 
 
 @task(cache_policy=NO_CACHE)
-def _stage(workspace: Path, node: str, due: bool) -> graph.Did:
+def _stage(workspace: Path, node: str, due: bool) -> graph.Outcome:
     if not due:
         return "unchanged"
     logger = get_run_logger()

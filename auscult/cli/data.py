@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,9 +46,9 @@ def diff(
     Example: auscult data diff main
     """
     need_project()
-    from auscult.curation.diff.comparing import diff
+    from auscult.curation.diff.formats import diff
 
-    form = "json" if as_json else "markdown" if as_markdown else "text"
+    form: Literal["json", "markdown", "text"] = "json" if as_json else "markdown" if as_markdown else "text"
     text, same = diff(before, after, form)
     print(text)
     if not same:
@@ -65,7 +65,7 @@ def template(
     Example: auscult data template ~/delivery
     """
     need_project()
-    from auscult.curation.additions.template import template
+    from auscult.curation.additions.adding import template
 
     print(template(folder, dataset))
 
@@ -83,10 +83,11 @@ def lineage(
     Example: auscult data lineage champion
     """
     need_project()
-    from auscult.curation.lineage import answer, tracing
+    from auscult.curation.lineage import answer
+    from auscult.curation.lineage.lineage import trace
 
     with working("Reading the history"):
-        traced = tracing.trace(Path(), what)
+        traced = trace(Path(), what)
         text = (
             json.dumps(answer.to_json(Path(), traced), indent=1, ensure_ascii=False)
             if as_json
@@ -130,7 +131,7 @@ def purge(
     need_project()
     from auscult.curation.withdrawals.purge import purge
 
-    purge(dry_run=dry_run, remote=remote, retire=retire)
+    purge(dry_run=dry_run, remote=remote, retire=retire, tell=print)
 
 
 @app.command()

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from auscult import settings
-from auscult.comparison import differences, document, markdown, pipeline, revisions
+from auscult.comparison import differences, document, markdown, revisions
 from auscult.comparison.differences import PARTS, POINT_ESTIMATES, SAME_MODEL, Evaluated, Method, Noise
 from auscult.comparison.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, Revision
 from auscult.comparison.page import write_page
-from auscult.comparison.pipeline import Run
 from auscult.comparison.revisions import Recorded, Results
 from auscult.comparison.verdict import verdict
 from auscult.core import params as parameters
@@ -23,10 +22,11 @@ from auscult.core.paths import Paths
 from auscult.core.storage import write_text
 from auscult.curation.additions import make_ready
 from auscult.curation.diff.difference import difference
+from auscult.curation.diff.formats import summary
 from auscult.curation.diff.version import at_folder
 from auscult.pipeline import run as repro
-from auscult.versioning import lock_copies, locks, worktree
-from auscult.versioning.orphans import end_orphans
+from auscult.versioning import lockfile, locks, worktree
+from auscult.versioning.graph import Run, reproduce_all, without_root
 
 _LOG = logging.getLogger(__name__)
 FOLDER = Path("reports/comparison")
@@ -70,7 +70,7 @@ def report(base: str, head: str | None = None) -> Comparison:
     """
     root = Path.cwd()
     with locks.only_run(), ExitStack() as worktrees:
-        end_orphans()  # DVC processes of a killed comparison would go on in the worktrees that are made anew
+        locks.end_orphans()  # DVC processes of a killed comparison would go on in the worktrees that are made anew
         locks.clear_dead()
         revisions.remove_old_worktrees(root)
         new = revisions.head_of(root, head)
@@ -111,9 +111,9 @@ def _reproduce_in_place(root: Path, revision: Revision) -> Reproduced:
         repro.check_names(params)
         make_ready()
         with repro.restoring(params.dataset):
-            run = pipeline.reproduce(root)
+            run = reproduce_all(root)
         if not run.fault and all(stage.outcome not in ("failed", "not reached") for stage in run.stages.values()):
-            lock_copies.keep(params.dataset)
+            lockfile.keep(params.dataset)
     except AuscultError as error:
         return Reproduced(replace(revision, fault=_one_line(error, root)), run)
     return _read(root, revision, run, recorded)
@@ -124,7 +124,7 @@ def _reproduce_in_worktree(place: Path, revision: Revision) -> Reproduced:
     recorded, run = revisions.committed(place), Run()
     try:
         worktree.fill(place)
-        run = pipeline.reproduce(place, _TARGETS)
+        run = reproduce_all(place, _TARGETS)
     except AuscultError as error:
         return Reproduced(replace(revision, fault=_one_line(error, place)), run)
     return _read(place, revision, run, recorded)
@@ -140,7 +140,7 @@ def _read(place: Path, revision: Revision, run: Run, recorded: Recorded) -> Repr
 
 
 def _one_line(error: AuscultError, place: Path) -> str:
-    return " ".join(pipeline.without_root(place, error.what).split())[:600]
+    return " ".join(without_root(place, error.what).split())[:600]
 
 
 def _method(root: Path) -> Method:
@@ -159,10 +159,10 @@ def _data(base_place: Path, base: Run, head_place: Path, head: Run) -> tuple[Dat
     reason = next(filter(None, missing), "")
     if not reason:
         try:
-            found = difference(at_folder(base_place), at_folder(head_place)).summary()
+            found = summary(difference(at_folder(base_place), at_folder(head_place)))
         except (AuscultError, OSError, ValueError, KeyError) as error:
             reason = error.what if isinstance(error, AuscultError) else str(error)
-            reason = pipeline.without_root(head_place, pipeline.without_root(base_place, reason))
+            reason = without_root(head_place, without_root(base_place, reason))
     if reason:
         return None, [Fault("head", "data", _shortened(f"the data could not be compared: {reason}"))]
     counts = [document.Count(each["name"][:200], each["before"], each["after"]) for each in found["counts"]]

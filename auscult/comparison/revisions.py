@@ -15,7 +15,6 @@ import yaml
 
 from auscult.comparison.differences import PARTS, Evaluated
 from auscult.comparison.document import Outcome, Parameter, Revision, Size, Stage
-from auscult.comparison.pipeline import Run, StageRun, without_root
 from auscult.core import params as parameters
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
@@ -24,7 +23,8 @@ from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import slug
 from auscult.versioning import worktree
-from auscult.versioning.commands import CommandError, content, git
+from auscult.versioning.commands import CommandError, git, git_bytes
+from auscult.versioning.graph import Run, StageRun, without_root
 from auscult.versioning.lockfile import LOCK, DamagedError, stages
 
 #: Prefix of the names of throw-away worktrees; the holder of the repository's lock may remove them.
@@ -134,10 +134,10 @@ def _code_and_params(entry: Any) -> tuple[Any, ...]:
 
 def committed(root: Path) -> Recorded:
     """Return what the checked-out commit holds, also where the pipeline has run since."""
-    listed = content(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
+    listed = git_bytes(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
     names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
-    lock = _stages(content(root, "show", f"HEAD:{LOCK}"))
-    return Recorded({name: content(root, "show", f"HEAD:{name}") for name in names}, lock)
+    lock = _stages(git_bytes(root, "show", f"HEAD:{LOCK}"))
+    return Recorded({name: git_bytes(root, "show", f"HEAD:{name}") for name in names}, lock)
 
 
 def uncommitted(root: Path) -> Recorded:

@@ -17,13 +17,13 @@ import numpy as np
 import yaml
 
 from auscult.comparison.differences import NOISE_FILE, PARTS
-from auscult.comparison.pipeline import reproduce
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, write_json, write_text
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
+from auscult.versioning.graph import reproduce_all
 
 _LOG = logging.getLogger(__name__)
 _WORKTREE = "seed-variance"
@@ -49,7 +49,7 @@ def measure(seeds: int) -> None:
     place = worktree.create(root, _WORKTREE, commit)
     try:
         worktree.fill(place)
-        made = reproduce(place, ["balance"])
+        made = reproduce_all(place, ["balance"])
         if fault := made.fault or next(filter(None, map(made.missing_reason, made.stages)), ""):
             raise AuscultError(fault, where="HEAD", next_step="fix it, commit, and run the same command again")
         params = parameters.load(place / parameters.FILE)

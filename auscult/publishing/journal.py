@@ -20,7 +20,7 @@ from auscult.core.storage import read_json, write_json
 from auscult.publishing.push import is_published
 from auscult.registry.versions import ROLLED_BACK, Registry
 from auscult.versioning import worktree
-from auscult.versioning.orphans import end_orphans
+from auscult.versioning.locks import end_orphans
 
 FOLDER = CACHE_DIR / "flows"
 

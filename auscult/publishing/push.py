@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from auscult.core.errors import AuscultError
-from auscult.versioning import remotes
 from auscult.versioning.commands import CommandError, dvc, git, succeeds
+from auscult.versioning.dvc_objects import default_remote
 
 _PROJECT = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
 
@@ -70,7 +70,7 @@ def push_data(workspace: Path, targets: Sequence[str] = ()) -> bool:
     AuscultError
         An output is not on the remote after the push.
     """
-    remote = remotes.default(workspace)
+    remote = default_remote(workspace)
     if remote is None or not remote.shared:
         return False
     dvc(workspace, "push", "--quiet", *targets)

@@ -13,6 +13,7 @@ from typing import Any
 from auscult.core.digests import digest, file_sha256
 from auscult.core.paths import DATABASE, Paths
 from auscult.core.storage import read_json
+from auscult.versioning import lockfile
 
 #: Tags of a run: digest of the model's files; digest of the model, its metrics and its data.
 MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
@@ -124,17 +125,6 @@ def _metrics_of(dataset: str, experiment: str) -> Path | None:
     return paths.metrics(experiment) if judged == file_sha256(paths.model(experiment) / "model.json") else None
 
 
-def _locked() -> dict[str, Any]:
-    """Return the stages of ``dvc.lock``."""
-    lock = Path("dvc.lock")
-    if not lock.exists():
-        return {}
-    from ruamel.yaml import YAML  # DVC's reader: much faster than yaml, and every run reads the lock
-
-    stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {})
-    return stages
-
-
 def digest_of_model(folder: Path) -> str:
     """Return the digest of a trained model's folder; ``model.json`` holds the checksums of the weights."""
     files = [folder / name for name in ("model.json", "trials.json", "history.csv")]
@@ -142,8 +132,8 @@ def digest_of_model(folder: Path) -> str:
 
 
 def find() -> Iterator[Outputs]:
-    """Yield every model below ``models/``, sorted by data set and experiment."""
-    recorded = _locked()
+    """Every model below ``models/``, by data set and experiment."""
+    recorded = lockfile.in_workspace()
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
         model_digest = digest_of_model(description.parent)

@@ -123,7 +123,7 @@ def commit_additions(root: Path, journal: Journal, entry: Entry, message: str, *
 def _check(workspace: Path, log: Callable[[str], None]) -> None:
     """Bring the manifest and the split up to date: these stages check the recordings."""
 
-    def run(node: str, due: bool) -> graph.Did:
+    def run(node: str, due: bool) -> graph.Outcome:
         return graph.reproduce(workspace, node, log)[0] if due else "unchanged"
 
     graph.walk(workspace, run, upto="split")

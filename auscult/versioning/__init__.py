@@ -1,1 +1,1 @@
-"""git and DVC: commands, lock files, objects, worktrees, and the lock on a running pipeline."""
+"""Everything that talks to git and DVC: commands, lock file, objects, history, graph, worktrees and locks."""

@@ -1,8 +1,9 @@
-"""git and DVC as child processes: their words in errors, their lines passed on as they come."""
+"""Run git and DVC as child processes. No other module starts them."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -12,6 +13,7 @@ from pathlib import Path
 from auscult.core.errors import AuscultError
 from auscult.core.process import OWNER
 
+#: Replaces the first word ``dvc`` of a command: the DVC of this interpreter, not that of PATH.
 DVC = (sys.executable, "-m", "dvc")
 _TAIL = 30
 
@@ -22,57 +24,55 @@ class CommandError(AuscultError):
     Attributes
     ----------
     lines
-        Its last lines.
+        The last lines of its output.
     """
 
     def __init__(self, command: Sequence[str], code: int, lines: Sequence[str], where: Path) -> None:
-        shown = " ".join(_named(command))
         self.lines = list(lines)
         super().__init__(
-            f"{shown} ended with {code}:\n" + "\n".join(f"    {line}" for line in self.lines[-_TAIL:]),
+            f"{' '.join(command)} ended with {code}:\n" + "\n".join(f"    {line}" for line in self.lines[-_TAIL:]),
             where=str(where),
-            next_step="mend what it says and run the same command again",
+            next_step="fix what the output says and run the same command again",
         )
 
 
 def git(place: Path, *arguments: str) -> str:
-    """What git prints, without the last line end.
+    """Return what git prints on standard output, without the last line break.
 
     Raises
     ------
     CommandError
         git ended with an error.
     """
-    return _quiet(["git", *arguments], place)
+    return _output(["git", *arguments], place)
 
 
-def content(place: Path, *arguments: str) -> bytes:
-    """What git prints, byte by byte; nothing where it ends with an error."""
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=place, env=environment(), capture_output=True, check=False)
+def git_bytes(place: Path, *arguments: str) -> bytes:
+    """Return what git prints, unchanged; empty if it ends with an error."""
+    done = _run(["git", *arguments], place)
     return done.stdout if done.returncode == 0 else b""
 
 
-def succeeds(place: Path, *command: str) -> bool:
-    """Whether a command ends with 0; what it prints is lost."""
-    return subprocess.run(command, cwd=place, env=environment(), capture_output=True, check=False).returncode == 0
-
-
 def dvc(place: Path, *arguments: str) -> str:
-    """What DVC prints on its standard output; raises as :func:`git` does."""
-    return _quiet([*DVC, *arguments], place)
+    """Return what DVC prints on standard output. Raise as :func:`git` does."""
+    return _output(["dvc", *arguments], place)
+
+
+def succeeds(place: Path, *command: str) -> bool:
+    """Return whether a command ends with exit code 0; its output is discarded."""
+    return _run(command, place).returncode == 0
 
 
 def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Run a command and hand each line it prints to *tell*.
+    """Run a command and pass each line of its output to *tell* as it comes.
 
     Raises
     ------
     CommandError
-        It ended with an error; the message holds its last lines.
+        It ended with an error; the message holds the last lines.
     """
     process = subprocess.Popen(
-        command,
+        _resolved(command),
         cwd=place,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -96,35 +96,57 @@ def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> 
         raise CommandError(command, code, list(lines), place)
 
 
-def python_first() -> dict[str, str]:
-    """The environment with this interpreter's commands first: ``python`` in ``dvc.yaml`` is this one."""
-    here = str(Path(sys.executable).parent)
-    return os.environ | {"PYTHONUNBUFFERED": "1", "PATH": os.pathsep.join([here, os.environ.get("PATH", "")])}
+def on_terminal(place: Path, *command: str) -> int:
+    """Run a command that writes to this process's terminal; return its exit code.
+
+    SIGTERM is passed on to the command. After Ctrl-C, which the command receives as well, wait for its end.
+    """
+    process = subprocess.Popen(_resolved(command), cwd=place, env=environment(owned=False))
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
-def environment() -> dict[str, str]:
-    """What a flow's children see besides: no questions asked, none of the user's hooks, and whom they belong to."""
+def environment(*, owned: bool = True) -> dict[str, str]:
+    """Return the environment of a child process.
+
+    This interpreter's folder comes first in PATH, so that ``python`` in ``dvc.yaml`` is this one. git asks no
+    questions and runs no hooks: those of ``dvc install`` check out and push while a flow is working.
+
+    Parameters
+    ----------
+    owned
+        Whether the command must end when this process does (:data:`auscult.core.process.OWNER`).
+    """
     settings = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
-    return python_first() | {
+    found = os.environ | {
+        "PYTHONUNBUFFERED": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "GIT_TERMINAL_PROMPT": "0",
-        # `dvc install` makes hooks that check out, ask and push in the middle of what a flow does in its order.
         "GIT_CONFIG_COUNT": str(settings + 1),
         f"GIT_CONFIG_KEY_{settings}": "core.hooksPath",
         f"GIT_CONFIG_VALUE_{settings}": os.devnull,
-        OWNER: str(os.getpid()),
     }
+    return found | {OWNER: str(os.getpid())} if owned else found
 
 
-def _quiet(command: Sequence[str], place: Path) -> str:
-    done = subprocess.run(
-        command, cwd=place, env=environment(), capture_output=True, text=True, errors="replace", check=False
-    )
+def _output(command: Sequence[str], place: Path) -> str:
+    done = _run(command, place)
+    output = done.stdout.decode(errors="replace")
     if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = [line for line in (output + done.stderr.decode(errors="replace")).splitlines() if line.strip()]
         raise CommandError(command, done.returncode, lines, place)
-    return done.stdout.rstrip("\n")
+    return output.rstrip("\n")
 
 
-def _named(command: Sequence[str]) -> list[str]:
-    """``dvc repro …`` instead of the interpreter's path."""
-    return ["dvc", *command[len(DVC) :]] if tuple(command[: len(DVC)]) == DVC else list(command)
+def _run(command: Sequence[str], place: Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(_resolved(command), cwd=place, env=environment(), capture_output=True, check=False)
+
+
+def _resolved(command: Sequence[str]) -> list[str]:
+    return [*DVC, *command[1:]] if command[0] == "dvc" else list(command)

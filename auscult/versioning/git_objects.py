@@ -1,4 +1,4 @@
-"""git's objects, asked of one process: a history of thousands of commits is read in seconds."""
+"""Read many objects of a git repository through one ``git cat-file`` process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from auscult.versioning.commands import environment
 
 
-class Objects:
-    """The objects of a repository, while the block lasts."""
+class GitObjects:
+    """Reader of a repository's objects; use it as a context manager."""
 
     def __init__(self, root: Path) -> None:
         self._process = subprocess.Popen(
             ["git", "cat-file", "--batch"], cwd=root, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def __enter__(self) -> Objects:
+    def __enter__(self) -> GitObjects:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -26,9 +26,9 @@ class Objects:
         self._process.stdout.close()
 
     def read(self, name: str) -> bytes:
-        """An object's content, by its hash or as ``<commit>:<path>``; empty where there is none.
+        """Return an object's content by its hash or as ``<commit>:<path>``; empty if it does not exist.
 
-        There is none below a shallow clone's end, either.
+        Objects beyond the end of a shallow clone do not exist.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(name.encode() + b"\n")

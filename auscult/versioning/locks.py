@@ -1,11 +1,12 @@
-"""One run at a time: ``make repro``'s own lock, and DVC's lock file, cleared of owners that are dead.
+"""One run at a time: the lock of ``auscult run``, and DVC's lock file without owners that are dead.
 
-DVC holds its lock only while a stage is being looked at; between two stages the file names
-nobody for moments. The own lock lasts from the first look at ``params.yaml`` to the table.
+DVC holds its lock only while it looks at a stage; between two stages its file names no owner for moments. The
+project's own lock lasts from the first look at ``params.yaml`` to the table of results.
 
-DVC drops an owner whose process id is gone. Three cases remain, each of which would stop
-the next run: the id was given to another process meanwhile, the owner is a zombie that
-nobody reaped, and the file was cut in the middle of a write.
+DVC drops an owner whose process id is gone. Three cases remain, each of which would stop the next run: the id was
+given to another process, the owner is a zombie, or the file was cut off in the middle of a write.
+
+A killed run can also leave commands running: a ``git push`` goes on alone and would arrive after the run was undone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,20 @@ from typing import Any
 import psutil
 
 from auscult.core.errors import AuscultError
+from auscult.core.process import OWNER
 
 FOLDER = Path(".dvc/tmp")
+_PATIENCE_S = 10.0
 
 
 @contextmanager
 def only_run(folder: Path = FOLDER) -> Iterator[None]:
-    """Hold this repository's lock of ``make repro``; the kernel lets go of it when the process dies.
+    """Hold this repository's lock of ``auscult run``; the kernel releases it when the process dies.
 
     Raises
     ------
     AuscultError
-        Another ``make repro`` is in progress; the message names its process.
+        Another run is in progress; the message names its process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "make-repro.lock"
@@ -43,7 +46,7 @@ def only_run(folder: Path = FOLDER) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise _in_progress(f"process {file.read().strip() or 'unknown'}, make repro", path) from error
+            raise _in_progress(f"process {file.read().strip() or 'unknown'}, auscult run", path) from error
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))
@@ -52,17 +55,12 @@ def only_run(folder: Path = FOLDER) -> Iterator[None]:
 
 
 def clear_dead(folder: Path = FOLDER) -> list[int]:
-    """Remove dead owners from DVC's lock file.
-
-    Returns
-    -------
-    list of int
-        Process ids of the owners that were removed.
+    """Remove dead owners from DVC's lock file; return the process ids of those that were removed.
 
     Raises
     ------
     AuscultError
-        A living DVC holds the outputs; the message names it.
+        A DVC process that is alive holds the outputs; the message names it.
     """
     lock = folder / "rwlock"
     if not lock.exists():
@@ -71,10 +69,10 @@ def clear_dead(folder: Path = FOLDER) -> list[int]:
         fcntl.flock(guard, fcntl.LOCK_EX)
         try:
             content = json.loads(lock.read_text(encoding="utf-8"))
-        except ValueError:  # cut in the middle of a write: nobody holds the guard, so nobody is writing
+        except ValueError:  # cut off in the middle of a write: no process holds the guard, so none is writing
             lock.unlink()
             return []
-        dead = sorted({owner["pid"] for owner in _owners(content) if not _lives(owner)})
+        dead = sorted({owner["pid"] for owner in _owners(content) if not _is_alive(owner)})
         alive = [owner for owner in _owners(content) if owner["pid"] not in dead]
         if dead:
             lock.write_text(json.dumps(_without(content, set(dead))), encoding="utf-8")
@@ -83,6 +81,33 @@ def clear_dead(folder: Path = FOLDER) -> list[int]:
     if alive:
         raise _in_progress(f"process {alive[0]['pid']}, {alive[0]['cmd']}", lock)
     return dead
+
+
+def end_orphans() -> int:
+    """End the commands of flows that are dead, in any clone; return how many there were.
+
+    They are known by :data:`auscult.core.process.OWNER` in their environment, which their own children inherit.
+    """
+    orphans = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            owner = process.environ().get(OWNER, "")
+            if owner.isdigit() and not _started(int(owner), process):
+                orphans.append(process)
+    for process in orphans:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(orphans, timeout=_PATIENCE_S)
+    return len(orphans)
+
+
+def _started(owner: int, child: psutil.Process) -> bool:
+    """Return whether the process that started *child* is alive; a younger one with its id is another process."""
+    try:
+        process = psutil.Process(owner)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= child.create_time()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _in_progress(who: str, lock: Path) -> AuscultError:
@@ -94,7 +119,7 @@ def _in_progress(who: str, lock: Path) -> AuscultError:
 
 
 def _owners(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every owner of a read or write lock."""
+    """Return every owner of a read or write lock."""
     writers = [owner for owner in content.get("write", {}).values() if owner]
     readers = [owner for owners in content.get("read", {}).values() for owner in owners]
     return writers + readers
@@ -106,11 +131,12 @@ def _without(content: dict[str, Any], dead: set[int]) -> dict[str, Any]:
     return {"write": write, "read": {path: owners for path, owners in read.items() if owners}}
 
 
-def _lives(owner: dict[str, Any]) -> bool:
-    """Whether an owner's process is there and is still the one that took the lock.
+def _is_alive(owner: dict[str, Any]) -> bool:
+    """Return whether an owner's process exists and is still the one that took the lock.
 
-    It is ``dvc …``, ``python …/bin/dvc …`` or ``python -m dvc …``, or a program that calls DVC as a library: its
-    command line ends as the lock has it. Not any that mentions DVC: `vim dvc.yaml` may have a dead owner's id.
+    It is ``dvc …``, ``python …/bin/dvc …`` or ``python -m dvc …``, or a program that calls DVC as a library: then its
+    command line ends as the lock records it. A program that only mentions DVC, such as `vim dvc.yaml`, may have been
+    given a dead owner's id.
     """
     try:
         words = psutil.Process(owner["pid"]).cmdline()  # a zombie has none
@@ -118,8 +144,9 @@ def _lives(owner: dict[str, Any]) -> bool:
         return False
     if any(Path(word).name == "dvc" for word in words[:3]) or ("-m", "dvc") in pairwise(words[:8]):
         return True
-    said = str(owner.get("cmd", "")).split()  # its sys.argv
-    if not said or Path(said[0]).name == "dvc":
+    recorded = str(owner.get("cmd", "")).split()  # its sys.argv
+    if not recorded or Path(recorded[0]).name == "dvc":
         return False
-    mine = " ".join(words).split()
-    return Path(said[0]).stem in {Path(word).stem for word in mine} and mine[len(mine) - len(said) + 1 :] == said[1:]
+    present = " ".join(words).split()
+    same_arguments = present[len(present) - len(recorded) + 1 :] == recorded[1:]
+    return Path(recorded[0]).stem in {Path(word).stem for word in present} and same_arguments

@@ -1,7 +1,7 @@
-"""A throw-away git worktree in which a pipeline runs beside the one that people work in.
+"""Temporary git worktrees, in which a pipeline runs beside the checkout that people work in.
 
-It shares DVC's cache, the project's own cache, and MLflow's store with the repository; it has files,
-``dvc.lock`` and outputs of its own. Nothing that happens in it changes the repository's files.
+A worktree shares DVC's cache, the project's own cache, and MLflow's store with the repository. It has its own files,
+``dvc.lock`` and outputs. Nothing that happens in it changes the repository's files.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from auscult.core.errors import AuscultError
 from auscult.core.paths import ARTIFACTS, CACHE_DIR, DATABASE
-from auscult.versioning import remotes
-from auscult.versioning.commands import DVC, CommandError, dvc, git, succeeds
+from auscult.versioning.commands import CommandError, dvc, git, succeeds
+from auscult.versioning.dvc_internals import Repository
+from auscult.versioning.dvc_objects import default_remote
 
 #: Below ``.dvc``, where neither git nor DVC looks for files of the project.
 FOLDER = Path(".dvc/tmp/worktrees")
@@ -22,7 +23,7 @@ _SHARED = (CACHE_DIR, DATABASE, ARTIFACTS)
 
 
 def create(root: Path, name: str, revision: str) -> Path:
-    """Make a worktree of *revision* and return its folder.
+    """Create a worktree of *revision* and return its folder.
 
     Raises
     ------
@@ -32,9 +33,9 @@ def create(root: Path, name: str, revision: str) -> Path:
     root = root.resolve()
     if above := git(root, "rev-parse", "--show-prefix"):
         raise AuscultError(
-            f"the project is the folder {above} of a git repository, and the flows need one of its own",
+            f"the project is the folder {above} of a git repository; flows need the project to be the repository",
             where=str(root),
-            next_step="move the project to the top of a repository, or use it with make repro alone",
+            next_step="move the project to the top of a repository, or use it with auscult run only",
         )
     commit = resolve(root, revision)
     place = root / FOLDER / name
@@ -52,12 +53,12 @@ def create(root: Path, name: str, revision: str) -> Path:
 
 
 def resolve(root: Path, revision: str) -> str:
-    """The commit that a revision names: here, or as a branch of a remote.
+    """Return the commit that a revision names, here or as a branch of a remote.
 
     Raises
     ------
     AuscultError
-        It names none.
+        There is no such revision.
     """
     for name in (revision, *(f"{remote}/{revision}" for remote in git(root, "remote").splitlines())):
         with suppress(CommandError):
@@ -70,8 +71,8 @@ def resolve(root: Path, revision: str) -> str:
 
 
 def remove(root: Path, place: Path) -> None:
-    """Remove a worktree, whatever state it is in; what lies in the shared caches stays."""
-    for shared in _SHARED:  # first of all: git must not follow them
+    """Remove a worktree in any state; the content of the shared caches stays."""
+    for shared in _SHARED:  # first: git must not follow them
         if (place / shared).is_symlink():
             (place / shared).unlink()
     succeeds(root, "git", "worktree", "remove", "--force", "--force", str(place))
@@ -80,26 +81,26 @@ def remove(root: Path, place: Path) -> None:
 
 
 def fill(place: Path) -> None:
-    """Bring the outputs and additions that the revision records: from the cache, then from the remote if there is one.
+    """Check out the outputs and additions that the revision records, from the cache or else from the default remote.
 
-    What is in neither is made again by the stages. Additions cannot be made again.
+    Outputs that neither has are made again by the stages. Additions cannot be made again.
 
     Raises
     ------
     AuscultError
-        An addition's recordings are nowhere.
+        Neither has an addition's recordings.
     """
-    if succeeds(place, *DVC, "checkout", "--quiet"):
+    if succeeds(place, "dvc", "checkout", "--quiet"):
         return
-    succeeds(place, *DVC, "checkout", "--quiet", "--allow-missing")
-    remote = remotes.default(place)
+    succeeds(place, "dvc", "checkout", "--quiet", "--allow-missing")
+    remote = default_remote(place)
     if remote is not None and remote.shared and (lost := _lost_additions(place)):
-        dvc(place, "pull", "--quiet", *lost)  # in its own words where it cannot be reached
+        dvc(place, "pull", "--quiet", *lost)  # raises DVC's own message if it cannot be reached
     if remote is not None:
-        succeeds(place, *DVC, "pull", "--quiet", "--allow-missing")
+        succeeds(place, "dvc", "pull", "--quiet", "--allow-missing")
     if lost := _lost_additions(place):
         raise AuscultError(
-            f"recordings that were added are neither in DVC's cache nor on a remote: {', '.join(lost)}",
+            f"neither DVC's cache nor a remote has the recordings of these additions: {', '.join(lost)}",
             where=str(place),
             next_step="name the remote that has them (docs/remotes.md), then the same command again",
         )
@@ -111,20 +112,17 @@ def _lost_additions(place: Path) -> list[str]:
 
 
 def _share_cache(root: Path, place: Path) -> None:
-    """Give the worktree the repository's local settings, its cache, and the paths of its remotes as absolute ones.
+    """Give the worktree the repository's local settings, its cache, and the paths of its remotes as absolute paths.
 
-    DVC reads a relative path from where its settings lie, which is another place here.
+    DVC reads a relative path as relative to the configuration file, which lies elsewhere in a worktree.
     """
-    from configobj import ConfigObj
-    from dvc.config_schema import RelPath
-    from dvc.repo import Repo
+    from configobj import ConfigObj  # DVC's parser
 
     local = root / ".dvc" / "config.local"
     settings = ConfigObj(str(local) if local.exists() else None, encoding="utf-8")
-    with Repo(str(root)) as repo:
-        settings.setdefault("cache", {})["dir"] = repo.cache.local_cache_dir
-        for name, remote in repo.config["remote"].items():
-            paths = {key: str(value) for key, value in remote.items() if isinstance(value, RelPath)}
+    with Repository(root) as repository:
+        settings.setdefault("cache", {})["dir"] = str(repository.cache_folder)
+        for name, paths in repository.remote_paths().items():
             settings.setdefault(f'remote "{name}"', {}).update(paths)
     settings.filename = str(place / ".dvc" / "config.local")
     settings.write()

@@ -12,11 +12,11 @@ import pytest
 
 from auscult.comparison.differences import NOISE_FILE, NOT_MEASURED, Evaluated
 from auscult.comparison.document import Comparison, Metric, Part, Revision
-from auscult.comparison.pipeline import Run, StageRun
 from auscult.comparison.report import Reproduced, compare
 from auscult.comparison.revisions import Results
 from auscult.comparison.verdict import Verdict, verdict
 from auscult.evaluation.metrics import Predictions
+from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
 from tests.registry.gate.simulated import answers
 

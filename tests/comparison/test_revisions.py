@@ -18,7 +18,6 @@ import pytest
 
 from auscult.comparison import revisions
 from auscult.comparison.differences import Evaluated
-from auscult.comparison.pipeline import Run, StageRun
 from auscult.comparison.report import report
 from auscult.comparison.revisions import (
     base_of,
@@ -32,6 +31,7 @@ from auscult.comparison.revisions import (
 from auscult.core.errors import AuscultError
 from auscult.core.process import OWNER
 from auscult.versioning import worktree
+from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import evaluated
 from tests.contract.imports import ROOT
 from tests.flows.repositories import git, make

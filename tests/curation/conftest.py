@@ -1,4 +1,4 @@
-"""A validated clinic as a repository, for what adds to it from the command line."""
+"""A repository with a validated data set, for commands that add to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.flows import clinics
 
 @pytest.fixture(scope="session")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository's root with a validated and split clinic of 12 patients."""
+    """The root of a repository with a validated and split data set of 12 patients."""
     return clinics.validated(tmp_path_factory.mktemp("validated"))
 
 

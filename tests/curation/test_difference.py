@@ -1,4 +1,4 @@
-"""What a difference says, for each thing that can become of a data set."""
+"""The difference between two versions, for each change of a data set."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from auscult.core.errors import DataError
 from auscult.curation.diff.difference import Difference, difference
+from auscult.curation.diff.formats import SHOWN, markdown, summary, text
 from auscult.curation.diff.version import DataVersion
-from auscult.curation.diff.wording import SHOWN
 from tests.curation.made_versions import edited, made_version, without
 
 
@@ -21,10 +21,10 @@ def before() -> DataVersion:
 
 
 def counts(found: Difference) -> dict[str, tuple[float | None, float | None]]:
-    return {row["name"]: (row["before"], row["after"]) for row in found.summary()["counts"]}
+    return {row["name"]: (row["before"], row["after"]) for row in summary(found)["counts"]}
 
 
-def test_a_version_does_not_differ_from_itself_in_another_order(before: DataVersion) -> None:
+def test_the_order_of_rows_is_no_difference(before: DataVersion) -> None:
     shuffled = {
         name: getattr(before, name).sample(frac=1.0, random_state=1).reset_index(drop=True)
         for name in ("recordings", "segments", "assignment", "rejects")
@@ -32,11 +32,11 @@ def test_a_version_does_not_differ_from_itself_in_another_order(before: DataVers
     found = difference(before, replace(before, **shuffled))
     assert found.same
     assert found.before.content_sha256 == found.after.content_sha256
-    assert "the same recordings" in found.text()
-    assert "The same recordings" in found.markdown()
+    assert "the same recordings" in text(found)
+    assert "The same recordings" in markdown(found)
 
 
-def test_added_and_removed_recordings_bring_and_take_their_patients_and_segments(before: DataVersion) -> None:
+def test_added_and_removed_recordings_include_their_patients_and_segments(before: DataVersion) -> None:
     gone = [f"p00005_{number}" for number in range(4)]
     found = difference(before, without(before, [*gone, "p00000_0"]))
     assert found.recordings_removed == ["p00000_0", *gone]
@@ -62,19 +62,21 @@ def test_added_and_removed_recordings_bring_and_take_their_patients_and_segments
         ("published_part", "test", "published part"),
     ],
 )
-def test_what_changed_of_a_recording_is_named(before: DataVersion, column: str, value: object, called: str) -> None:
+def test_difference_names_what_changed_of_a_recording(
+    before: DataVersion, column: str, value: object, called: str
+) -> None:
     found = difference(before, edited(before, "recordings", "p00000_1", **{column: value}))
     assert found.recordings_changed == {"p00000_1": [called]}
     assert not found.same
     assert counts(found)[f"recordings with another {called}"] == (None, 1)
 
 
-def test_where_a_file_lies_how_it_is_wrapped_and_what_it_came_with_is_no_difference(before: DataVersion) -> None:
+def test_path_encoding_and_batch_of_a_file_are_no_difference(before: DataVersion) -> None:
     rewrapped = {"path": "added/x.flac", "sha256": "other bytes", "subtype": "PCM_24", "batch": "0123456789ab"}
     assert difference(before, edited(before, "recordings", "p00000_1", **rewrapped)).same
 
 
-def test_a_segment_that_is_relabelled_retimed_removed_is_told_apart_from_its_neighbours(before: DataVersion) -> None:
+def test_relabelled_retimed_and_removed_segments_are_distinguished(before: DataVersion) -> None:
     after = edited(before, "segments", "p00001_0:000", label="wheeze")
     after = edited(after, "segments", "p00001_1:002", end_s=8.25)
     after = replace(after, segments=after.segments[after.segments["segment_id"] != "p00001_2:000"])
@@ -90,22 +92,22 @@ def test_a_segment_that_is_relabelled_retimed_removed_is_told_apart_from_its_nei
     assert found.recordings_changed == {f"p00001_{number}": ["segments"] for number in range(3)}
 
 
-def test_a_segment_with_other_times_and_another_label_is_another_segment(before: DataVersion) -> None:
+def test_a_segment_with_other_times_and_label_is_another_segment(before: DataVersion) -> None:
     found = difference(before, edited(before, "segments", "p00001_0:000", label="wheeze", end_s=2.75))
     assert (found.segments["removed"], found.segments["added"]) == ({"normal": 1}, {"wheeze": 1})
 
 
-def test_two_equal_segments_of_which_one_goes_are_one_removed(before: DataVersion) -> None:
+def test_removing_one_of_two_equal_segments_counts_one(before: DataVersion) -> None:
     twice = before.segments.head(1).assign(segment_id="p00000_0:003")
     doubled = replace(before, segments=pd.concat([before.segments, twice], ignore_index=True))
     assert difference(doubled, before).segments["removed"] == {"normal": 1}
 
 
-def test_times_that_were_written_with_other_digits_are_no_difference(before: DataVersion) -> None:
+def test_rounding_of_times_is_no_difference(before: DataVersion) -> None:
     assert difference(before, edited(before, "segments", "p00001_0:001", start_s=3.0 + 1e-9)).same
 
 
-def test_who_moved_between_parts_and_folds(before: DataVersion) -> None:
+def test_difference_lists_moves_between_parts_and_folds(before: DataVersion) -> None:
     after = edited(before, "assignment", "p00001_0", part="test", fold=-1)
     after = edited(after, "assignment", "p00002_0", fold=3)
     found = difference(before, after)
@@ -120,30 +122,30 @@ def test_who_moved_between_parts_and_folds(before: DataVersion) -> None:
     assert found.after.classes["binary"]["test"]["healthy"] == found.before.classes["binary"]["test"]["healthy"] + 1
 
 
-def test_what_fails_validation_now_and_what_is_accepted_again(before: DataVersion) -> None:
+def test_difference_lists_newly_rejected_and_accepted_recordings(before: DataVersion) -> None:
     rejects = pd.DataFrame({"recording_id": ["p00003_0", "p00003_0"], "reason": ["clipped", "too_short"], "detail": ""})
     after = replace(without(before, ["p00003_0"]), rejects=rejects)
     found = difference(before, after)
-    assert found.set_aside == {"p00003_0": {"clipped": "", "too_short": ""}}
+    assert found.rejected == {"p00003_0": {"clipped": "", "too_short": ""}}
     assert found.were_accepted == ["p00003_0"]
-    assert (found.no_longer_set_aside, found.accepted_again) == (["broken"], [])
+    assert (found.no_longer_rejected, found.accepted_again) == (["broken"], [])
     assert difference(after, before).accepted_again == ["p00003_0"]
-    assert "p00003_0: clipped" in found.text()
+    assert "p00003_0: clipped" in text(found)
 
 
-def test_a_task_with_another_mapping_is_a_difference_and_another_title_is_none(before: DataVersion) -> None:
+def test_another_mapping_of_a_task_is_a_difference_and_another_title_is_none(before: DataVersion) -> None:
     binary, sounds = before.tasks
     assert difference(before, replace(before, tasks=(replace(binary, title="other words"), sounds))).same
     remapped = replace(binary, mapping={**binary.mapping, "URTI": None})
     assert difference(before, replace(before, tasks=(remapped, sounds))).tasks_changed == ["binary"]
 
 
-def test_two_data_sets_are_not_compared(before: DataVersion) -> None:
+def test_difference_refuses_two_data_sets(before: DataVersion) -> None:
     with pytest.raises(DataError, match="before has the data set made, after has other"):
         difference(before, replace(before, dataset="other", revision="after"))
 
 
-def test_json_is_complete_and_the_same_each_time_where_a_table_shortens(before: DataVersion) -> None:
+def test_json_is_complete_and_stable_and_text_is_shortened(before: DataVersion) -> None:
     large = made_version(recordings=200)
     after = without(large, [f"p{number:05d}_1" for number in range(50)])
     found, again = difference(large, after), difference(large, after)
@@ -151,28 +153,28 @@ def test_json_is_complete_and_the_same_each_time_where_a_table_shortens(before: 
     assert written == json.dumps(again.to_json(), sort_keys=True)
     assert len(json.loads(written)["recordings_removed"]) == 50
     assert json.loads(written)["schema"] == 1
-    assert f"… and {50 - SHOWN} more" in found.text()
+    assert f"… and {50 - SHOWN} more" in text(found)
 
 
-def test_a_pull_request_sees_counts_and_nobody_by_name(before: DataVersion) -> None:
+def test_markdown_and_summary_hold_no_names(before: DataVersion) -> None:
     after = without(edited(before, "recordings", "p00000_1", label="URTI"), ["p00001_0"])
     after = edited(after, "assignment", "p00002_0", part="test", fold=-1)
     found = difference(before, after)
-    for public in (found.markdown(), json.dumps(found.summary())):
+    for public in (markdown(found), json.dumps(summary(found))):
         assert "p0000" not in public
-    assert "- recordings removed: 1" in found.markdown()
-    assert all(name in found.markdown(names=True) for name in ("p00000\\_1", "p00001\\_0", "p00002\\_0"))
+    assert "- recordings removed: 1" in markdown(found)
+    assert all(name in markdown(found, names=True) for name in ("p00000\\_1", "p00001\\_0", "p00002\\_0"))
 
 
-def test_names_that_are_markup_say_nothing_but_themselves(before: DataVersion) -> None:
+def test_markdown_escapes_labels(before: DataVersion) -> None:
     hostile = "<img src=x>|@team [a](http://x)`\n# b"
     found = difference(before, edited(before, "recordings", "p00000_1", label=hostile))
-    said = found.markdown()
+    said = markdown(found)
     assert "<img" not in said and "\n# b" not in said
     assert "\\@team \\[a\\](http://x)\\`" in said
 
 
-def test_an_empty_side_is_compared_like_any_other(before: DataVersion) -> None:
+def test_an_empty_version_can_be_compared(before: DataVersion) -> None:
     nothing = without(before, before.recordings["recording_id"].tolist())
     found = difference(nothing, before)
     assert len(found.recordings_added) == 24

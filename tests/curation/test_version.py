@@ -1,7 +1,8 @@
-"""A version's tables: from a folder, and from a revision whose outputs lie in DVC's cache or remote."""
+"""The tables of a version: from a folder, and from a revision with outputs in DVC's cache or remote."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from auscult.core.errors import AuscultError, DataError
 from auscult.core.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.storage import write_json, write_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.diff.comparing import diff
+from auscult.curation.diff.formats import diff
 from auscult.curation.diff.version import at_folder, at_revision
 from tests.curation.made_versions import made_version, without
 from tests.pipeline.workspace import ROOT, set_params
@@ -80,7 +81,7 @@ def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "root"))
 
 
-def test_a_revision_and_the_workspace_are_read_without_touching_either(root: Path) -> None:
+def test_versions_are_read_without_changing_the_repository(root: Path) -> None:
     def seen() -> dict[str, bytes]:
         files = (path for path in root.rglob("*") if path.is_file() and ".dvc/tmp" not in path.as_posix())
         return {str(path): path.read_bytes() for path in files}
@@ -94,7 +95,7 @@ def test_a_revision_and_the_workspace_are_read_without_touching_either(root: Pat
     assert seen() == present
 
 
-def test_what_the_cache_has_lost_comes_from_the_remote(root: Path, tmp_path: Path) -> None:
+def test_outputs_missing_in_the_cache_are_read_from_the_remote(root: Path, tmp_path: Path) -> None:
     dvc(root, "remote", "add", "-d", "store", str(tmp_path / "store"))
     shutil.move(root / ".dvc/cache", tmp_path / "store")
     assert len(at_revision(root, "old").recordings) == 24
@@ -106,10 +107,10 @@ def test_what_the_cache_has_lost_comes_from_the_remote(root: Path, tmp_path: Pat
     withdrawals.write(Withdrawals("sample", {patient_key("sample", "p00001"): "2026-11-25"}), root)
     with pytest.raises(DataError) as caught:
         at_revision(root, "old")
-    assert "data purge may have removed it" in caught.value.next_step
+    assert "auscult data purge" in caught.value.next_step
 
 
-def test_outputs_that_are_nowhere_are_named_with_what_to_do(root: Path) -> None:
+def test_missing_outputs_are_named_with_the_next_command(root: Path) -> None:
     shutil.rmtree(root / ".dvc/cache")
     with pytest.raises(DataError, match=r"manifest/recordings.parquet of old is not in DVC's cache, and there is no"):
         at_revision(root, "old")
@@ -119,7 +120,7 @@ def test_outputs_that_are_nowhere_are_named_with_what_to_do(root: Path) -> None:
     assert "dvc checkout" in caught.value.next_step
 
 
-def test_revisions_that_cannot_be_compared_say_why(root: Path) -> None:
+def test_revisions_without_usable_outputs_are_refused(root: Path) -> None:
     with pytest.raises(AuscultError, match="there is no revision 'nowhere'"):
         at_revision(root, "nowhere")
     with pytest.raises(DataError, match=r"bare was never reproduced"):
@@ -136,13 +137,9 @@ def test_revisions_that_cannot_be_compared_say_why(root: Path) -> None:
         at_revision(root, "HEAD")
 
 
-def test_the_command_ends_like_diff(
-    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(made)
-    diff("HEAD", None, "text")
-    assert "the same recordings" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as ended:
-        diff("old", "new", "text")
-    assert ended.value.code == 1
-    assert "recordings removed: 4" in capsys.readouterr().out
+def test_diff_returns_text_and_whether_the_versions_are_the_same(made: Path) -> None:
+    assert diff("HEAD", None, "text", made)[1]
+    text, same = diff("old", "new", "text", made)
+    assert not same and "recordings removed: 4" in text
+    written, same = diff("old", "new", "json", made)
+    assert not same and len(json.loads(written)["recordings_removed"]) == 4

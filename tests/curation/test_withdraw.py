@@ -1,4 +1,4 @@
-"""``data withdraw``: who is meant is checked, the others stand where they stood, and once more changes nothing."""
+"""``auscult data withdraw``: the patient is checked, the others keep their parts, a second call changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A validated and split clinic of the patients 101 to 112, and 301 who came with an addition."""
+    """A validated and split data set of the patients 101 to 112, and 301 of an addition."""
     root = tmp_path_factory.mktemp("clinic")
     make_clinic(root)
     put_batch(root, make_delivery(root / "delivery", {name_of(301): breath(1), name_of(104, 5): breath(2)}))
@@ -61,39 +61,37 @@ def everything(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
-def test_a_patient_that_there_is_not_is_refused_and_at_most_the_nearest_is_named(root: Path) -> None:
+def test_withdraw_refuses_an_unknown_patient_and_names_only_the_closest(root: Path) -> None:
     before = everything(root)
-    with pytest.raises(DataError, match=r"no patient '1044'; did you mean 104\?\n"):
+    with pytest.raises(DataError, match=r"'1044'.*104\?\n"):
         withdraw("1044", root=root)
-    with pytest.raises(DataError, match=r"no patient 'Smith'\n"):
+    with pytest.raises(DataError, match=r"'Smith'\n"):
         withdraw("Smith", root=root)
-    with pytest.raises(ParameterError, match="is no date"):
+    with pytest.raises(ParameterError, match="yesterday"):
         withdraw("104", "yesterday", root=root)
     assert everything(root) == before
 
 
-def test_without_any_data_it_says_how_to_get_them(root: Path) -> None:
+def test_withdraw_without_data_names_the_command_that_brings_them(root: Path) -> None:
     shutil.rmtree(root / "data")
-    with pytest.raises(DataError, match="nothing of the data set sample is here") as caught:
+    with pytest.raises(DataError, match="no data of the data set sample") as caught:
         withdraw("104", root=root)
     assert "dvc pull" in caught.value.next_step
 
 
-def test_a_dry_run_says_what_it_touches_and_changes_nothing(root: Path) -> None:
+def test_withdraw_dry_run_reports_and_changes_nothing(root: Path) -> None:
     before = everything(root)
     said = withdraw("104", dry_run=True, root=root)
     assert (
-        "3 recordings, 6 segments" in said
-        and "additions to be written anew without them: 1" in said
-        and "learned from this patient: mine" in said
+        "3 recordings, 6 segments" in said and "without them: 1" in said and "learned from this patient: mine" in said
     )
     assert everything(root) == before
 
 
-def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> None:
+def test_withdraw_keeps_the_parts_of_others_and_stores_no_id(root: Path) -> None:
     before = sides(root)
     said = withdraw("104", "2026-11-25", root=root)
-    assert "git add data/withdrawn" in said and "data purge" in said
+    assert "git add data/withdrawn" in said and "auscult data purge" in said
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
     assert patient_key("sample", "104") not in (root / PATHS.pinned_split).read_text()
     assert not list((root / PATHS.added).rglob("104_*")), "the addition is another one now"
@@ -106,16 +104,16 @@ def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> N
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
 
 
-def test_while_the_manifest_is_not_here_nobody_withdraws_as_others_would_be_moved(root: Path) -> None:
+def test_withdraw_without_a_manifest_is_refused(root: Path) -> None:
     (root / PATHS.version).write_text("{}")  # git has it: there were sides
     shutil.rmtree(root / PATHS.manifest)
     before = everything(root)
-    with pytest.raises(DataError, match="would move people") as caught:
+    with pytest.raises(DataError, match="manifest is missing") as caught:
         withdraw("104", root=root)
     assert "dvc checkout" in caught.value.next_step and everything(root) == before
 
 
-def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path) -> None:
+def test_withdraw_a_second_time_changes_nothing(root: Path) -> None:
     withdraw("104", "2026-11-25", root=root)
     before = everything(root)
     assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)
@@ -126,14 +124,14 @@ def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path)
     assert everything(root) == before
 
 
-def test_who_came_with_an_addition_alone_moves_nobody_and_pins_nobody(root: Path) -> None:
+def test_withdraw_of_a_patient_of_an_addition_pins_no_assignment(root: Path) -> None:
     withdraw("301", root=root)
     assert not (root / PATHS.pinned_split).exists()
     (batch,) = batches(root / PATHS.added)
     assert not list(batch.rglob("301_*")) and list(batch.rglob("104_*"))
 
 
-def test_withdrawals_on_two_branches_merge_and_nobody_comes_back(root: Path) -> None:
+def test_withdrawals_on_two_branches_merge(root: Path) -> None:
     shutil.copy2(REPOSITORY / ".gitattributes", root)
     (root / ".gitignore").write_text("*\n!/data/\n!/data/withdrawn/\n!/data/withdrawn/*\n!/.git*\n")
     withdrawals.make_ready("sample", root)
@@ -161,7 +159,7 @@ def commit(root: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["withdrawals.write", "_rewrite_additions"])
-def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
+def test_withdraw_after_a_kill_ends_in_the_same_state(
     root: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Path(shutil.copytree(root, tmp_path / "whole"))

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from auscult.core.storage import read_table
-from auscult.curation.lineage.tracing import trace
+from auscult.curation.lineage.lineage import trace
 from tests.pipeline.workspace import run
 from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
 

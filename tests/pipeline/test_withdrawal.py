@@ -110,7 +110,7 @@ def sides(folder: Path) -> dict[str, tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Versions before, the withdrawal, a run, and all that is left cleared; with what was seen on the way."""
+    """Versions before, the withdrawal, a run, and a purge; with what was seen on the way."""
     import shutil
 
     base = tmp_path_factory.mktemp("withdrawal")

@@ -1,4 +1,4 @@
-"""A delivery's accepted recordings as a batch in ``data/added``, tracked by DVC: whole or not there at all."""
+"""Batches of added recordings in ``data/added``, tracked by DVC: a batch is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import fcntl
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import ADDED_DIR, Paths
-from auscult.core.storage import replacing_folder
+from auscult.core.storage import replacing_file, replacing_folder
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.additions.delivery import Delivery
-from auscult.curation.additions.withdrawn import leave_out_of_batch
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
-from auscult.datasets.readers.delivery_tables import reader
+from auscult.datasets.readers.delivery_tables import TablesLayout, reader
+from auscult.datasets.retrieval.leave_out import leave_out
 from auscult.validation.additions import batch_name, batches, checksums
 from auscult.versioning.commands import dvc
 
@@ -27,21 +27,21 @@ _BATCH = re.compile(r"[0-9a-f]{12}")
 
 
 def add(delivery: Delivery) -> str | None:
-    """Put in what was accepted; git's part, to commit ``data/added/<dataset>/<batch>.dvc``, is the caller's.
+    """Add the accepted recordings as a batch; the caller commits ``data/added/<dataset>/<batch>.dvc``.
 
-    A kill at any moment leaves the whole batch, or something that the next call removes.
+    A kill at any moment leaves the complete batch, or files that the next call removes.
 
     Returns
     -------
     str or None
-        The batch; ``None`` where nothing was accepted. A batch that is there already stays as it is.
+        The batch; ``None`` if nothing was accepted. A batch that exists stays as it is.
 
     Raises
     ------
     DataError
         A file of the delivery changed since it was examined.
     AuscultError
-        DVC cannot track the batch (it is not there then), or there is no DVC repository.
+        DVC cannot track the batch (it is removed again), or there is no DVC repository.
     """
     if not delivery.accepted:
         return None
@@ -56,22 +56,22 @@ def add(delivery: Delivery) -> str | None:
     return delivery.batch
 
 
-def replaced(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) -> str | None:
-    """Put another batch in the place of one that holds withdrawn patients: the same without them.
+def rewrite(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) -> str | None:
+    """Replace a batch that holds withdrawn patients by the same batch without them.
 
-    The new one is there and tracked before the old one goes: after a kill both may be there, and the next call ends it.
-    The lock of :func:`locked` must be held.
+    The new one is complete and tracked before the old one is removed: after a kill both may exist, and the next call
+    removes the old one. The caller must hold the lock of :func:`locked`.
 
     Returns
     -------
     str or None
-        The new batch; ``None`` where no recording is left.
+        The new batch; ``None`` if no recording is left.
     """
     name = None
     with tempfile.TemporaryDirectory(prefix=".reduced.", suffix=".part", dir=folder.parent) as scratch:
         left = Path(scratch) / folder.name
         shutil.copytree(folder, left, copy_function=shutil.copyfile)
-        leave_out_of_batch(dataset, left, withdrawn)
+        _leave_out(dataset, left, withdrawn)
         if any(is_audio(path.name) for path in files_below(left)):
             name = batch_name(checksums(left))
             target = folder.with_name(name)
@@ -85,14 +85,12 @@ def replaced(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path)
 
 
 def make_ready(root: Path | None = None) -> None:
-    """See to it that the additions of all data sets are there, before DVC stops for want of one.
-
-    The folder itself is made where it is missing: a stage depends on it, and git keeps it only by its README.
+    """Check that the additions of all data sets exist, and create their folder, on which a stage depends.
 
     Raises
     ------
     DataError
-        Naming the first addition that is missing or untracked, with the command that leads on.
+        An addition is missing or not tracked; the message names it and the next command.
     """
     folder = (Path() if root is None else root) / ADDED_DIR
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,9 +100,9 @@ def make_ready(root: Path | None = None) -> None:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Be the only one who adds to this repository, or looks at what is added.
+    """Hold the lock on the additions of this repository; wait while another process holds it.
 
-    Another process is waited for; the kernel lets go of its lock when it dies.
+    The kernel releases it when the process dies.
 
     Raises
     ------
@@ -112,50 +110,76 @@ def locked(root: Path) -> Iterator[None]:
         There is no DVC repository at *root*.
     """
     if not (root / ".dvc").is_dir():
-        raise AuscultError("this is no DVC repository", where=str(root), next_step="name the repository's root")
+        raise AuscultError("this is not a DVC repository", where=str(root), next_step="name the repository's root")
     (root / ".dvc/tmp").mkdir(exist_ok=True)
     with (root / ".dvc/tmp/additions.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
+def withdrawn_files(
+    source: Dataset | TablesLayout, folder: Path, files: Iterable[str], withdrawn: Withdrawals
+) -> set[str]:
+    """Return the paths of withdrawn patients' files, among *files* of a folder that *source* reads."""
+    if isinstance(source, TablesLayout):
+        return {each.path for each in source.recordings(folder) if each.path and withdrawn.holds(each.patient_id)}
+    return {place for place in files if withdrawn.holds(source.patient_of(place))}
+
+
+def _leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> None:
+    """Remove the files and table rows of withdrawn patients from a folder that is about to become a batch."""
+    source = reader(dataset, folder)
+    if not isinstance(source, TablesLayout):
+        leave_out(dataset, folder, withdrawn)
+        return
+    gone = withdrawn_files(source, folder, (), withdrawn)
+    if not gone:
+        return
+    kept = {each.recording_id for each in source.recordings(folder) if not withdrawn.holds(each.patient_id)}
+    for name, content in source.excerpt(folder, kept).items():
+        with replacing_file(folder / name) as scratch:
+            scratch.write_bytes(content)
+    for place in gone:
+        (folder / place).unlink()
+
+
 def _sweep(added: Path) -> None:
-    """Remove what a killed call left: half-written folders, and batches that were not tracked yet."""
+    """Remove what a killed call left: partial folders, and batches that were not tracked yet."""
     for path in added.glob("*"):
-        half = path.name.startswith(".") and path.suffix in (".part", ".old")
-        if path.is_dir() and (half or (_BATCH.fullmatch(path.name) and not _dvc_file(path).exists())):
+        partial = path.name.startswith(".") and path.suffix in (".part", ".old")
+        if path.is_dir() and (partial or (_BATCH.fullmatch(path.name) and not _dvc_file(path).exists())):
             shutil.rmtree(path)
 
 
 def _copy(delivery: Delivery, folder: Path) -> None:
-    """Copy, never link: nothing that DVC does to its own files may reach the delivery."""
+    """Copy the files, never link them: DVC changes its own files, and must not change the delivery."""
     for place, file in delivery.files.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         try:
             shutil.copyfile(file, folder / place)
         except FileNotFoundError as error:
-            raise _changed(f"{file} is gone", file) from error
+            raise _changed(f"{file} does not exist any more", file) from error
     for place, content in delivery.tables.items():
         (folder / place).write_bytes(content)
-    leave_out_of_batch(load(delivery.dataset), folder, withdrawals.read(delivery.dataset, delivery.root))
+    _leave_out(load(delivery.dataset), folder, withdrawals.read(delivery.dataset, delivery.root))
     if batch_name(checksums(folder)) != delivery.batch:
         raise _changed("a file of the delivery changed since it was examined", delivery.root)
     source = reader(load(delivery.dataset), folder)
     names = {recording.recording_id for recording in source.recordings(folder)}
     if names != {item.recording.recording_id for item in delivery.accepted}:
         raise DataError(
-            "the accepted recordings cannot be told from the others of the delivery by their files' names",
+            "the names of the files do not tell the accepted recordings from the others of the delivery",
             where=f"auscult/datasets/{delivery.dataset}.py",
             next_step="leave out the recordings that were rejected, and add the rest",
         )
 
 
 def _changed(what: str, where: Path) -> DataError:
-    return DataError(what, where=str(where), next_step="let it be complete first, then examine and add it again")
+    return DataError(what, where=str(where), next_step="wait until it is complete, then examine and add it again")
 
 
 def _track(target: Path, root: Path) -> None:
-    """``dvc add``; where that fails the batch is taken away again."""
+    """Let DVC track a batch; remove the batch if that fails."""
     try:
         dvc(root, "add", "--quiet", target.relative_to(root).as_posix())
     except BaseException:

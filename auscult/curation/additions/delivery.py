@@ -1,39 +1,50 @@
-"""A delivery that was examined, and what a commit says of it."""
+"""A delivery of recordings: where its files belong, what its examination found, and the message of its commit."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.core import reject_reasons
+from auscult.core.errors import DataError
+from auscult.datasets import Dataset
+from auscult.datasets.readers.delivery_tables import reader
 from auscult.validation.additions import batch_name
 from auscult.validation.manifest import Examined
 
-#: Why a recording of a delivery stays out: the reasons of the stage ``validate``, and those of the door.
+#: Replaces advice about ``SOURCE``, which a delivery does not have.
+_ONE_FOLDER = (
+    "put all files of one delivery, its tables too, into a folder of their own: auscult data ingest --folder FOLDER"
+    " (auscult data template FOLDER writes tables to fill in)"
+)
+#: Bytes of a file name that are not UTF-8, as Python represents them; no table can hold them.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+#: Reasons for which a recording of a delivery is rejected: those of the stage ``validate``, and those of an addition.
 REASONS: dict[str, str] = reject_reasons.REASONS | {
-    "corrected": "its name and audio are there with other labels; what is there is not edited",
-    "twin": "a near copy of another patient's recording: nobody knows whose it is",
-    "expectation": "beside what is present an expectation of the data set fails for it",
-    "unplaced": "an audio file whose name or folder tells no recording of the data set",
-    "withdrawn": "its patient has withdrawn consent; whose it is, is written nowhere",
-    "no_delivery": "a folder, of several, that holds no delivery, or one that cannot be used",
+    "corrected": "its name and audio are present with other labels; present data are not edited",
+    "near_duplicate": "a near copy of another patient's recording: its patient is unknown",
+    "expectation": "together with the present data it fails an expectation of the data set",
+    "unplaced": "an audio file whose name or folder is not that of a recording of the data set",
+    "withdrawn": "its patient has withdrawn consent; it is listed without its name",
+    "no_delivery": "one of several folders, which holds no delivery, or one that cannot be used",
 }
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """One reason why one recording stays out.
+    """One reason for which one recording is rejected.
 
     Attributes
     ----------
     recording_id
-        Its name; of a file that has no place in the data set, the path in the delivery.
+        Its name; the path in the delivery of a file that belongs to no recording.
     reason
         A key of :data:`REASONS`.
     detail
-        What was found, for a person.
+        Details for the user.
     """
 
     recording_id: str
@@ -43,28 +54,28 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery, examined.
+    """A delivery that was examined.
 
     Attributes
     ----------
     dataset, root
-        The data set that it is for, and the root of the repository.
+        The data set that it belongs to, and the root of the repository.
     accepted
-        What can join, sorted by id.
+        Recordings that can be added, sorted by id.
     already_there
-        Names of recordings that the data set has with the same audio and labels: no error, left out.
+        Names of recordings that the data set has with the same audio and labels; they are passed over.
     rejected
-        What stays out; a recording has as many entries as reasons.
-    sides
-        Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` gives them.
+        Rejected recordings; one has as many entries as reasons.
+    parts
+        Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` will assign.
     known
-        Those of these patients whom the present data know: they keep their side.
+        Those of these patients who are in the present data: they keep their part.
     files
-        Place in the batch → the delivery's file: of accepted recordings, and a publisher's tables.
+        Path in the batch → the delivery's file: of accepted recordings, and a publisher's tables.
     tables
-        Place in the batch → content, of ``recordings.csv`` and ``segments.csv``: the rows of accepted recordings.
+        Path in the batch → content of ``recordings.csv`` and ``segments.csv``: the rows of accepted recordings.
     checksums
-        Place in the batch → SHA-256, of both.
+        Path in the batch → SHA-256, of files and tables.
     """
 
     dataset: str
@@ -72,7 +83,7 @@ class Delivery:
     accepted: tuple[Examined, ...]
     already_there: tuple[str, ...]
     rejected: tuple[Rejected, ...]
-    sides: Mapping[str, str]
+    parts: Mapping[str, str]
     known: frozenset[str]
     files: Mapping[str, Path]
     tables: Mapping[str, bytes]
@@ -80,22 +91,52 @@ class Delivery:
 
     @property
     def batch(self) -> str:
-        """The name of what was accepted, as a batch: the same for the same files."""
+        """Name of the batch of accepted files; the same files have the same name."""
         return batch_name(self.checksums)
 
     @property
     def new(self) -> frozenset[str]:
-        """Patients of accepted recordings whom the present data do not know."""
-        return frozenset(self.sides) - self.known
+        """Patients of accepted recordings who are not in the present data."""
+        return frozenset(self.parts) - self.known
 
     @property
     def hours(self) -> float:
-        """Length of the accepted recordings."""
+        """Duration of the accepted recordings in hours."""
         return sum(item.audio.duration_s for item in self.accepted if item.audio is not None) / 3600.0
 
 
+def layout(dataset: Dataset, delivery: Path) -> dict[str, Path]:
+    """Return path in the raw layout → file of the delivery, without files whose names are not UTF-8.
+
+    Raises
+    ------
+    DataError
+        The folder does not exist, or holds no delivery to this data set, or several.
+    """
+    if not delivery.is_dir():
+        raise DataError(
+            f"the delivery {delivery} {'is a file' if delivery.exists() else 'does not exist'}",
+            where=str(delivery),
+            next_step="name the folder that holds it; unpack an archive first",
+        )
+    try:
+        found = reader(dataset, delivery).layout(delivery)
+    except OSError as error:
+        raise not_read(error, delivery) from error
+    except DataError as error:
+        next_step = _ONE_FOLDER if "SOURCE" in error.next_step else error.next_step
+        raise DataError(error.what, where=error.where, next_step=next_step) from error
+    return {target: file for target, file in found.items() if not _NOT_UTF8.search(target)}
+
+
+def not_read(error: OSError, where: Path) -> DataError:
+    """Return the error for a file at or below *where* that cannot be read."""
+    what = f"{error.filename or where} cannot be read: {error.strerror}"
+    return DataError(what, where=str(where), next_step="make it readable")
+
+
 def left_out(rejected: Iterable[Rejected]) -> Counter[str]:
-    """Reason → recordings, each counted once, for the first of its reasons in the order of :data:`REASONS`."""
+    """Return reason → number of recordings, each counted for the first of its reasons in :data:`REASONS`."""
     order, first = list(REASONS), dict[str, str]()
     for entry in sorted(rejected, key=lambda entry: order.index(entry.reason)):
         first.setdefault(entry.recording_id, entry.reason)
@@ -103,24 +144,24 @@ def left_out(rejected: Iterable[Rejected]) -> Counter[str]:
 
 
 def message(*deliveries: Delivery) -> str:
-    """The text of a commit: counts only, as git is no place for patients' or recordings' names.
+    """Return the message of the commit: counts only, as git must not hold names of patients or recordings.
 
     Parameters
     ----------
     deliveries
-        To one data set; one at least.
+        At least one, all to the same data set.
     """
     recordings = sum(len(delivery.accepted) for delivery in deliveries)
-    patients = len({patient for delivery in deliveries for patient in delivery.sides})
+    patients = len({patient for delivery in deliveries for patient in delivery.parts})
     added = f"{_count(recordings, 'recording')} of {_count(patients, 'patient')}" if recordings else "nothing"
     lines = [f"data: {added} added to {deliveries[0].dataset}", ""]
     for delivery in deliveries:
         lines += _about(delivery) if delivery.accepted else []
-    there = sum(len(delivery.already_there) for delivery in deliveries)
-    counts = [f"{there} already there"] if there else []
+    present = sum(len(delivery.already_there) for delivery in deliveries)
+    counts = [f"{present} already present"] if present else []
     total = sum((left_out(delivery.rejected) for delivery in deliveries), Counter[str]())
     counts += [f"{count} {reason}" for reason, count in total.items()]
-    lines.append(f"Left out: {', '.join(counts) or 'nothing'}")
+    lines.append(f"Not added: {', '.join(counts) or 'nothing'}")
     return "\n".join(lines) + "\n"
 
 
@@ -130,14 +171,14 @@ def _about(delivery: Delivery) -> list[str]:
         f"Addition {delivery.batch}, {delivery.hours:.2f} hours",
         f"Recordings: {_tally(labels)}",
         f"Segments: {_tally(s.label for item in delivery.accepted for s in item.segments) or 'none'}",
-        f"Known patients, who keep their side: {_placed(delivery, delivery.known)}",
+        f"Known patients, who keep their part: {_placed(delivery, delivery.known)}",
         f"New patients: {_placed(delivery, delivery.new)}",
     ]
 
 
 def _placed(delivery: Delivery, patients: frozenset[str]) -> str:
-    """Such as ``3 (test 1, train 2)``."""
-    parts = _tally(delivery.sides[patient] for patient in patients)
+    """Return text such as ``3 (test 1, train 2)``."""
+    parts = _tally(delivery.parts[patient] for patient in patients)
     return f"{len(patients)} ({parts})" if patients else "0"
 
 

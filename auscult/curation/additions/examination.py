@@ -1,4 +1,4 @@
-"""Examining a delivery: alone first, by the very functions of the stage ``validate``, then beside what is present."""
+"""Examine a delivery: alone, by the functions of the stage ``validate``, then together with the present data."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
+import yaml
+
+from auscult.audio.checks import inspect
 from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.digests import file_sha256
 from auscult.core.errors import DataError
+from auscult.core.paths import Paths
 from auscult.core.process import workers
 from auscult.core.sections import Params, ValidateParams
+from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.additions.batch import locked
-from auscult.curation.additions.delivery import Delivery, Rejected
-from auscult.curation.additions.layout import layout, not_read
-from auscult.curation.additions.present import PresentData, read_present
-from auscult.curation.additions.withdrawn import places
+from auscult.curation.additions.batch import locked, withdrawn_files
+from auscult.curation.additions.delivery import Delivery, Rejected, layout, not_read
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, reader
@@ -28,30 +32,37 @@ from auscult.splitting import pinned
 from auscult.splitting.near_duplicates import find_near_duplicates
 from auscult.splitting.parts import split
 from auscult.splitting.pinned import Pinned
+from auscult.validation.additions import batches, check_unchanged
 from auscult.validation.expectations import check_tables
 from auscult.validation.manifest import Examined, Tables, build, examine_all
+from auscult.validation.merge import Present, came_with
 
-#: In place of a batch's name while there is none.
+if TYPE_CHECKING:
+    import pandas as pd
+
+# pandas is imported in the functions that use it: `auscult run` imports this package, and must start fast.
+
+#: Stands for the name of the batch until there is one.
 _NEW = "delivery"
 
 
 def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Delivery:
-    """Look at every recording of a delivery, alone and beside what is present; nothing is written.
+    """Examine every recording of a delivery, alone and together with the present data; nothing is written.
 
     Parameters
     ----------
     dataset_name
-        The data set that it is for.
+        The data set that it belongs to.
     delivery
         A folder in any layout that the data set's ``layout()`` accepts, or audio with ``recordings.csv`` and
-        ``segments.csv``. It is read, never changed.
+        ``segments.csv``. It is never changed.
     root
-        Root of the repository (or of a worktree of it); the current directory where it is ``None``.
+        Root of the repository, or of a worktree of it; by default the current directory.
 
     Raises
     ------
     DataError
-        The delivery is something else, the manifest is not there, or an addition is missing.
+        The folder holds no delivery to the data set, there is no manifest, or an addition is missing.
     ParameterError
         There is no such data set, or ``params.yaml`` is wrong.
     AuscultError
@@ -61,31 +72,31 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     dataset, params = load(dataset_name), _params(dataset_name, root)
     withdrawn = withdrawals.read(dataset_name, root)
     source, delivered = reader(dataset, delivery), layout(dataset, delivery)
-    gone = places(source, delivery, delivered, withdrawn)
-    files = {target: file for target, file in delivered.items() if target not in gone}
-    # What changes from here on is not added.
+    withdrawn_paths = withdrawn_files(source, delivery, delivered, withdrawn)
+    files = {target: file for target, file in delivered.items() if target not in withdrawn_paths}
+    # A file that changes after this is not added.
     checksums = {target: _checksum(dataset, target, file, withdrawn) for target, file in files.items()}
     with locked(root):
         present = read_present(dataset, root, params.validate_)
     found = _alone(dataset, delivery, files, params.validate_, withdrawn)
-    rejected = _unplaced(delivery, delivered) + _withdrawn(gone)
-    there, sound = _against_present(found, present, rejected)
-    sound = _without_twins(sound, present, rejected)
-    sound = _as_expected(sound, present, dataset, params.validate_, rejected)
+    rejected = _unplaced(delivery, delivered) + _withdrawn(withdrawn_paths)
+    present_names, sound = _against_present(found, present, rejected)
+    sound = _without_near_duplicates(sound, present, rejected)
+    sound = _meeting_expectations(sound, present, dataset, params.validate_, rejected)
     accepted = {item.recording.recording_id: item.recording.path for item in sound}
     if isinstance(source, TablesLayout):
         mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
     else:
         mine, tables = _files_of(files, found, set(accepted)), {}
-    sides = _sides(build(sound), present, dataset, params, pinned.read(dataset_name, root)) if sound else {}
+    parts = _parts(build(sound), present, dataset, params, pinned.read(dataset_name, root)) if sound else {}
     return Delivery(
         dataset=dataset_name,
         root=root,
         accepted=tuple(sound),
-        already_there=tuple(there),
+        already_there=tuple(present_names),
         rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
-        sides=sides,
-        known=frozenset(sides) & frozenset(present.recordings["patient_id"]),
+        parts=parts,
+        known=frozenset(parts) & frozenset(present.recordings["patient_id"]),
         files=mine,
         tables=tables,
         checksums={target: checksums[target] for target in mine}
@@ -94,9 +105,7 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
 
 
 def _params(dataset_name: str, root: Path) -> Params:
-    """The parameters as they are for this data set, whichever ``params.yaml`` names."""
-    import yaml
-
+    """Return the parameters for this data set, whichever one ``params.yaml`` names."""
     file = root / parameters.FILE
     params = parameters.load(file)
     if params.dataset == dataset_name:
@@ -105,19 +114,19 @@ def _params(dataset_name: str, root: Path) -> Params:
 
 
 def _checksum(dataset: Dataset, target: str, file: Path, withdrawn: Withdrawals) -> str:
-    """Of what is put in: a table is, without the lines of those who have withdrawn."""
+    """Return the checksum of a file as it is added: a table without the rows of withdrawn patients."""
     try:
         if not dataset.is_table(target):
             return file_sha256(file)
         return hashlib.sha256(reduced(dataset, target, file.read_bytes(), withdrawn)).hexdigest()
-    except OSError:  # its recording is about to be set aside; a batch with it could not be added
+    except OSError:  # its recording is rejected later; a batch with it could not be added
         return ""
 
 
 def _alone(
     dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams, withdrawn: Withdrawals
 ) -> list[Examined]:
-    """Every recording of the delivery, read in the raw layout from links to its files, or as it lies beside tables."""
+    """Examine every recording by itself, in the raw layout through links to its files, or beside its tables."""
     if RECORDINGS in files:
         return examine_all(dataset, delivery, params, workers(), batch=_NEW, withdrawn=withdrawn)
     with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as name, _named(files, Path(name)):
@@ -130,7 +139,7 @@ def _alone(
 
 @contextmanager
 def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
-    """Let errors name the delivery's files, not the places where they were read."""
+    """Let errors name the delivery's files instead of the links through which they were read."""
     try:
         yield
     except (DataError, OSError) as caught:
@@ -142,10 +151,10 @@ def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
 
 
 def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
-    """Audio files that the data set's layout has no place for; second encodings of a recording apart."""
+    """Return the audio files that belong to no recording, except second encodings of a recording."""
     taken, stems = set(files.values()), {PurePosixPath(target).stem for target in files}
     tables = RECORDINGS in files
-    detail = f"no row of {RECORDINGS} names it" if tables else "its name or folder tells no recording of this data set"
+    detail = f"no row of {RECORDINGS} names it" if tables else "its name or folder is not that of a recording"
     return [
         Rejected(path.relative_to(delivery).as_posix(), "unplaced", detail)
         for path in files_below(delivery)
@@ -154,7 +163,7 @@ def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
 
 
 def _withdrawn(targets: Iterable[str]) -> list[Rejected]:
-    """One entry for each recording of a patient who has withdrawn; its files are not opened."""
+    """Return one entry for each recording of a patient who has withdrawn; its files are not opened."""
     names = {PurePosixPath(target).stem for target in targets}
     return [Rejected(name, "withdrawn", "its patient has withdrawn") for name in sorted(names)]
 
@@ -162,8 +171,8 @@ def _withdrawn(targets: Iterable[str]) -> list[Rejected]:
 def _against_present(
     found: Sequence[Examined], present: PresentData, rejected: list[Rejected]
 ) -> tuple[list[str], list[Examined]]:
-    """Names that are there already, and what is sound and new; the rest is added to *rejected*."""
-    there: list[str] = []
+    """Return the names that are present, and the new recordings without problems; add the rest to *rejected*."""
+    names: list[str] = []
     sound: list[Examined] = []
     for item in found:
         name = item.recording.recording_id
@@ -171,44 +180,46 @@ def _against_present(
             if difference := present.other_labels(item):
                 rejected.append(Rejected(name, "corrected", difference))
             else:
-                there.append(name)
+                names.append(name)
             continue
         judged = item if item.problems else present.index.check(item)
         rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
         sound += [] if judged.problems else [judged]
-    return there, sound
+    return names, sound
 
 
-def _without_twins(sound: Sequence[Examined], present: PresentData, rejected: list[Rejected]) -> list[Examined]:
-    """Those that hold the same sound as no other patient's recording, present or delivered."""
+def _without_near_duplicates(
+    sound: Sequence[Examined], present: PresentData, rejected: list[Rejected]
+) -> list[Examined]:
+    """Return the recordings that are not near-duplicates of another patient's, present or delivered."""
     import pandas as pd
 
     new = build(sound)
     both = pd.concat([present.recordings, new.recordings])
     patients = dict(zip(both["recording_id"], both["patient_id"], strict=True))
     mine = set(new.recordings["recording_id"])
-    twins: dict[str, str] = {}
+    found: dict[str, str] = {}
     for pair in find_near_duplicates(pd.concat([present.fingerprints, new.fingerprints]), patients) if mine else ():
         for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
             if one in mine:
-                twins.setdefault(one, f"the same sound as {other} of another patient: {pair}")
-    rejected += [Rejected(name, "twin", detail) for name, detail in twins.items()]
-    return [item for item in sound if item.recording.recording_id not in twins]
+                found.setdefault(one, f"the same sound as {other} of another patient: {pair}")
+    rejected += [Rejected(name, "near_duplicate", detail) for name, detail in found.items()]
+    return [item for item in sound if item.recording.recording_id not in found]
 
 
-def _as_expected(
+def _meeting_expectations(
     sound: Sequence[Examined],
     present: PresentData,
     dataset: Dataset,
     params: ValidateParams,
     rejected: list[Rejected],
 ) -> list[Examined]:
-    """Those for which the expectations of ``validate`` hold, also beside what is present.
+    """Return the recordings that meet the expectations of ``validate`` together with the present data.
 
     Raises
     ------
     DataError
-        An expectation fails, but for none of the delivery's rows.
+        An expectation fails, but for no row of the delivery.
     """
     import pandas as pd
 
@@ -221,19 +232,20 @@ def _as_expected(
     for outcome in check_tables(both, new.segments, dataset, params):
         if outcome.passed:
             continue
-        words = f"{outcome.table}: {outcome.expectation}"
+        expectation = f"{outcome.table}: {outcome.expectation}"
         mine = {row if outcome.table == "recordings" else row.rpartition(":")[0] for row in outcome.failing} & names
         if not mine:
             where, next_step = str(present.folder), "dvc repro validate"
-            raise DataError(f"beside what is present an expectation fails: {words}", where=where, next_step=next_step)
+            what = f"an expectation fails for the present data: {expectation}"
+            raise DataError(what, where=where, next_step=next_step)
         for name in mine:
-            failing.setdefault(name, []).append(words)
-    rejected += [Rejected(name, "expectation", "; ".join(words)) for name, words in failing.items()]
+            failing.setdefault(name, []).append(expectation)
+    rejected += [Rejected(name, "expectation", "; ".join(each)) for name, each in failing.items()]
     return [item for item in sound if item.recording.recording_id not in failing]
 
 
-def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params, pins: Pinned) -> dict[str, str]:
-    """Patient → part, as the stage ``split`` will have it."""
+def _parts(new: Tables, present: PresentData, dataset: Dataset, params: Params, pins: Pinned) -> dict[str, str]:
+    """Return patient → part, as the stage ``split`` will assign it."""
     import pandas as pd
 
     recordings = pd.concat([present.recordings, new.recordings], ignore_index=True)
@@ -244,7 +256,7 @@ def _sides(new: Tables, present: PresentData, dataset: Dataset, params: Params, 
 
 
 def _files_of(files: Mapping[str, Path], found: Sequence[Examined], accepted: set[str]) -> dict[str, Path]:
-    """The files of accepted recordings, and those that belong to no recording: the tables."""
+    """Return the files of accepted recordings, and those that belong to no recording: the tables."""
     others = [item.recording for item in found if item.recording.recording_id not in accepted]
     names, paths = {recording.recording_id for recording in others}, {recording.path for recording in others}
     return {
@@ -252,3 +264,106 @@ def _files_of(files: Mapping[str, Path], found: Sequence[Examined], accepted: se
         for target, file in files.items()
         if target not in paths and PurePosixPath(target).stem not in names
     }
+
+
+@dataclass(frozen=True)
+class PresentData:
+    """The accepted recordings that a data set has, those of recent additions included.
+
+    Attributes
+    ----------
+    folder
+        Folder of the manifest.
+    recordings, segments, fingerprints
+        Tables of the manifest, with rows for additions that are newer than it.
+    index
+        Names and audio, to find duplicates of present recordings.
+    """
+
+    folder: Path
+    recordings: pd.DataFrame
+    segments: pd.DataFrame
+    fingerprints: pd.DataFrame
+    index: Present
+
+    def has(self, item: Examined) -> bool:
+        """Return whether the same recording, by name and audio, is present."""
+        row = self._row(item)
+        return item.audio is not None and not row.empty and row["audio_sha256"].iloc[0] == item.audio.audio_sha256
+
+    def other_labels(self, item: Examined) -> str:
+        """Return how the present labels of a recording differ from those delivered; empty if they agree."""
+        label = self._row(item)["label"].iloc[0]
+        label = label if isinstance(label, str) else None
+        if label != item.recording.label:
+            return f"it is present with the label {label!r} instead of {item.recording.label!r}"
+        rows = self.segments[self.segments["recording_id"] == item.recording.recording_id]
+        times = zip(rows["start_s"].round(6), rows["end_s"].round(6), rows["label"], strict=True)
+        if list(times) != [(round(s.start_s, 6), round(s.end_s, 6), s.label) for s in item.segments]:
+            return f"it is present with other segments ({len(rows)} instead of {len(item.segments)})"
+        return ""
+
+    def _row(self, item: Examined) -> pd.DataFrame:
+        return self.recordings[self.recordings["recording_id"] == item.recording.recording_id]
+
+
+def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> PresentData:
+    """Read the manifest, and examine additions that are newer than it.
+
+    Raises
+    ------
+    DataError
+        There is no manifest, it holds an addition that does not exist any more, or an addition is missing.
+    """
+    import pandas as pd
+
+    paths = Paths(dataset.name)
+    folder = root / paths.manifest
+    if not (folder / "recordings.parquet").exists():
+        raise _without_manifest(f"there is no manifest of {dataset.name}", folder)
+    recordings, segments, rejects, fingerprints = (
+        read_table(folder / f"{name}.parquet") for name in ("recordings", "segments", "rejects", "fingerprints")
+    )
+    if "batch" not in recordings:
+        raise _without_manifest(f"the manifest of {dataset.name} was made by an older version", folder)
+    added = {batch.name: batch for batch in batches(root / paths.added)}
+    known = set(recordings["batch"].dropna())
+    if gone := sorted(known - added.keys()):
+        raise _without_manifest(
+            f"the manifest of {dataset.name} holds the addition {gone[0]}, which does not exist any more", folder
+        )
+    index = Present(
+        ids={
+            name: came_with(batch if isinstance(batch, str) else None)
+            for name, batch in zip(recordings["recording_id"], recordings["batch"], strict=True)
+        },
+        audio=dict(zip(recordings["audio_sha256"], recordings["recording_id"], strict=True)),
+    )
+    for name in rejects["recording_id"]:
+        index.ids.setdefault(name, "the list of rejected recordings")
+    copies = set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"])
+    for recording in (
+        dataset.recordings(root / paths.raw) if copies else ()
+    ):  # the patient of another copy would be unknown as well
+        if recording.recording_id in copies and (audio := inspect(root / paths.raw / recording.path, params)[0]):
+            index.audio.setdefault(audio.audio_sha256, recording.recording_id)
+    newer: list[Examined] = []
+    withdrawn = withdrawals.read(dataset.name, root)
+    for name in sorted(added.keys() - known):
+        check_unchanged(added[name])
+        examined = examine_all(dataset, added[name], params, workers(), batch=name, withdrawn=withdrawn)
+        found = [index.judge(item) for item in examined]
+        index.take(found)
+        newer += found
+    new = build(newer)
+    return PresentData(
+        folder,
+        pd.concat([recordings, new.recordings], ignore_index=True) if newer else recordings,
+        pd.concat([segments, new.segments], ignore_index=True) if newer else segments,
+        pd.concat([fingerprints, new.fingerprints], ignore_index=True) if newer else fingerprints,
+        index,
+    )
+
+
+def _without_manifest(what: str, folder: Path) -> DataError:
+    return DataError(what, where=str(folder), next_step="dvc repro validate (or auscult run), then add the delivery")

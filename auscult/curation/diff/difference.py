@@ -1,38 +1,53 @@
-"""How two versions of a data set differ: what was added, removed, changed, moved and set aside."""
+"""How two versions of a data set differ: what was added, removed, changed, moved and rejected."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from auscult.core.errors import DataError
-from auscult.curation.diff import changes
+from auscult.core.records import PARTS
+from auscult.core.tasks import Task
+from auscult.curation.diff.version import DataVersion
+from auscult.reporting.data_card.identity import DECIMALS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from auscult.curation.diff.version import DataVersion
-
-#: Raised when a key of :meth:`Difference.to_json` changes its meaning.
+#: To be raised when a key of :meth:`Difference.to_json` changes its meaning.
 SCHEMA = 1
+#: What can change of a recording: its name in output → column.
+RECORDING_CHANGES = {
+    "audio": "audio_sha256",
+    "label": "label",
+    "patient": "patient_id",
+    "device": "device",
+    "location": "location",
+    "age": "age_years",
+    "sex": "sex",
+    "published part": "published_part",
+    "exempt reason": "exempt_reason",
+}
+#: What can change of a segment, in this order: its label, its times, or only one version has it.
+SEGMENT_CHANGES = ("relabelled", "retimed", "added", "removed")
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two versions.
+class Summary:
+    """One of the two versions in numbers.
 
     Attributes
     ----------
     revision, name, content_sha256, split_sha256
         As in :class:`auscult.curation.diff.version.DataVersion`.
-    segments, set_aside
-        How many there are.
+    segments, rejected
+        Number of segments, and of rejected recordings.
     parts
         Part (``all`` for the whole) → recordings, patients, hours.
     recording_labels, segment_labels
-        Raw label → how many have it.
+        Raw label → number of recordings or segments.
     classes
-        Task → part → class → recordings or segments.
+        Task → part → class → number of recordings or segments.
     """
 
     revision: str
@@ -40,7 +55,7 @@ class Side:
     content_sha256: str
     split_sha256: str
     segments: int
-    set_aside: int
+    rejected: int
     parts: dict[str, dict[str, float]]
     recording_labels: dict[str, int]
     segment_labels: dict[str, int]
@@ -49,7 +64,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Move:
-    """A recording that stands in another part or fold than before."""
+    """A recording whose part or fold differs between the versions."""
 
     recording_id: str
     patient_id: str
@@ -66,27 +81,27 @@ class Difference:
     Attributes
     ----------
     recordings_added, recordings_removed, patients_added, patients_removed
-        Names, of what was accepted.
+        Names, of accepted recordings.
     recordings_changed
-        Recording → what of it differs: keys of :data:`auscult.curation.diff.changes.RECORDING_CHANGES`, and ``segments``.
+        Recording → what of it differs: keys of :data:`RECORDING_CHANGES`, and ``segments``.
     segments
-        Change (of :data:`auscult.curation.diff.changes.SEGMENT_CHANGES`) → label (``before → after`` where relabelled) → how
-        many, those of added and removed recordings included.
+        Change (of :data:`SEGMENT_CHANGES`) → label (``before → after`` if relabelled) → number, including the segments
+        of added and removed recordings.
     moves
-        Of recordings that both versions have.
-    set_aside
-        Recording that is set aside now and was not before, or for other reasons → reason → detail.
+        Changes of part or fold, of recordings that both versions have.
+    rejected
+        Recording that is rejected now and was not before, or not for these reasons → reason → detail.
     were_accepted
         Those of them that were accepted before.
-    no_longer_set_aside, accepted_again
-        Recordings that were set aside before, and those of them that are accepted now (the others are gone).
+    no_longer_rejected, accepted_again
+        Recordings that were rejected before, and those of them that are accepted now (the others are gone).
     tasks_changed
         Names of tasks that were added, removed, or have other classes or another mapping.
     """
 
     dataset: str
-    before: Side
-    after: Side
+    before: Summary
+    after: Summary
     recordings_added: list[str]
     recordings_removed: list[str]
     recordings_changed: dict[str, list[str]]
@@ -94,55 +109,28 @@ class Difference:
     patients_removed: list[str]
     segments: dict[str, dict[str, int]]
     moves: list[Move]
-    set_aside: dict[str, dict[str, str]]
+    rejected: dict[str, dict[str, str]]
     were_accepted: list[str]
-    no_longer_set_aside: list[str]
+    no_longer_rejected: list[str]
     accepted_again: list[str]
     tasks_changed: list[str]
 
     @property
     def same(self) -> bool:
-        """Whether the two hold the same recordings with the same labels in the same parts, and set the same aside."""
+        """Whether both have the same recordings with the same labels in the same parts, and reject the same ones."""
         found = (
-            *(self.recordings_added, self.recordings_removed, self.recordings_changed, self.moves, self.set_aside),
-            *(self.no_longer_set_aside, self.tasks_changed),
+            *(self.recordings_added, self.recordings_removed, self.recordings_changed, self.moves, self.rejected),
+            *(self.no_longer_rejected, self.tasks_changed),
         )
         return not any(found)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data with a version number and sorted keys throughout; names of recordings and patients are in it."""
+        """Return plain data with the version of its schema; names of recordings and patients are in it."""
         return {"schema": SCHEMA, "same": self.same, **asdict(self)}
-
-    def summary(self) -> dict[str, Any]:
-        """Counts alone, without anybody's name, for a page that others read.
-
-        Returns
-        -------
-        dict
-            ``before`` and ``after``: names of the versions. ``changed``: bool. ``counts``: a list of
-            ``{"name": str, "before": int | float | None, "after": int | float | None}``: sizes on both sides, then
-            what was added, removed, changed or moved (``after`` alone, only where it is not zero), then the labels
-            whose number differs. Names are short: words of this project, and the data set's labels.
-        """
-        from auscult.curation.diff.wording import counts
-
-        return {"before": self.before.name, "after": self.after.name, "changed": not self.same, "counts": counts(self)}
-
-    def markdown(self, *, names: bool = False) -> str:
-        """For a pull request; recordings and patients by name only where *names*: git hosting is no place for them."""
-        from auscult.curation.diff.wording import markdown
-
-        return markdown(self, names=names)
-
-    def text(self, *, names: bool = True) -> str:
-        """For a terminal."""
-        from auscult.curation.diff.wording import text
-
-        return text(self, names=names)
 
 
 def difference(before: DataVersion, after: DataVersion) -> Difference:
-    """What became of a data set from one version to another.
+    """Return how a data set differs from one version to another.
 
     Raises
     ------
@@ -157,40 +145,40 @@ def difference(before: DataVersion, after: DataVersion) -> Difference:
             next_step="compare revisions that name the same data set",
         )
     old, new = before.recordings, after.recordings
-    segments = changes.changed_segments(before.segments, after.segments)
-    set_aside, no_longer = _set_aside(before, after)
+    segments = _changed_segments(before.segments, after.segments)
+    rejected, no_longer = _rejected(before, after)
     accepted = set(new["recording_id"])
     return Difference(
         dataset=before.dataset,
-        before=_side(before),
-        after=_side(after),
+        before=_summary(before),
+        after=_summary(after),
         recordings_added=_only_in(new, old, "recording_id"),
         recordings_removed=_only_in(old, new, "recording_id"),
         recordings_changed=_changed(old, new, segments),
         patients_added=_only_in(new, old, "patient_id"),
         patients_removed=_only_in(old, new, "patient_id"),
-        segments=_tallied(segments),
-        moves=[Move(**row) for row in changes.moved(before.assignment, after.assignment).to_dict("records")],
-        set_aside=set_aside,
-        were_accepted=sorted(set(old["recording_id"]) & set_aside.keys()),
-        no_longer_set_aside=no_longer,
+        segments=_segments_by_label(segments),
+        moves=[Move(**row) for row in _moved(before.assignment, after.assignment).to_dict("records")],
+        rejected=rejected,
+        were_accepted=sorted(set(old["recording_id"]) & rejected.keys()),
+        no_longer_rejected=no_longer,
         accepted_again=sorted(accepted.intersection(no_longer)),
         tasks_changed=_tasks_changed(before, after),
     )
 
 
-def _side(version: DataVersion) -> Side:
-    return Side(
+def _summary(version: DataVersion) -> Summary:
+    return Summary(
         revision=version.revision,
         name=version.name,
         content_sha256=version.content_sha256,
         split_sha256=version.split_sha256,
         segments=len(version.segments),
-        set_aside=int(version.rejects["recording_id"].nunique()),
-        parts=changes.part_sizes(version.recordings, version.assignment),
+        rejected=int(version.rejects["recording_id"].nunique()),
+        parts=_part_sizes(version.recordings, version.assignment),
         recording_labels=_tally(version.recordings["label"]),
         segment_labels=_tally(version.segments["label"]),
-        classes=changes.class_balance(version.tasks, version.recordings, version.segments, version.assignment),
+        classes=_class_balance(version.tasks, version.recordings, version.segments, version.assignment),
     )
 
 
@@ -204,8 +192,8 @@ def _only_in(one: pd.DataFrame, other: pd.DataFrame, column: str) -> list[str]:
 
 
 def _changed(old: pd.DataFrame, new: pd.DataFrame, segments: pd.DataFrame) -> dict[str, list[str]]:
-    """Recording of both sides → what of it differs, segments last."""
-    table = changes.changed_recordings(old, new)
+    """Return recording of both versions → what of it differs, segments last."""
+    table = _changed_recordings(old, new)
     names = list(table.columns)
     found = {
         str(recording): [name for name, differs in zip(names, row, strict=True) if differs]
@@ -216,25 +204,157 @@ def _changed(old: pd.DataFrame, new: pd.DataFrame, segments: pd.DataFrame) -> di
     return dict(sorted(found.items()))
 
 
-def _tallied(segments: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Change → label → how many segments."""
+def _segments_by_label(segments: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return change → label → number of segments."""
     before, after = segments["before"], segments["after"]
     label = before.where(before == after, before.astype(str) + " → " + after.astype(str))
     label = label.where(before.notna(), after).where(after.notna(), before)
     counts = label.groupby([segments["change"], label]).size().to_dict()
     return {
         change: {name: int(counts[key, name]) for key, name in sorted(counts) if key == change}
-        for change in changes.SEGMENT_CHANGES
+        for change in SEGMENT_CHANGES
     }
 
 
-def _set_aside(before: DataVersion, after: DataVersion) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """What is set aside now and was not, or not for these reasons; and what no longer is."""
-    was, now = changes.reasons(before.rejects), changes.reasons(after.rejects)
+def _rejected(before: DataVersion, after: DataVersion) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return what is rejected now and was not, or not for these reasons; and what is no longer rejected."""
+    was, now = _reasons(before.rejects), _reasons(after.rejects)
     new = {name: found for name, found in sorted(now.items()) if was.get(name, {}).keys() != found.keys()}
     return new, sorted(was.keys() - now.keys())
 
 
 def _tasks_changed(before: DataVersion, after: DataVersion) -> list[str]:
-    one, other = ({task.name: replace(task, title="").to_json() for task in side.tasks} for side in (before, after))
+    one, other = (
+        {task.name: replace(task, title="").to_json() for task in version.tasks} for version in (before, after)
+    )
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _changed_recordings(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the recordings that both versions have and that differ, and what of each differs.
+
+    Returns
+    -------
+    DataFrame
+        Index ``recording_id``, sorted; a column of booleans per entry of :data:`RECORDING_CHANGES`; only rows with
+        a difference.
+    """
+    one, other = before.set_index("recording_id"), after.set_index("recording_id")
+    common = one.index.intersection(other.index).sort_values()
+    one, other = one.loc[common], other.loc[common]
+    differs = pd.DataFrame(
+        {name: _differs(one[column], other[column]) for name, column in RECORDING_CHANGES.items()}, index=common
+    )
+    return differs[differs.any(axis=1)]
+
+
+def _differs(one: pd.Series, other: pd.Series) -> pd.Series:
+    """Return where two columns of equal index differ; two unknown values are equal."""
+    if one.dtype.kind == "f" and other.dtype.kind == "f":
+        one, other = one.round(DECIMALS), other.round(DECIMALS)
+    one, other = one.astype(object).where(one.notna(), None), other.astype(object).where(other.notna(), None)
+    return (one != other) & ~(one.isna() & other.isna())
+
+
+def _changed_segments(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the segments that are not the same in both versions, and what changed.
+
+    Segments are the same if recording, times and label are equal. Of the others, those with equal times were
+    relabelled, those with equal number in their recording and equal label were retimed, and the rest were added or
+    removed: a number alone does not identify a segment, as it shifts with every segment before it.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``recording_id``, ``change`` (of :data:`SEGMENT_CHANGES`), ``before`` and ``after`` (labels).
+    """
+    one, other = _with_times(before), _with_times(after)
+    times, found = ["recording_id", "start", "end"], []
+    _, one, other = _paired(one, other, [*times, "label"])
+    for change, keys in (("relabelled", times), ("retimed", ["recording_id", "segment_id", "label"])):
+        pairs, one, other = _paired(one, other, keys)
+        found.append(pairs.assign(change=change))
+    found.append(one.assign(change="removed", before=one["label"], after=None))
+    found.append(other.assign(change="added", before=None, after=other["label"]))
+    columns = ["recording_id", "change", "before", "after"]
+    return pd.concat([table[columns].astype(object) for table in found], ignore_index=True)
+
+
+def _with_times(segments: pd.DataFrame) -> pd.DataFrame:
+    """Return the segments with times in whole microseconds, which compare exactly."""
+    times = {
+        new: (segments[old] * 10**DECIMALS).round().astype("int64")
+        for new, old in (("start", "start_s"), ("end", "end_s"))
+    }
+    return segments[["segment_id", "recording_id", "label"]].assign(**times)
+
+
+def _paired(one: pd.DataFrame, other: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return rows that agree in *keys*, with their labels ``before`` and ``after``, and the remaining rows of each.
+
+    Rows of one version with all keys in common (two annotators) are paired in their order.
+    """
+    tables = []
+    for table in (one, other):
+        table = table.sort_values([*keys, "label"], ignore_index=True)
+        tables.append(table.assign(row=table.index, copy=table.groupby(keys).cumcount()))
+    one, other = tables
+    pairs = one.merge(other, on=[*keys, "copy"], suffixes=("", "_after"))
+    pairs = pairs.rename(columns={"label": "before", "label_after": "after"})
+    if "label" in keys:
+        pairs = pairs.assign(after=pairs["before"])
+    rest = (one.drop(index=pairs["row"]), other.drop(index=pairs["row_after"]))
+    return pairs, *(table.drop(columns=["row", "copy"]) for table in rest)
+
+
+def _moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the recordings of both versions whose part or fold differs.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``recording_id``, ``patient_id``, ``part_before``, ``part_after``, ``fold_before``, ``fold_after``.
+    """
+    columns = ["recording_id", "patient_id", "part", "fold"]
+    both = before[columns].merge(after[columns], on="recording_id", suffixes=("_before", "_after"))
+    both = both[(both["part_before"] != both["part_after"]) | (both["fold_before"] != both["fold_after"])]
+    both = both.rename(columns={"patient_id_after": "patient_id"}).drop(columns="patient_id_before")
+    return both.sort_values("recording_id", ignore_index=True)
+
+
+def _class_balance(
+    tasks: Sequence[Task], recordings: pd.DataFrame, segments: pd.DataFrame, assignment: pd.DataFrame
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Return task → part → class → number of recordings or segments, in the order of parts and classes."""
+    part = assignment.set_index("recording_id")["part"]
+    balance: dict[str, dict[str, dict[str, int]]] = {}
+    for task in tasks:
+        units = recordings if task.unit == "recording" else segments
+        mapping: dict[str, str | None] = dict(task.mapping)
+        names = units["label"].astype(object).map(mapping)
+        counts = names.groupby([units["recording_id"].map(part), names]).size().to_dict()
+        balance[task.name] = {each: {name: int(counts.get((each, name), 0)) for name in task.classes} for each in PARTS}
+    return balance
+
+
+def _part_sizes(recordings: pd.DataFrame, assignment: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return part → recordings, patients and hours; ``all`` for the whole version."""
+    part = recordings["recording_id"].map(assignment.set_index("recording_id")["part"])
+    groups: dict[str, pd.DataFrame] = {"all": recordings, **{name: recordings[part == name] for name in PARTS}}
+    return {
+        name: {
+            "recordings": len(rows),
+            "patients": int(rows["patient_id"].nunique()),
+            "hours": round(float(rows["duration_s"].sum()) / 3600.0, 4),
+        }
+        for name, rows in groups.items()
+    }
+
+
+def _reasons(rejects: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return rejected recording → its reasons, each with its detail."""
+    found: dict[str, dict[str, str]] = {}
+    rows = (rejects[name].tolist() for name in ("recording_id", "reason", "detail"))
+    for recording, reason, detail in zip(*rows, strict=True):
+        found.setdefault(recording, {})[reason] = detail
+    return found

@@ -1,4 +1,4 @@
-"""What was traced, for a program and for a person."""
+"""The lineage of models and data as JSON and as text."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from typing import Any
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
-from auscult.curation.lineage.history import Commit
-from auscult.curation.lineage.lineage import DataLineage, ModelLineage, short
-from auscult.curation.lineage.recorded import Storage, recorded_outs
+from auscult.curation.lineage.lineage import DataLineage, ModelLineage, Traced, short
 from auscult.curation.lineage.registered import Registered
-from auscult.curation.lineage.tracing import Traced
+from auscult.versioning.dvc_objects import RevisionOutputs
+from auscult.versioning.history import Commit
 
 SCHEMA = 1
 _COUNTS = ("recordings", "patients", "segments", "hours")
 _SHOWN = 5
 
 
-def counts_in(root: Path) -> Callable[[Commit, str], Mapping[str, float]]:
-    """A function (commit, data set) → recordings, patients, segments and hours, each read once."""
+def _counter(root: Path) -> Callable[[Commit, str], Mapping[str, float]]:
+    """Return a function (commit, data set) → recordings, patients, segments and hours, which reads each once."""
 
     @cache
     def summary(sha: str, dataset: str) -> Mapping[str, float]:
         path = Paths(dataset).manifest / "summary.json"
         if not sha:
             return read_json(root / path)["counts"] if (root / path).exists() else {}
-        # Neither in the cache nor on the remote: the rest of the answer stands without it.
-        with suppress(AuscultError), Storage(root, sha, recorded_outs(root, sha, sha)) as storage:
-            found: Mapping[str, float] = json.loads(storage.read(path))["counts"]
+        with suppress(AuscultError), RevisionOutputs(root, sha, sha) as outputs:  # the answer is useful without it
+            found: Mapping[str, float] = json.loads(outputs.read(path))["counts"]
             return found
         return {}
 
@@ -45,8 +43,8 @@ def counts_in(root: Path) -> Callable[[Commit, str], Mapping[str, float]]:
 
 
 def to_json(root: Path, traced: Traced) -> dict[str, Any]:
-    """The answer for a program; ``agree`` is false where MLflow and DVC do not."""
-    counts = counts_in(root)
+    """Return the lineage as plain data; ``agree`` tells whether MLflow and DVC agree."""
+    counts = _counter(root)
     return {
         "schema": SCHEMA,
         "asked": traced.asked,
@@ -106,12 +104,11 @@ def _commit(commit: Commit) -> dict[str, Any]:
 
 
 def text(root: Path, traced: Traced) -> str:
-    """The answer for a person."""
-    counts = counts_in(root)
+    """Return the lineage as lines for a terminal."""
+    counts = _counter(root)
     blocks = [_model_text(one, counts) for one in traced.models] + [_data_text(one, counts) for one in traced.data]
     lines = [line for block in blocks for line in (*block, "")]
-    said = traced.disagreements
-    lines += [f"MLflow and DVC DISAGREE: {words}" for words in said] or ["MLflow and DVC agree."]
+    lines += [f"MLflow and DVC DISAGREE: {each}" for each in traced.disagreements] or ["MLflow and DVC agree."]
     return "\n".join(lines)
 
 
@@ -154,5 +151,6 @@ def _scores(scores: Mapping[str, float]) -> str:
 
 def _counts(counts: Mapping[str, float]) -> str:
     return (
-        ", ".join(f"{value:,g} {name}" for name, value in counts.items()) or "counts are neither here nor on a remote"
+        ", ".join(f"{value:,g} {name}" for name, value in counts.items())
+        or "neither the cache nor a remote has the counts"
     )

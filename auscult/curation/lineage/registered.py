@@ -1,16 +1,19 @@
-"""What MLflow holds of each registered model: its runs, the data that they name, its files, its scores."""
+"""Read registered models from MLflow: their runs, the data that these name, their files and scores."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auscult.registry.outputs import DATA_TAG, MD5_TAG, MODEL_TAG, digest_of_model
 from auscult.registry.versions import Registry, Version
+from auscult.training.trained_model import DESCRIPTION
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,14 +24,14 @@ _SCORES = ("validation.score", "test.score")
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a model: a model that is trained again to the same files on other data has several.
+    """One run of a model. A model that was trained to the same files on other data as well has several.
 
     Attributes
     ----------
     data_hash
-        Digest of the data, as :func:`auscult.registry.outputs.data_hash` makes it; empty where the run does not say.
+        Digest of the data (:func:`auscult.registry.outputs.data_hash`); empty if the run has none.
     data_version
-        Name of the data set version; empty for runs of before there were names.
+        Name of the data set version; empty for runs older than these names.
     """
 
     run_id: str
@@ -44,11 +47,11 @@ class Registered:
     Attributes
     ----------
     md5
-        Of ``model.json``, as ``dvc.lock`` has it; empty where neither a tag nor the files tell.
+        MD5 of ``model.json``, as in ``dvc.lock``; empty if there is neither a tag nor the file.
     runs
-        The version's own first; none where it was deleted.
+        The version's own first; empty if it was deleted.
     altered
-        Whether its files are not those that were registered.
+        Whether its files differ from those that were registered.
     """
 
     name: str
@@ -66,103 +69,83 @@ class Registered:
         return f"{self.name} version {self.number}{aliases}"
 
 
-def registered(root: Path, dataset: str | None = None) -> list[Registered]:
-    """Every version of every registered model of the project, or of one data set; by name, the newest first.
+def registered(root: Path) -> list[Registered]:
+    """Return every version of every registered model, by name, the newest first.
 
     Raises
     ------
     AuscultError
-        There is no registry here.
+        There is no registry.
     """
     registry = Registry(root)
     client = registry.client
-    runs = _Runs(client)
+    runs_of = cache(partial(_runs_of_models, client))
     found = []
     for model in client.search_registered_models(max_results=1000):
-        of, _, experiment = model.name.removeprefix(_PREFIX).partition("-")
-        if not model.name.startswith(_PREFIX) or not experiment or dataset not in (None, of):
+        dataset, _, experiment = model.name.removeprefix(_PREFIX).partition("-")
+        if not model.name.startswith(_PREFIX) or not experiment:
             continue
         aliases: dict[str, list[str]] = defaultdict(list)
         for alias, number in model.aliases.items():
             aliases[str(number)].append(alias)
-        for version in registry.versions(of, experiment):
-            found.append(_registered(model.name, of, experiment, version, sorted(aliases[version.number]), runs))
+        for version in registry.versions(dataset, experiment):
+            description = version.folder / DESCRIPTION
+            exists, md5 = description.is_file(), version.tags.get(MD5_TAG, "")
+            if exists and not md5:
+                with description.open("rb") as file:
+                    md5 = hashlib.file_digest(file, "md5").hexdigest()
+            found.append(
+                Registered(
+                    name=model.name,
+                    dataset=dataset,
+                    experiment=experiment,
+                    number=version.number,
+                    aliases=tuple(sorted(aliases[version.number])),
+                    digest=version.digest,
+                    md5=md5,
+                    runs=tuple(_run(run) for run in _runs_of_version(client, runs_of(dataset), model.name, version)),
+                    altered=exists and digest_of_model(version.folder) != version.digest,
+                )
+            )
     return found
 
 
-def _registered(
-    name: str, dataset: str, experiment: str, version: Version, aliases: list[str], runs: _Runs
-) -> Registered:
-    description = version.folder / "model.json"
-    there = description.is_file()
-    md5 = version.tags.get(MD5_TAG, "")
-    if there and not md5:
-        with description.open("rb") as file:
-            md5 = hashlib.file_digest(file, "md5").hexdigest()
-    return Registered(
-        name=name,
-        dataset=dataset,
-        experiment=experiment,
-        number=version.number,
-        aliases=tuple(aliases),
-        digest=version.digest,
-        md5=md5,
-        runs=runs.of(dataset, name, version),
-        altered=there and digest_of_model(version.folder) != version.digest,
-    )
+def _runs_of_models(client: MlflowClient, dataset: str) -> list[Any]:
+    """Return the runs of a data set's models; trials, which are many, have no name of a model."""
+    experiment = client.get_experiment_by_name(dataset)
+    found: list[Any] = []
+    token: str | None = None
+    while experiment is not None:
+        page = client.search_runs(
+            [experiment.experiment_id],
+            filter_string=f"tags.`auscult.name` LIKE '{_PREFIX}%'",
+            max_results=1000,
+            page_token=token,
+        )
+        found += page
+        if not (token := page.token):
+            break
+    return found
 
 
-class _Runs:
-    """The runs that made models, asked once per data set."""
+def _runs_of_version(client: MlflowClient, runs: list[Any], name: str, version: Version) -> list[Any]:
+    """Return the runs of a registered version, its own first."""
+    from mlflow.exceptions import MlflowException  # slow to import
 
-    def __init__(self, client: MlflowClient) -> None:
-        self._client = client
-        self._by_dataset: dict[str, list[Any]] = {}
-
-    def of(self, dataset: str, name: str, version: Version) -> tuple[Run, ...]:
-        """Those of a registered version, its own first."""
-        if dataset not in self._by_dataset:
-            self._by_dataset[dataset] = self._all(dataset)
-        others = [
-            run
-            for run in self._by_dataset[dataset]
-            if run.info.run_id != version.run_id
-            and run.info.status == "FINISHED"
-            and run.data.tags["auscult.name"] == name
-            and run.data.tags.get(MODEL_TAG) == version.digest
-        ]
-        others.sort(key=lambda run: run.info.start_time)
-        return tuple(_run(run) for run in [*self._own(dataset, version.run_id), *others])
-
-    def _own(self, dataset: str, run_id: str) -> list[Any]:
-        from mlflow.exceptions import MlflowException
-
-        known = [run for run in self._by_dataset[dataset] if run.info.run_id == run_id]
-        if known:
-            return known
-        try:
-            run = self._client.get_run(run_id)
-        except MlflowException:
-            return []
-        return [run] if run.info.lifecycle_stage == "active" else []
-
-    def _all(self, dataset: str) -> list[Any]:
-        """The runs of a data set's models; trials, which are many, have no name of a model."""
-        experiment = self._client.get_experiment_by_name(dataset)
-        found: list[Any] = []
-        token: str | None = None
-        while experiment is not None:
-            page = self._client.search_runs(
-                [experiment.experiment_id],
-                filter_string=f"tags.`auscult.name` LIKE '{_PREFIX}%'",
-                max_results=1000,
-                page_token=token,
-            )
-            found += page
-            token = page.token
-            if not token:
-                break
-        return found
+    own = [run for run in runs if run.info.run_id == version.run_id]
+    if not own:
+        with suppress(MlflowException):
+            run = client.get_run(version.run_id)
+            own = [run] if run.info.lifecycle_stage == "active" else []
+    others = [
+        run
+        for run in runs
+        if run.info.run_id != version.run_id
+        and run.info.status == "FINISHED"
+        and run.data.tags["auscult.name"] == name
+        and run.data.tags.get(MODEL_TAG) == version.digest
+    ]
+    return [*own, *sorted(others, key=lambda run: run.info.start_time)]
 
 
 def _run(run: Any) -> Run:

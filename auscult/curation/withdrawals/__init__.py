@@ -1,1 +1,1 @@
-"""A patient who withdraws: who has learned from them, which versions hold them, and what is left to clear."""
+"""Withdraw a patient from a data set, and purge what older versions, caches, remotes and MLflow hold of them."""

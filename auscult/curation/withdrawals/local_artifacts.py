@@ -1,11 +1,11 @@
-"""What the project keeps beside DVC's outputs: caches, journals, downloads, lists, half-written folders."""
+"""Find what the project keeps of withdrawn patients beside DVC's outputs: caches, downloads, pages, partial outputs."""
 
 from __future__ import annotations
 
 import csv
 import shutil
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,21 @@ from auscult.core.errors import DataError
 from auscult.core.paths import CACHE_DIR, DATA_DIR, Paths
 from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.patient_lookup import delivered, file_mentions, in_table, mentions
+from auscult.curation.withdrawals.patient_lookup import file_mentions, in_deliveries, in_table, mentions
 from auscult.datasets import Dataset
+from auscult.versioning.commands import git
 
 
 @dataclass(frozen=True)
 class Removal:
-    """Files or folders of one kind that go.
+    """Files or folders of one kind to remove.
 
     Attributes
     ----------
     what
-        In words.
+        Description for the terminal.
     paths
-        They, some of which a killed call may have removed already.
+        The files and folders; a killed call may have removed some of them already.
     """
 
     what: str
@@ -35,61 +36,62 @@ class Removal:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size of the files in bytes."""
         files = (file for path in self.paths for file in ([path] if path.is_file() else path.rglob("*")))
         return sum(file.lstat().st_size for file in files if file.is_file())
 
     def remove(self) -> None:
-        """Remove them."""
+        """Remove the files and folders."""
         for path in self.paths:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
-            path.unlink(missing_ok=True) if not path.is_dir() else None
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
 
 
-def leftovers(
-    root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str], called: Collection[str] = ()
+def local_artifacts(
+    root: Path, dataset: Dataset, withdrawn: Withdrawals, known_audio: Collection[str], aliases: Collection[str] = ()
 ) -> list[Removal]:
-    """Everything of the kinds below that holds, or may hold, somebody who has withdrawn.
+    """Return everything that holds, or may hold, a patient who has withdrawn.
 
     Parameters
     ----------
     known_audio
-        SHA-256 of the audio files that stay: what is cached of any other recording goes. It is only a cache.
-    called
-        Names of their recordings that do not tell whose they are: of additions with tables.
+        SHA-256 of the audio files that are kept: what is cached of any other recording is removed.
+    aliases
+        Names of the patients' recordings that do not tell the patient.
     """
     cache = root / CACHE_DIR
     found = [
-        Removal(f"arrays cached of recordings that are in no data kept ({CACHE_DIR})", _arrays(cache, known_audio)),
+        Removal(f"cached arrays of recordings that are in no kept data ({CACHE_DIR})", _arrays(cache, known_audio)),
         Removal(
-            f"finished trainings of searches, which tell no patients ({CACHE_DIR}/search): a search that was cut off"
-            " begins anew",
+            f"finished trials of searches, which record no patients ({CACHE_DIR}/search): an interrupted search starts"
+            " again",
             tuple(sorted(cache.glob("search/*"))),
         ),
-        Removal("what models heard in recordings that they learned from", _observed(cache, withdrawn)),
+        Removal("model outputs for training recordings, cached for drift monitoring", _observed(cache, withdrawn)),
         Removal(
-            "downloads that hold the patient: to bring the data set anew is to fetch them again",
+            "downloads that hold the patient: they are fetched again when they are needed",
             _downloads(cache, dataset, withdrawn),
         ),
-        Removal("lists of recordings that were set aside", tuple(sorted(cache.glob(f"rejects-{dataset.name}.csv")))),
-        Removal("half-written outputs that killed runs left", _half_written(root)),
-        Removal("scratch copies of experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
+        Removal("lists of rejected recordings", tuple(sorted(cache.glob(f"rejects-{dataset.name}.csv")))),
+        Removal("partial outputs of killed runs", _partial_outputs(root)),
+        Removal("working copies of DVC experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
     ]
-    listed = _files(root / Paths(dataset.name).reports / "ingest")
-    named = {path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn, called)}
-    named |= {path for path in listed if _lists_strangers(dataset, path)}
+    rejected = _files(root / Paths(dataset.name).reports / "ingest")
+    named = {path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn, aliases)}
+    named |= {path for path in rejected if _lists_unknown_patients(dataset, path)}
     found += [
-        Removal(f"it names, or may name, the patient's recordings: {path.relative_to(root)}", (path,))
+        Removal(f"names, or may name, the patient's recordings: {path.relative_to(root)}", (path,))
         for path in sorted(named)
     ]
     return [removal for removal in found if removal.paths]
 
 
-def dropped(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
-    """Outputs of experiments and representations that the parameters and the graph no longer name.
+def unnamed_outputs(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
+    """Return the outputs of experiments and representations that the parameters no longer name.
 
-    Nothing makes them again without the patient. They are a person's to remove: the report depends on their folders.
+    No stage makes them again without the patient. The user must remove them, as the report depends on their folders.
 
     Parameters
     ----------
@@ -103,30 +105,28 @@ def dropped(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
     return [place for place in places if not any(out == place or out.startswith(f"{place}/") for out in outs)]
 
 
-def not_ours(root: Path, dataset: Dataset, withdrawn: Withdrawals, called: Collection[str] = ()) -> list[str]:
-    """Places that name the patient's recordings and that only a person may empty."""
+def left_to_user(root: Path, dataset: Dataset, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> list[str]:
+    """Return, as lines of text, what holds the patient's recordings or names and only the user may remove."""
     folders = [root / DATA_DIR / name / dataset.name for name in ("inbox", "recent")]
-    inside = [each for folder in folders for each in delivered(dataset, folder).items()]
+    inside = [each for folder in folders for each in in_deliveries(dataset, folder).items()]
     found = sorted(folder for folder, patients in inside if withdrawn.any_of(patients))
-    said = [f"{folder.relative_to(root)}: recordings that were delivered, which are yours" for folder in found]
+    lines = [f"{folder.relative_to(root)}: recordings that were delivered to you" for folder in found]
     server = [path for path in (root / CACHE_DIR / "prefect").rglob("*") if path.is_file()]
-    if any(file_mentions(dataset, path, withdrawn, called) for path in server):
-        said.append(
+    if any(file_mentions(dataset, path, withdrawn, aliases) for path in server):
+        lines.append(
             f"{CACHE_DIR}/prefect: messages of earlier flows; end `make flows`, then: rm -r {CACHE_DIR}/prefect"
-            " (it forgets the runs, not the models)"
+            " (it loses the history of runs, not the models)"
         )
-    return said
-
-
-def lock_copies(root: Path, dataset: str) -> tuple[Path, ...]:
-    """Copies of ``dvc.lock`` that are of another state of the data set than the present one."""
-    folder, now = root / CACHE_DIR / "locks", root / "dvc.lock"
-    copies = (path for path in (folder / f"{dataset}.lock", folder / "damaged.lock") if path.exists())
-    return tuple(path for path in copies if not now.exists() or path.read_bytes() != now.read_bytes())
+    listed = git(root, "worktree", "list", "--porcelain").splitlines() if (root / ".git").exists() else []
+    worktrees = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
+    for worktree in worktrees:
+        if worktree.resolve() != root.resolve() and (worktree / Paths(dataset.name).raw).exists():
+            lines.append(f"{worktree}: another worktree, with outputs of its own; run auscult data purge there as well")
+    return lines
 
 
 def _arrays(cache: Path, known_audio: Collection[str]) -> tuple[Path, ...]:
-    """Entries of :mod:`auscult.audio.cache`, whose names begin with the checksum of the recording's file."""
+    """Return entries of :mod:`auscult.audio.cache`, whose names begin with the checksum of the recording's file."""
     return tuple(path for path in sorted(cache.glob("*/*/*.f32")) if path.name[:64] not in known_audio)
 
 
@@ -142,49 +142,49 @@ def _observed(cache: Path, withdrawn: Withdrawals) -> tuple[Path, ...]:
 
 
 def _downloads(cache: Path, dataset: Dataset, withdrawn: Withdrawals) -> tuple[Path, ...]:
-    """Archives and tables that were fetched, those of other data sets apart; their notes go with them."""
+    """Return downloaded archives and tables with the notes beside them, except those of other data sets."""
     others = {file.name for name in datasets.names() if name != dataset.name for file in datasets.load(name).files}
     mine = {file.name for file in dataset.files}
     found: list[Path] = []
     for path in sorted((cache / "downloads").glob("*")):
         name = path.name.removesuffix(".json").removesuffix(".part")
         if path.is_file() and name not in others and not path.name.endswith(".json"):
-            part = path.name.endswith(".part") and name in mine  # what a half fetched archive holds nobody knows
-            if part or _fetched_holds(path, dataset, withdrawn, ours=name in mine):
+            partial = path.name.endswith(".part") and name in mine  # its content is unknown
+            if partial or _download_holds(path, dataset, withdrawn, mine=name in mine):
                 found += [path, path.with_name(f"{path.name}.json")]
     return tuple(path for path in found if path.exists())
 
 
-def _fetched_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, ours: bool) -> bool:
+def _download_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, mine: bool) -> bool:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 return withdrawn.any_of({dataset.patient_of(name) for name in archive.namelist()})
         except (zipfile.BadZipFile, OSError):
-            return ours
+            return mine
     if dataset.is_table(path.name):
         return withdrawn.any_of(in_table(dataset, path.name, path.read_bytes()))
-    return ours and mentions(dataset, path.read_bytes(), withdrawn)
+    return mine and mentions(dataset, path.read_bytes(), withdrawn)
 
 
-def _half_written(root: Path) -> tuple[Path, ...]:
+def _partial_outputs(root: Path) -> tuple[Path, ...]:
     folders = [root / name for name in ("data", "models", "reports")]
     found = (path for folder in folders for kind in ("part", "old") for path in folder.glob(f"**/.*.{kind}"))
     return tuple(sorted(found))
 
 
-def _pages(root: Path, dataset: str) -> Iterable[Path]:
-    """What flows and stages write for people to read, outside DVC's outputs."""
+def _pages(root: Path, dataset: str) -> Iterator[Path]:
+    """Yield the pages and lists that flows and stages write outside DVC's outputs."""
     reports = Paths(dataset).reports
     for folder in (reports / "ingest", reports / "drift", Path("reports/data-docs"), Path("reports/decisions")):
         yield from _files(root / folder)
     yield from _files(root / "dvc_plots")
 
 
-def _lists_strangers(dataset: Dataset, path: Path) -> bool:
-    """Whether a list of what stayed out has a name that does not tell whose the recording is.
+def _lists_unknown_patients(dataset: Dataset, path: Path) -> bool:
+    """Return whether a list of rejected recordings has a name that does not tell the patient.
 
-    It came with tables of which nothing was kept: the patient's it may be as well as anybody's.
+    Such a recording came with tables of which nothing was kept, so that it may be the patient's.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -196,13 +196,3 @@ def _lists_strangers(dataset: Dataset, path: Path) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     yield from (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def checkouts(root: Path, dataset: str) -> list[str]:
-    """Other worktrees of the repository that have outputs of the data set: their own ``clear`` is theirs."""
-    from auscult.versioning.commands import git
-
-    listed = git(root, "worktree", "list", "--porcelain").splitlines()
-    places = [Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")]
-    others = [place for place in places if place.resolve() != root.resolve()]
-    return [str(place) for place in others if (place / Paths(dataset).raw).exists()]

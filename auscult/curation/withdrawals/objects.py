@@ -1,73 +1,27 @@
-"""DVC's objects: which versions hold a withdrawn patient, what only those use, and what is to stay."""
+"""Sort DVC's objects into those that only versions with a withdrawn patient use, and those that must be kept."""
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from auscult.core.errors import DataError
-from auscult.core.paths import Paths
+from auscult.core.paths import ADDED_DIR, WITHDRAWN_DIR, Paths
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.history import Made, Out, Version
-from auscult.curation.withdrawals.patient_index import called
-from auscult.curation.withdrawals.patient_lookup import in_table
+from auscult.curation.withdrawals import patient_lookup
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS, owners
+from auscult.versioning.dvc_internals import ObjectStore
+from auscult.versioning.dvc_objects import FOLDER, ObjectReader
+from auscult.versioning.history import Entry, Out, Version
+from auscult.versioning.lockfile import parse
 
-if TYPE_CHECKING:
-    from dvc_data.hashfile.db import HashFileDB
-
-
-class Store:
-    """Objects by their MD5, from DVC's cache or, where it lacks one, from a remote; small ones only are read."""
-
-    def __init__(self, cache: HashFileDB, remotes: Iterable[HashFileDB]) -> None:
-        self._places = [cache, *remotes]
-        self._listings: dict[str, list[tuple[str, str]] | None] = {}
-        self._patients: dict[str, frozenset[str] | None] = {}
-        #: Folder → whether it holds a patient: versions share most of theirs.
-        self.verdicts: dict[str, bool | None] = {}
-
-    def read(self, md5: str) -> bytes | None:
-        """An object's content; ``None`` where nobody here has it."""
-        for place in self._places:
-            with suppress(Exception):  # missing, or whatever this kind of remote raises when it cannot be reached
-                with place.fs.open(place.oid_to_path(md5), "rb") as file:
-                    content: bytes = file.read()
-                return content
-        return None
-
-    def listing(self, md5: str) -> list[tuple[str, str]] | None:
-        """(place in the folder, MD5) of a folder's files; ``None`` where its object is not to be had."""
-        if md5 not in self._listings:
-            content = self.read(md5)
-            entries = json.loads(content) if content is not None else None
-            self._listings[md5] = [(e["relpath"], e["md5"]) for e in entries] if entries is not None else None
-        return self._listings[md5]
-
-    def column(self, md5: str, column: str) -> frozenset[str] | None:
-        """The different values in a column of a table; ``None`` where its object is not to be had, or is no table."""
-        if (key := f"{md5}/{column}") not in self._patients:
-            import pandas as pd
-
-            self._patients[key] = None
-            content = self.read(md5)
-            if content is not None:
-                with suppress(Exception):
-                    table = pd.read_parquet(io.BytesIO(content), columns=[column])
-                    self._patients[key] = frozenset(str(value) for value in table[column].dropna().unique())
-        return self._patients[key]
-
-    def all_files(self, outs: Iterable[Out]) -> set[str]:
-        """Every object of these outputs, those in folders as well, as far as it is known what is in them."""
-        found = {out.md5 for out in outs}
-        for out in outs:
-            found |= {md5 for _, md5 in self.listing(out.md5) or ()} if out.is_folder else set()
-        return found
+#: Folders of outputs; additions and withdrawals lie in them, but no run makes those.
+_OUTPUTS = ("data/", "models/", "reports/")
+_NOT_OUTPUTS = (ADDED_DIR.as_posix(), WITHDRAWN_DIR.as_posix())
 
 
 @dataclass
@@ -77,173 +31,232 @@ class Sorted:
     Attributes
     ----------
     keep
-        Objects of versions that are free of the patients, of other data sets, of the present workspace.
-    gone
-        Objects that only versions with the patients use: what these name, less what is kept, and less other
-        patients' recordings as they were brought.
+        Objects of versions without the patients, of other data sets, and of the workspace.
+    purge
+        Objects that only versions with the patients use: all that these record, except what is kept and other
+        patients' recordings in the raw layout.
     recordings
         MD5 of the tables of recordings among what is kept.
     holding
-        Commits whose data hold one of the patients, or of which this cannot be known.
+        Commits whose data hold one of the patients, or may hold one.
     unknown
-        How many of these commits are of the second kind.
-    called
-        Names of the patients' recordings that do not tell whose they are: of additions with tables.
+        How many of these commits only may hold one.
+    aliases
+        Names of the patients' recordings that do not tell the patient: of additions with tables.
     """
 
     keep: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    purge: set[str] = field(default_factory=set)
     recordings: set[str] = field(default_factory=set)
     holding: list[str] = field(default_factory=list)
     unknown: int = 0
-    called: frozenset[str] = frozenset()
+    aliases: frozenset[str] = frozenset()
 
 
 def sort(
-    store: Store, versions: Iterable[Version], kept: Iterable[Version], dataset: Dataset, withdrawn: Withdrawals
+    reader: ObjectReader, versions: Sequence[Version], kept: Iterable[Version], dataset: Dataset, withdrawn: Withdrawals
 ) -> Sorted:
-    """Tell what goes from what stays.
+    """Return which objects to purge and which to keep.
 
     Parameters
     ----------
     versions
-        Of the history.
+        The versions in git's history.
     kept
-        The workspace, and what is kept of other data sets: all of it stays.
+        The workspace and the last outputs of other data sets: all of it is kept.
 
     Raises
     ------
     DataError
-        What is in a folder of the workspace cannot be known, so that it cannot be kept.
+        The content of a folder of the workspace is unknown, so that it cannot be kept.
     """
-    versions = list(versions)
-    result = Sorted(called=called(store, versions, dataset, withdrawn))
+    sorter = _Sorter(reader, dataset, withdrawn, patient_lookup.aliases(reader, versions, dataset, withdrawn))
     for version in kept:
-        for made in version.made:
-            _check_listed(store, made.outs)
-            _keep(result, store, made.outs)
+        for entry in version.entries:
+            sorter.keep_all(entry.outs)
     for version in versions:
-        verdicts = [_sort_made(result, store, made, dataset, withdrawn) for made in version.made]
+        verdicts = [sorter.sort_entry(entry) for entry in version.entries]
         if any(verdict is not False for verdict in verdicts):
-            result.holding += version.commits
-            result.unknown += len(version.commits) if True not in verdicts else 0
-    result.gone -= result.keep
-    return result
+            sorter.result.holding += version.commits
+            sorter.result.unknown += len(version.commits) if True not in verdicts else 0
+    sorter.result.purge -= sorter.result.keep
+    return sorter.result
 
 
-def _check_listed(store: Store, outs: Iterable[Out]) -> None:
-    for out in outs:
-        if out.is_folder and store.listing(out.md5) is None:
-            raise DataError(
-                f"DVC's cache does not know what is in {out.path}, which is to stay",
-                where=out.path,
-                next_step=f"dvc commit --force {out.path}, or dvc pull {out.path}; then the same command again",
-            )
+class _Sorter:
+    """Verdicts are True, False or ``None`` (unknown): whether something holds one of the patients."""
+
+    def __init__(self, reader: ObjectReader, dataset: Dataset, withdrawn: Withdrawals, aliases: frozenset[str]) -> None:
+        self.result = Sorted(aliases=aliases)
+        self._reader, self._dataset, self._withdrawn = reader, dataset, withdrawn
+        self._paths = Paths(dataset.name)
+        self._folders: dict[str, bool | None] = {}  # versions share most of theirs
+
+    def keep_all(self, outs: Iterable[Out]) -> None:
+        """Keep outputs of which everything must be known."""
+        for out in outs:
+            if out.is_folder and self._reader.listing(out.md5) is None:
+                raise DataError(
+                    f"DVC's cache has no list of the files in {out.path}, which must be kept",
+                    where=out.path,
+                    next_step=f"dvc commit --force {out.path}, or dvc pull {out.path}; then the same command again",
+                )
+        self._keep(outs)
+
+    def _keep(self, outs: Iterable[Out]) -> None:
+        for out in outs:
+            self.result.keep |= self._objects(out)
+            if out.path.endswith("/manifest/recordings.parquet"):
+                self.result.recordings.add(out.md5)
+
+    def _objects(self, out: Out) -> set[str]:
+        """Return the objects of an output, of a folder's files as well as far as its listing is available."""
+        files = self._reader.listing(out.md5) if out.is_folder else None
+        return {out.md5} | {md5 for _, md5 in files or ()}
+
+    def sort_entry(self, entry: Entry) -> bool | None:
+        """Sort what one stage or addition recorded; return the verdict."""
+        mine = [out for out in entry.outs if self._is_mine(out.path)]
+        self._keep(out for out in entry.outs if out not in mine)
+        if not mine:
+            return False
+        raw, added = self._paths.raw.as_posix(), f"{self._paths.added}/"
+        if folders := [out for out in mine if out.path == raw or out.path.startswith(added)]:
+            verdicts = {self._sort_folder(out) for out in folders}
+            return True if True in verdicts else None if None in verdicts else False
+        verdict = self._by_manifest(entry)
+        if verdict is False:
+            self._keep(mine)
+        else:
+            self.result.purge.update(*(self._objects(out) for out in mine))
+        return verdict
+
+    def _is_mine(self, path: str) -> bool:
+        """Return whether an output belongs to the data set."""
+        own = (self._paths.data, self._paths.added, self._paths.model("x").parent, self._paths.reports)
+        return any(path.startswith(f"{folder.as_posix()}/") for folder in own)
+
+    def _by_manifest(self, entry: Entry) -> bool | None:
+        """Return the verdict from the tables of the manifest that a stage wrote or read."""
+        tables = {out.path: out.md5 for out in (*entry.deps, *entry.outs)}
+        recordings = tables.get(f"{self._paths.manifest}/recordings.parquet")
+        rejects = tables.get(f"{self._paths.manifest}/rejects.parquet")
+        patients = self._reader.column(recordings, "patient_id") if recordings is not None else None
+        rejected = self._reader.column(rejects, "recording_id") if rejects is not None else frozenset[str]()
+        named = {self._dataset.patient_of(name) for name in rejected or ()}
+        if self._withdrawn.any_of(patients or ()) or self._withdrawn.any_of(named):
+            return True
+        if not self.result.aliases.isdisjoint(rejected or ()):
+            return True
+        return None if patients is None or rejected is None else False
+
+    def _sort_folder(self, out: Out) -> bool | None:
+        """Sort a folder in the raw layout: purge a withdrawn patient's files, and tables with rows of theirs."""
+        files = self._reader.listing(out.md5)
+        if out.md5 not in self._folders:
+            found = {verdict for _, verdict in self._judged(files or [])}
+            self._folders[out.md5] = True if True in found else None if None in found or files is None else False
+        verdict = self._folders[out.md5]
+        if verdict is False:
+            self._keep([out])
+        else:
+            self.result.purge |= {out.md5, *(md5 for md5, theirs in self._judged(files or []) if theirs is not False)}
+        return verdict
+
+    def _judged(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, bool | None]]:
+        """Return each file's object, and whether it is a withdrawn patient's, or a table with a row of one."""
+        table = dict(files).get(RECORDINGS)
+        if table is None:
+            return [(md5, self._holds(place, md5)) for place, md5 in files]
+        content = self._reader.read(table)
+        if content is None:
+            return [(md5, None) for _, md5 in files]
+        owner = owners(content)
+        some = self._withdrawn.any_of(owner.values())
+        return [
+            (md5, self._withdrawn.holds(owner[place]) if place in owner else some and place in (RECORDINGS, SEGMENTS))
+            for place, md5 in files
+        ]
+
+    def _holds(self, place: str, md5: str) -> bool | None:
+        """Return whether a file of the raw layout is a withdrawn patient's, or a table with a row of one."""
+        if not self._dataset.is_table(place):
+            return self._withdrawn.holds(self._dataset.patient_of(place))
+        content = self._reader.read(md5)
+        return (
+            None if content is None else self._withdrawn.any_of(patient_lookup.in_table(self._dataset, place, content))
+        )
 
 
-def is_of(path: str, dataset: str) -> bool:
-    """Whether an output belongs to a data set."""
-    paths = Paths(dataset)
-    own = (paths.data, paths.added, paths.model("x").parent, paths.reports)
-    return any(path.startswith(f"{folder.as_posix()}/") for folder in own)
+def removal_order(md5s: Iterable[str], index: Sequence[set[str]]) -> Iterator[list[str]]:
+    """Yield objects in the order of their removal, so that after a kill the next call still knows what to remove.
+
+    Files come before folders, and the objects that tell whether a version holds a patient come last.
+
+    Parameters
+    ----------
+    index
+        What :func:`auscult.curation.withdrawals.patient_lookup.patient_index` returns.
+    """
+    rest, final = set(md5s), set().union(*index)
+    yield sorted(md5 for md5 in rest - final if not md5.endswith(FOLDER))
+    yield sorted(md5 for md5 in rest - final if md5.endswith(FOLDER))
+    for some in index:
+        yield sorted(rest & some)
 
 
-def _keep(result: Sorted, store: Store, outs: Iterable[Out]) -> None:
-    outs = list(outs)
-    result.keep |= store.all_files(outs)
-    result.recordings |= {out.md5 for out in outs if out.path.endswith("/manifest/recordings.parquet")}
+def run_cache_entries(store: ObjectStore, purge: Collection[str], keep: Collection[str] | None = None) -> list[str]:
+    """Return the paths of run cache entries that name an object to purge, or that are damaged.
+
+    Parameters
+    ----------
+    keep
+        If given, entries that name an object not in it are returned as well.
+    """
+    found = []
+    for path, content in store.run_cache():
+        named = _objects_of_run(content)
+        if named is None or any(md5 in purge or (keep is not None and md5 not in keep) for md5 in named):
+            found.append(path)
+    return sorted(found)
 
 
-def _sort_made(result: Sorted, store: Store, made: Made, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
-    """Sort what one stage or addition recorded; True, False or unknown (``None``): whether it holds a patient."""
-    mine = [out for out in made.outs if is_of(out.path, dataset.name)]
-    _keep(result, store, [out for out in made.outs if out not in mine])
-    if not mine:
-        return False
-    paths = Paths(dataset.name)
-    folders = [out for out in mine if out.path == paths.raw.as_posix() or out.path.startswith(f"{paths.added}/")]
-    if folders:
-        verdicts = {_sort_folder(result, store, out, dataset, withdrawn) for out in folders}
-        return True if True in verdicts else None if None in verdicts else False
-    verdict = _verdict(store, made, dataset, withdrawn, result.called)
-    if verdict is False:
-        _keep(result, store, mine)
-    else:
-        result.gone |= store.all_files(mine)
-    return verdict
-
-
-def _verdict(store: Store, made: Made, dataset: Dataset, withdrawn: Withdrawals, called: frozenset[str]) -> bool | None:
-    """From the tables of the manifest that a stage wrote or read."""
-    manifest = Paths(dataset.name).manifest.as_posix()
-    tables = {out.path: out.md5 for out in (*made.deps, *made.outs)}
-    recordings = tables.get(f"{manifest}/recordings.parquet")
-    rejects = tables.get(f"{manifest}/rejects.parquet")
-    patients = store.column(recordings, "patient_id") if recordings is not None else None
-    set_aside = store.column(rejects, "recording_id") if rejects is not None else frozenset[str]()
-    if withdrawn.any_of(patients or ()) or withdrawn.any_of({dataset.patient_of(name) for name in set_aside or ()}):
-        return True
-    if not called.isdisjoint(set_aside or ()):
-        return True
-    return None if patients is None or set_aside is None else False
-
-
-def _sort_folder(result: Sorted, store: Store, out: Out, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
-    """Sort a folder in the raw layout: of one that holds a patient their files go, and tables with a line of theirs."""
-    verdict = _folder_holds(store, out, dataset, withdrawn)
-    if verdict is False:
-        _keep(result, store, [out])
-        return False
-    result.gone.add(out.md5)
-    judged = _judged(store, store.listing(out.md5) or (), dataset, withdrawn)
-    result.gone |= {md5 for md5, theirs in judged if theirs is not False}
-    return verdict
-
-
-def _folder_holds(store: Store, out: Out, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
-    if out.md5 not in store.verdicts:
-        files = store.listing(out.md5)
-        found = {theirs for _, theirs in _judged(store, files or [], dataset, withdrawn)}
-        store.verdicts[out.md5] = True if True in found else None if None in found or files is None else False
-    return store.verdicts[out.md5]
-
-
-def _judged(
-    store: Store, files: Sequence[tuple[str, str]], dataset: Dataset, withdrawn: Withdrawals
-) -> list[tuple[str, bool | None]]:
-    """Object of each file of a folder, and whether it is a withdrawn patient's, or a table with a line of one."""
-    described = dict(files).get(RECORDINGS)
-    if described is None:
-        return [(md5, _names(store, place, md5, dataset, withdrawn)) for place, md5 in files]
-    content = store.read(described)
+def _objects_of_run(content: bytes | None) -> set[str] | None:
+    """Return the objects that a run cache entry names: outputs, and dependencies that are another stage's outputs."""
     if content is None:
-        return [(md5, None) for _, md5 in files]
-    whose = owners(content)
-    some = withdrawn.any_of(whose.values())
-    return [
-        (md5, withdrawn.holds(whose[place]) if place in whose else some and place in (RECORDINGS, SEGMENTS))
-        for place, md5 in files
-    ]
+        return None
+    with suppress(Exception):
+        entry = parse(content)
+        deps = [dep for dep in entry.get("deps") or () if str(dep["path"]).startswith(_OUTPUTS)]
+        deps = [dep for dep in deps if not str(dep["path"]).startswith(_NOT_OUTPUTS)]
+        outs = [out for out in entry.get("outs") or () if out.get("cache", True)]
+        return {str(each["md5"]) for each in (*outs, *deps)}
+    return None
 
 
-def _names(store: Store, place: str, md5: str, dataset: Dataset, withdrawn: Withdrawals) -> bool | None:
-    """Whether a file of the raw layout is of a withdrawn patient, or a table with a line of one."""
-    if not dataset.is_table(place):
-        return withdrawn.holds(dataset.patient_of(place))
-    content = store.read(md5)
-    return None if content is None else withdrawn.any_of(in_table(dataset, place, content))
+def old_listings(cache: Path, keep: Collection[str] | None, mentions: Callable[[Path], bool]) -> tuple[Path, ...]:
+    """Return listings of folders that DVC 3 has written in the layout of DVC 2, and never reads.
+
+    It does so for outputs that ``dvc.lock`` does not have yet, as after a change of data set: without an entry it takes
+    them for outputs of DVC 2. The files of such a listing are not stored in that layout.
+
+    Parameters
+    ----------
+    keep
+        Objects to keep, if the cache is the repository's own; ``None`` if it is shared.
+    mentions
+        Whether a listing names one of the patients' files.
+    """
+    found = []
+    for path in sorted(cache.glob(f"[0-9a-f][0-9a-f]/*{FOLDER}")):
+        if f"{path.parent.name}{path.name}" not in keep if keep is not None else mentions(path) and _has_no_files(path):
+            found.append(path)
+    return tuple(found)
 
 
-def in_cache(cache: HashFileDB) -> set[str]:
-    """Every object in DVC's cache."""
-    with suppress(FileNotFoundError):
-        return set(cache.all())
-    return set()
-
-
-def remove(place: HashFileDB, md5s: Iterable[str]) -> int:
-    """Remove objects that are there; returns how many there were."""
-    paths = [path for path in map(place.oid_to_path, md5s) if place.fs.exists(path)]
-    if paths:
-        place.fs.remove(paths)
-    return len(paths)
+def _has_no_files(listing: Path) -> bool:
+    """Return whether none of the files of a listing is stored in the layout of DVC 2."""
+    with suppress(Exception):
+        md5s = [entry["md5"] for entry in json.loads(listing.read_bytes())]
+        return not any((listing.parents[1] / md5[:2] / md5[2:]).exists() for md5 in md5s)
+    return False

@@ -1,30 +1,38 @@
-"""Who is where: the patients of a folder, of a table, of a piece of text."""
+"""Find which patients a folder, a table, a text or a version in DVC's storage holds."""
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
+
 from auscult.core.errors import DataError
+from auscult.core.paths import Paths
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, owners
 from auscult.datasets.retrieval import withdrawn_files
+from auscult.versioning.dvc_objects import ObjectReader
+from auscult.versioning.history import Out, Version
 
-#: What a recording's name may consist of; the longest that a data set's names can be.
+#: The characters of a recording's name, up to the longest name that a data set can have.
 _NAMES = re.compile(rb"[\w.]{4,120}")
 
 
-def patients(dataset: Dataset, folder: Path) -> set[str]:
-    """Everybody who has a file or a line of a table in a folder: in the raw layout, or an addition with tables."""
+def in_folder(dataset: Dataset, folder: Path) -> set[str]:
+    """Return the patients of a folder in the raw layout, or of an addition with tables."""
     table = folder / RECORDINGS
     return set(owners(table.read_bytes()).values()) if table.is_file() else withdrawn_files.patients(dataset, folder)
 
 
-def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
-    """Folder → patients, of everything below a folder that a person has filled: its tables are as people write them."""
+def in_deliveries(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
+    """Return folder → patients for everything below a folder that a person has filled."""
     found: dict[Path, set[str]] = {}
     for path in folder.rglob("*"):
         if patient := dataset.patient_of(path.name):
@@ -32,37 +40,103 @@ def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
         if path.name == RECORDINGS:
             try:
                 described = TablesLayout(dataset).recordings(path.parent)
-            except (DataError, OSError):  # nothing of a table that cannot be read ever joined
+            except (DataError, OSError):  # nothing of a table that cannot be read was ever added
                 continue
             found.setdefault(path.parent, set()).update(each.patient_id for each in described)
     return found
 
 
 def in_table(dataset: Dataset, place: str, content: bytes) -> set[str]:
-    """Everybody who has a line of a table in the raw layout."""
+    """Return the patients who have a row in a table of the raw layout."""
     return {patient for _, patient in withdrawn_files.lines_of(dataset, place, content) if patient}
 
 
-def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:
-    """Whether the name of a recording of somebody who has withdrawn stands in some text or in a database's bytes.
+def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> bool:
+    """Return whether a text, or the bytes of a database, contains the name of a withdrawn patient's recording.
 
     Parameters
     ----------
-    called
-        Names of their recordings that do not tell whose they are: of additions with tables.
+    aliases
+        What :func:`aliases` returns.
     """
     names = {name.decode(errors="ignore").strip("._") for name in set(_NAMES.findall(content)) if name[:1].isalnum()}
     if any(withdrawn.holds(patient) for patient in {dataset.patient_of(name) for name in names}):
         return True
-    written = {form.encode() for name in called for form in (name, html.escape(name))}
+    written = {form.encode() for name in aliases for form in (name, html.escape(name))}
     return any(re.search(rb"(?<!\w)" + re.escape(form) + rb"(?!\w)", content) for form in written if form in content)
 
 
-def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:
-    """The same of a file, its name included; one that cannot be read mentions nobody."""
-    if mentions(dataset, path.name.encode(errors="ignore"), withdrawn, called):
+def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> bool:
+    """Return whether a file's name or content :func:`mentions` a withdrawn patient; false if it cannot be read."""
+    if mentions(dataset, path.name.encode(errors="ignore"), withdrawn, aliases):
         return True
     try:
-        return mentions(dataset, path.read_bytes(), withdrawn, called)
+        return mentions(dataset, path.read_bytes(), withdrawn, aliases)
     except OSError:
         return False
+
+
+def aliases(
+    reader: ObjectReader, versions: Iterable[Version], dataset: Dataset, withdrawn: Withdrawals
+) -> frozenset[str]:
+    """Return the names of withdrawn patients' recordings, in any version, from which the patient cannot be told.
+
+    Such recordings came with an addition with tables.
+    """
+    outs, manifest = _outs(versions), Paths(dataset.name).manifest
+    owners = [_owners_in_manifest(reader, out.md5) for out in outs if out.path == f"{manifest}/recordings.parquet"]
+    owners += [_owners_in_table(reader.read(md5) or b"") for _, md5 in _addition_tables(reader, outs, dataset.name)]
+    found = {(name, patient) for each in owners for name, patient in each.items() if withdrawn.holds(patient)}
+    return frozenset(name for name, patient in found if dataset.patient_of(name) != patient)
+
+
+def in_versions(reader: ObjectReader, versions: Iterable[Version], dataset: Dataset) -> set[str]:
+    """Return the patients of all versions, as far as the objects that name them are available."""
+    outs, paths = _outs(versions), Paths(dataset.name)
+    found: set[str | None] = set()
+    for out in outs:
+        if out.path == f"{paths.manifest}/recordings.parquet":
+            found |= reader.column(out.md5, "patient_id") or frozenset()
+        elif out.is_folder and (out.path == paths.raw.as_posix() or out.path.startswith(f"{paths.added}/")):
+            found |= {dataset.patient_of(place) for place, _ in reader.listing(out.md5) or ()}
+    for _, md5 in _addition_tables(reader, outs, dataset.name):
+        found |= set(_owners_in_table(reader.read(md5) or b"").values())
+    return {patient for patient in found if patient}
+
+
+def patient_index(reader: ObjectReader, versions: Iterable[Version], dataset: str) -> list[set[str]]:
+    """Return the objects that tell whether a version holds a patient, in the order in which they may be removed.
+
+    First the tables of the manifests; then those of additions, which tell whose a name among the rejects is; then the
+    listings that tell where those are.
+    """
+    outs, paths = _outs(versions), Paths(dataset)
+    wanted = {f"{paths.manifest}/recordings.parquet", f"{paths.manifest}/rejects.parquet"}
+    tables = dict(_addition_tables(reader, outs, dataset))
+    return [{out.md5 for out in outs if out.path in wanted}, set(tables.values()), set(tables)]
+
+
+def _outs(versions: Iterable[Version]) -> set[Out]:
+    return {out for version in versions for entry in version.entries for out in (*entry.outs, *entry.deps)}
+
+
+def _addition_tables(reader: ObjectReader, outs: Iterable[Out], dataset: str) -> Iterator[tuple[str, str]]:
+    """Yield (listing, table of recordings) of the additions that have a table."""
+    added = f"{Paths(dataset).added}/"
+    for md5 in {out.md5 for out in outs if out.path.startswith(added) and out.is_folder}:
+        if table := dict(reader.listing(md5) or ()).get(RECORDINGS):
+            yield md5, table
+
+
+def _owners_in_table(content: bytes) -> dict[str, str]:
+    """Return recording → patient from the table of an addition."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
+    return {row["recording_id"]: row["patient_id"] for row in rows if row.get("recording_id") and row.get("patient_id")}
+
+
+def _owners_in_manifest(reader: ObjectReader, md5: str) -> dict[str, str]:
+    """Return recording → patient from a manifest's table; empty if the table is unavailable."""
+    with suppress(Exception):
+        table = pd.read_parquet(io.BytesIO(reader.read(md5) or b""), columns=["recording_id", "patient_id"])
+        return dict(zip(table["recording_id"], table["patient_id"], strict=True))
+    return {}

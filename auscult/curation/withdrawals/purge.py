@@ -1,140 +1,319 @@
-"""``python -m auscult.cli data clear``: remove what older versions, caches, remotes and MLflow hold of withdrawn patients."""
+"""``auscult data purge``: remove what older versions, caches, remotes and MLflow hold of withdrawn patients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from auscult import datasets
 from auscult.core import params as parameters
 from auscult.core import withdrawals
-from auscult.core.errors import AuscultError, DataError
+from auscult.core.errors import AuscultError, DataError, unknown_name
 from auscult.core.paths import WITHDRAWN_DIR, Paths
 from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals import history, learned
-from auscult.curation.withdrawals.local_artifacts import dropped
-from auscult.curation.withdrawals.patient_lookup import patients
-from auscult.curation.withdrawals.plan import Plan, make
-from auscult.datasets import Dataset, load
+from auscult.curation.withdrawals import learned_models, objects
+from auscult.curation.withdrawals.learned_models import Tracked
+from auscult.curation.withdrawals.local_artifacts import Removal, left_to_user, local_artifacts, unnamed_outputs
+from auscult.curation.withdrawals.objects import Sorted, removal_order, run_cache_entries
+from auscult.curation.withdrawals.patient_lookup import file_mentions, in_folder, patient_index
+from auscult.datasets import Dataset
 from auscult.publishing.journal import Journal
 from auscult.validation.additions import batches
-from auscult.versioning import graph, locks
+from auscult.versioning import dvc_internals, graph, history, lockfile, locks
 from auscult.versioning.commands import git
+from auscult.versioning.dvc_internals import ObjectStore, Repository
+from auscult.versioning.dvc_objects import ObjectReader, reachable_remotes
+from auscult.versioning.history import Version
 
-#: What a commit must hold before anything is removed that older ones need.
+#: What must be committed before anything is removed that older commits need.
 _COMMITTED = ("dvc.lock", "data/added", WITHDRAWN_DIR.as_posix())
 
 
-def clear(
+def purge(
     *,
+    tell: Callable[[str], None],
     dry_run: bool = False,
     remote: str | None = None,
     retire: bool = False,
     root: Path = Path(),
-    tell: Callable[[str], None] = print,
 ) -> None:
-    """Remove it, for all patients who have withdrawn from the data set that ``params.yaml`` names.
+    """Remove everything that is left of all patients who have withdrawn from the data set of ``params.yaml``.
 
-    A kill at any moment leaves something that the next call removes.
+    After a kill at any moment the next call removes the rest.
 
     Parameters
     ----------
+    tell
+        Receives each line for the terminal as soon as it is known.
     dry_run
-        Only say what would go.
+        Tell what would be removed, and remove nothing.
     remote
-        Name of the only remote of DVC's to be cleared; all of them where it is ``None``.
+        Name of DVC's only remote to purge; by default all.
     retire
-        Remove models that are in service as well, though nothing replaces them.
+        Remove models in service as well, though nothing replaces them.
 
     Raises
     ------
     AuscultError
-        The workspace holds a patient still, a model in service has learned from one, or, when everything else is
-        done, a remote could not be cleared.
+        The workspace still holds a patient, a model in service has learned from one, DVC is of a version that is not
+        tested, or, when everything else is done, a remote could not be purged.
     """
     root = root.resolve()
-    dataset = load(parameters.load(root / parameters.FILE).dataset)
+    dataset = datasets.load(parameters.load(root / parameters.FILE).dataset)
     withdrawn = withdrawals.read(dataset.name, root)
     if not withdrawn:
         raise DataError(
-            f"nobody has withdrawn from the data set {dataset.name}",
+            f"no patient has withdrawn from the data set {dataset.name}",
             where=str(Paths(dataset.name).withdrawn),
-            next_step="python -m auscult.cli data withdraw PATIENT; params.yaml says which data set is meant",
+            next_step="auscult data withdraw PATIENT; params.yaml names the data set",
         )
+    dvc_internals.check_version()
     with ExitStack() as held:
-        held.enter_context(locks.only_run(root / ".dvc/tmp"))
+        held.enter_context(locks.only_run(root / locks.FOLDER))
         for flow in ("retrain", "ingest"):
             journal = Journal(root, flow)
-            held.enter_context(journal.held("flows data clear"))
+            held.enter_context(journal.held("auscult data purge"))
             if not dry_run and (done := journal.recover()):
                 tell(done)
         _check_workspace(dataset, withdrawn, root)
         _check_service(dataset, withdrawn, root, retire=retire)
-        with make(root, dataset, withdrawn, remote) as plan:
-            _carry_out(plan, dry_run=dry_run, tell=tell)
-
-
-def _carry_out(plan: Plan, *, dry_run: bool, tell: Callable[[str], None]) -> None:
-    for line in plan.lines():
-        tell(line)
-    if dry_run:
-        tell("Nothing was removed: that was --dry-run")
-        return
-    problems = plan.carry_out()
-    for line in plan.not_ours:
-        tell(f"Not removed: {line}")
+        plan = held.enter_context(planned(root, dataset, withdrawn, remote))
+        for line in plan.lines():
+            tell(line)
+        if dry_run:
+            tell("Nothing was removed: that was --dry-run")
+            return
+        problems = plan.carry_out()
+        for line in plan.left:
+            tell(f"Not removed: {line}")
     if problems:
         raise AuscultError(
             "everything else is done, but " + "; ".join(problems),
-            next_step="run the same command again when it can be reached and written to, or remove that by hand",
+            next_step="run the same command again when it can be reached and written to, or remove that yourself",
         )
-    tell("Done. What this cannot reach: docs/withdrawals.md")
+    tell("Done. What a purge cannot reach: docs/withdrawals.md")
+
+
+@dataclass
+class StorePurge:
+    """What to remove from DVC's cache or from a remote: objects, and entries of the run cache."""
+
+    store: ObjectStore
+    objects: set[str]
+    runs: list[str]
+
+    def carry_out(self, index: list[set[str]]) -> None:
+        """Remove it, the run cache first: it must not name objects that are gone."""
+        self.store.remove_run_cache(self.runs)
+        for md5s in removal_order(self.objects, index):
+            self.store.remove(md5s)
+
+
+@dataclass
+class Plan:
+    """Everything to remove, worked out before anything is removed: a dry run prints the same lines.
+
+    Attributes
+    ----------
+    index
+        The objects that tell whether a version holds a patient; they are removed last.
+    state
+        DVC's databases of file names.
+    problems
+        What could not be looked at, as text: remotes that cannot be reached.
+    left
+        What only the user may remove, as text.
+    """
+
+    root: Path
+    dataset: str
+    patients: int
+    sorted: Sorted
+    branches: list[str]
+    index: list[set[str]]
+    removals: list[Removal]
+    tracked: Tracked
+    state: Removal
+    stores: list[StorePurge] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is removed, and what is lost with it, for the terminal."""
+        yield f"Data set {self.dataset}; patients who have withdrawn: {self.patients}. To be removed:"
+        for removal in self.removals:
+            yield f"  {len(removal.paths):6d} files, {removal.size / 1e6:.1f} MB: {removal.what}"
+        if self.tracked:
+            versions = ", ".join(f"{each.experiment} version {each.version.number}" for each in self.tracked.versions)
+            of = versions or "of earlier removals"
+            yield f"  {len(self.tracked.runs):6d} runs, {len(self.tracked.models)} logged models in MLflow: {of}"
+        for each in self.stores:
+            yield f"  {len(each.objects):6d} objects and {len(each.runs)} entries of the run cache in {each.store.name}"
+        yield f"  {len(self.state.paths):6d} folders with {self.state.what}"
+        commits, unknown = self.sorted.holding, self.sorted.unknown
+        if commits:
+            span = f"{commits[-1][:9]} to {commits[0][:9]}"
+            yield f"{len(commits)} commits ({span}) can no longer be checked out with all of their data"
+        if unknown:
+            yield f"Of {unknown} of them it is unknown whether they hold the patient: they are treated as if they did"
+        if self.branches:
+            yield f"Newest commits of branches among them: {', '.join(self.branches)}; merge or rebase and repro them"
+        for line in self.problems:
+            yield f"Not looked at: {line}"
+
+    def carry_out(self) -> list[str]:
+        """Remove everything; return what could not be removed, as text.
+
+        What tells that a version or a model holds the patient is removed last everywhere, so that the next call finds
+        what a killed one left.
+        """
+        problems = list(self.problems)
+        for removal in self.removals:
+            removal.remove()
+        if self.tracked:
+            outside = learned_models.remove(self.tracked, self.dataset, self.root)
+            problems += [f"MLflow's artifacts outside the repository are left: {uri}" for uri in outside]
+        for each in reversed(self.stores):  # the remotes first: what they hold is looked up in the cache
+            try:
+                each.carry_out(self.index)
+            except Exception as error:  # each kind of remote has errors of its own
+                if each is self.stores[0]:
+                    raise
+                problems.append(f"{each.store.name} could not be purged ({type(error).__name__}: {error})")
+        self.state.remove()
+        return problems
+
+
+@contextmanager
+def planned(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | None) -> Iterator[Plan]:
+    """Work out the plan, and hold DVC's lock while the block runs.
+
+    Raises
+    ------
+    ParameterError
+        DVC has no remote of that name.
+    DataError
+        The content of a folder that must be kept is unknown.
+    """
+    with Repository(root) as repository:
+        names = repository.remotes
+        if remote is not None and remote not in names:
+            raise unknown_name("remote", remote, names, where=".dvc/config", next_step="dvc remote list")
+        with repository.locked():
+            yield _plan(repository, root, dataset, withdrawn, names if remote is None else [remote])
+
+
+def _plan(repository: Repository, root: Path, dataset: Dataset, withdrawn: Withdrawals, remotes: list[str]) -> Plan:
+    reached, problems = reachable_remotes(repository, root, remotes)
+    cache = repository.cache
+    reader = ObjectReader([cache, *reached.values()])
+    versions, kept = history.versions(root), _kept(root, dataset)
+    found = objects.sort(reader, versions, kept, dataset, withdrawn)
+    # The commit that is checked out is up to date, whatever its lock records of experiments that were dropped.
+    head = git(root, "rev-parse", "HEAD")
+    same_as_head = next((version.commits for version in versions if head in version.commits), ())
+    found.holding = history.newest_first(root, set(found.holding).difference(same_as_head))
+    removals = local_artifacts(root, dataset, withdrawn, _known_audio(root, reader, found), found.aliases)
+    if copies := lockfile.older_copies(root, dataset.name):
+        removals.append(Removal("copies of dvc.lock: the next auscult run writes them again", copies))
+    # A cache inside the repository is its own: objects that no version names may be of a run that was never committed,
+    # with the patient in it, and are removed as well. Of a shared cache others may need them.
+    keep = found.keep if repository.cache_folder.resolve().is_relative_to(root) else None
+    old = objects.old_listings(
+        repository.cache_folder, keep, lambda path: file_mentions(dataset, path, withdrawn, found.aliases)
+    )
+    if old:
+        removals.append(Removal("listings of folders that DVC 3 wrote in the layout of DVC 2", old))
+    plan = Plan(
+        root=root,
+        dataset=dataset.name,
+        patients=len(withdrawn),
+        sorted=found,
+        branches=history.refs_of(root, found.holding),
+        index=patient_index(reader, versions, dataset.name),
+        removals=removals,
+        tracked=learned_models.tracked(dataset.name, withdrawn.keys, root),
+        state=Removal("DVC's notes on file names (DVC makes them again)", tuple(repository.state_folders())),
+        problems=problems,
+        left=left_to_user(root, dataset, withdrawn, found.aliases),
+    )
+    cached = cache.all()
+    gone = cached - keep if keep is not None else cached & found.purge
+    plan.stores.append(StorePurge(cache, gone, run_cache_entries(cache, found.purge, keep)))
+    for name, store in reached.items():
+        try:
+            stored, runs = store.stored(found.purge), run_cache_entries(store, found.purge)
+            plan.stores.append(StorePurge(store, stored, runs))
+        except Exception as error:  # each kind of remote has errors of its own
+            problems.append(f"the remote {name} ({type(error).__name__}: {error})")
+    return plan
+
+
+def _kept(root: Path, dataset: Dataset) -> list[Version]:
+    """Return the workspace, and the last outputs of each other data set, which ``dvc.lock`` no longer records."""
+    others = (name for name in datasets.names() if name != dataset.name)
+    copies = (path for name in others for path in lockfile.older_copies(root, name))
+    return [
+        history.in_workspace(root),
+        *(history.in_copy(path) for path in copies if path.name != lockfile.DAMAGED.name),
+    ]
+
+
+def _known_audio(root: Path, reader: ObjectReader, found: Sorted) -> set[str]:
+    """Return the SHA-256 of the audio files of every recording that is kept, in the workspace and in kept versions."""
+    known: set[str] = set()
+    for path in (root / "data").glob("*/manifest/recordings.parquet"):
+        known |= set(read_table(path)["sha256"])
+    for md5 in found.recordings:
+        known |= reader.column(md5, "sha256") or frozenset()
+    return known
 
 
 def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> None:
-    """Refuse while the outputs here, or the commit that is checked out, still hold somebody."""
+    """Raise a :class:`DataError` if the outputs in the workspace, or the checked out commit, still hold a patient."""
     paths = Paths(dataset.name)
     for folder in batches(root / paths.added):
-        if withdrawn.any_of(patients(dataset, folder)):
+        if withdrawn.any_of(in_folder(dataset, folder)):
             raise DataError(
                 "an addition holds a patient who has withdrawn; it may have come with a merge",
                 where=str(folder.relative_to(root)),
-                next_step="python -m auscult.cli data withdraw PATIENT again, which writes it anew without them",
+                next_step="auscult data withdraw PATIENT again, which writes the addition again without them",
             )
     stale = sorted(graph.stale(root))
     table = root / paths.manifest / "recordings.parquet"
     if stale or not table.exists() or withdrawn.any_of(read_table(table)["patient_id"].unique()):
         raise DataError(
-            f"the outputs here may hold the patient, not up to date: {', '.join(stale) or 'there is no manifest'}",
+            f"outputs are not up to date and may hold the patient: {', '.join(stale) or 'there is no manifest'}",
             where=str(root),
-            next_step="make repro (or dvc repro), then commit dvc.lock and the metrics, then the same command again",
+            next_step="auscult run (or dvc repro), then commit dvc.lock and the metrics, then the same command again",
         )
-    outs = {out.path for made in history.present(root).made for out in made.outs}
-    if left := dropped(root, dataset.name, outs):
+    outs = {out.path for entry in history.in_workspace(root).entries for out in entry.outs}
+    if left := unnamed_outputs(root, dataset.name, outs):
         raise DataError(
-            "outputs of experiments that were dropped lie here, and nothing makes them again without the patient",
+            "there are outputs of experiments that were dropped, and no stage makes them again without the patient",
             where=left[0],
-            next_step=f"rm -r {' '.join(left)}; then make repro, as the report looks into these folders, and commit",
+            next_step=f"rm -r {' '.join(left)}; then auscult run, as the report reads these folders, and commit",
         )
-    changed = git(root, "status", "--porcelain", "--", *_COMMITTED)
-    if changed:
+    if changed := git(root, "status", "--porcelain", "--", *_COMMITTED):
         raise DataError(
-            "what was made without the patient is not committed; older commits are about to lose their data",
+            "the data without the patient are not committed; older commits are about to lose theirs",
             where=", ".join(line[3:] for line in changed.splitlines()[:3]),
             next_step=f"git add {' '.join(_COMMITTED)} reports && git commit, then the same command again",
         )
 
 
 def _check_service(dataset: Dataset, withdrawn: Withdrawals, root: Path, *, retire: bool) -> None:
-    """Refuse while a model in service has learned from somebody who has withdrawn."""
-    serving = [each for each in learned.registered(dataset.name, withdrawn.keys, root) if each.champion]
+    """Raise an :class:`AuscultError` if a model in service has learned from a patient who has withdrawn."""
+    serving = [each for each in learned_models.registered(dataset.name, withdrawn.keys, root) if each.champion]
     if serving and not retire:
         names = ", ".join(f"{each.experiment} (version {each.version.number})" for each in serving)
         raise AuscultError(
             f"a model in service has learned from a patient who has withdrawn: {names}",
             where="mlflow.db",
-            next_step="python -m auscult.cli retrain; or put the new one into service yourself:"
-            f" python -m auscult.cli promote {serving[0].experiment} --version N --because 'a withdrawal'"
-            " (python -m auscult.cli champions); or, to have nothing in service: the same command with --retire",
+            next_step="auscult models retrain; or put the new one into service yourself:"
+            f" auscult models promote {serving[0].experiment} --version N --because 'a withdrawal'"
+            " (auscult models list); or, to leave nothing in service: the same command with --retire",
         )

@@ -1,4 +1,4 @@
-"""``python -m auscult.cli data withdraw PATIENT``: a patient's consent is withdrawn; nothing is cleared yet."""
+"""``auscult data withdraw PATIENT``: leave a patient out of the data from now on; nothing is purged yet."""
 
 from __future__ import annotations
 
@@ -8,77 +8,76 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.paths import Paths
+from auscult.core.sections import Params
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.additions.batch import locked, replaced
-from auscult.curation.withdrawals import learned
-from auscult.curation.withdrawals.patient_lookup import patients
+from auscult.curation.additions.batch import locked, rewrite
+from auscult.curation.withdrawals import learned_models
+from auscult.curation.withdrawals.patient_lookup import in_folder, in_versions
 from auscult.datasets import Dataset, load
 from auscult.splitting import pinned
+from auscult.splitting.parts import split
 from auscult.splitting.pinned import Pinned
 from auscult.validation.additions import batches
+from auscult.versioning import history
 from auscult.versioning.commands import CommandError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from auscult.core.sections import Params
+from auscult.versioning.dvc_internals import Repository
+from auscult.versioning.dvc_objects import ObjectReader, reachable_remotes
 
 
 @dataclass(frozen=True)
 class Affected:
-    """What a withdrawal touches, in words for the person who asked."""
+    """What a withdrawal affects."""
 
     recordings: int
     segments: int
     parts: str
     batches: int
     workspace: list[str]
-    registered: list[learned.Registered]
+    registered: list[learned_models.Registered]
 
     def lines(self) -> list[str]:
-        """For the terminal."""
+        """Return lines for the terminal."""
         models = ", ".join(self.workspace) or "none"
         versions = ", ".join(map(str, self.registered)) or "none"
         return [
             f"In the data: {self.recordings} recordings, {self.segments} segments ({self.parts});"
-            f" additions to be written anew without them: {self.batches}",
+            f" additions to be written again without them: {self.batches}",
             f"Models that learned from this patient: {models}",
-            f"Registered versions that did: {versions}",
+            f"Registered versions that learned from this patient: {versions}",
         ]
 
 
 def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, root: Path = Path()) -> str:
-    """Add a patient to the table, write down where the others stand, and take them out of the additions.
+    """Add a patient to the table of withdrawals, record the others' split assignment, and rewrite the additions.
 
-    Doing it again, also after a kill, ends in the same state.
+    A second call, also after a kill, ends in the same state.
 
     Parameters
     ----------
     patient
-        The id, as the data set's file names have it.
+        Patient id, as in the data set's file names.
     since
-        Date (ISO 8601) of the withdrawal; today where it is ``None``.
+        Date (ISO 8601) of the withdrawal; by default today.
 
     Returns
     -------
     str
-        What was found and done, and what to run next.
+        What was found and done, and the next commands.
 
     Raises
     ------
     DataError
-        The data set knows no such patient, or nothing of the data set is here.
+        The data set has no such patient, or none of its data are in the workspace.
     ParameterError
-        The date is none.
+        *since* is not a date.
     """
     params = parameters.load(root / parameters.FILE)
     dataset, table = load(params.dataset), withdrawals.read(params.dataset, root)
@@ -92,7 +91,7 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
             [f"Patient {patient} of {dataset.name} would be withdrawn", *found.lines(), "Nothing was changed"]
         )
     pins = _pins(dataset, params, after, root)
-    if pins is not None:  # first: when the table is written, the sides are safe
+    if pins is not None:  # first: once the table is written, the assignment must be recorded
         pinned.write(pins, root)
     if key not in table.since:
         withdrawals.write(after, root)
@@ -107,19 +106,19 @@ def _day(since: str | None) -> str:
     try:
         return date.fromisoformat(since).isoformat()
     except ValueError as error:
-        raise ParameterError(f"{since!r} is no date", where="--since", next_step="write it as 2026-11-25") from error
+        raise ParameterError(f"{since!r} is not a date", where="--since", next_step="write it as 2026-11-25") from error
 
 
 def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
-    """Refuse an id that no version has: of others only the nearest is named, as it may be meant."""
+    """Raise a :class:`DataError` if no version has this patient; the message names the closest id only."""
     paths = Paths(dataset.name)
     folders = [folder for folder in (root / paths.raw, *batches(root / paths.added)) if folder.is_dir()]
-    known = set().union(*(patients(dataset, folder) for folder in folders))
-    if patient in known or patient in _elsewhere(dataset, root):
+    known = set().union(*(in_folder(dataset, folder) for folder in folders))
+    if patient in known or patient in _in_history(dataset, root):
         return
     if not known:
         raise DataError(
-            f"nothing of the data set {dataset.name} is here",
+            f"the workspace has no data of the data set {dataset.name}",
             where=str(paths.raw),
             next_step="dvc pull (or dvc repro), then the same command again",
         )
@@ -128,28 +127,23 @@ def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
     raise DataError(
         f"the data set {dataset.name} has no patient {patient!r}{hint}",
         where=f"{paths.raw}, {paths.added}",
-        next_step="name the patient as the recordings' file names, or the tables of an addition, do;"
-        " params.yaml says which data set is meant",
+        next_step="write the id as in the file names of the recordings, or the tables of an addition;"
+        " params.yaml names the data set",
     )
 
 
-def _elsewhere(dataset: Dataset, root: Path) -> set[str]:
-    """Patients of versions that do not lie here: of an ingestion's branch, or of before an addition was taken back."""
-    from dvc.repo import Repo
-
-    from auscult.curation.withdrawals import history, patient_index, plan
-    from auscult.curation.withdrawals.objects import Store
-
-    with suppress(CommandError):  # no git repository, and so no versions
+def _in_history(dataset: Dataset, root: Path) -> set[str]:
+    """Return the patients of all versions: one may be on another branch, or in an addition that was removed again."""
+    with suppress(CommandError):  # not a git repository, and so no versions
         versions = history.versions(root)
-        with Repo(str(root)) as repo:
-            reached, _ = plan.reach(repo, root, list(repo.config["remote"]))
-            return patient_index.everybody(Store(repo.cache.local, reached.values()), versions, dataset)
+        with Repository(root) as repository:
+            reached, _ = reachable_remotes(repository, root, repository.remotes)
+            return in_versions(ObjectReader([repository.cache, *reached.values()]), versions, dataset)
     return set()
 
 
 def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root: Path) -> Affected:
-    """What the manifest, the additions, the models and the registry say of this patient."""
+    """Look the patient up in the manifest, the additions, the models and the registry."""
     paths = Paths(dataset.name)
     recordings = segments = 0
     parts = "in no part"
@@ -167,52 +161,48 @@ def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root
         recordings,
         segments,
         parts,
-        sum(after.any_of(patients(dataset, folder)) for folder in batches(root / paths.added)),
-        learned.in_workspace(dataset.name, {key}, root),
-        learned.registered(dataset.name, {key}, root),
+        sum(after.any_of(in_folder(dataset, folder)) for folder in batches(root / paths.added)),
+        learned_models.in_workspace(dataset.name, {key}, root),
+        learned_models.registered(dataset.name, {key}, root),
     )
 
 
 def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> Pinned | None:
-    """Everybody else's side as it is now.
+    """Return the present split assignment of all other patients.
 
-    ``None`` where nothing was drawn yet, or where the download is without them already: who came with additions only
-    moves nobody. One who was only set aside counts: without their copy somebody else's recording may be accepted.
+    ``None`` if there is no split yet, or if the download does not hold the patient: without a patient of additions the
+    split of the others stays the same. A patient of whom all recordings were rejected counts: without them another
+    patient's copy may be accepted.
     """
-    from auscult.splitting.parts import split
-
     folder = root / Paths(after.dataset).manifest
     raw = root / Paths(after.dataset).raw
-    if not after.any_of(patients(dataset, raw)):
+    if not after.any_of(in_folder(dataset, raw)):
         return None
     if not (folder / "recordings.parquet").exists():
         if not (root / Paths(after.dataset).version).exists():
             return None
         raise DataError(
-            "where everybody else stands cannot be written down, and without them the next draw would move people:"
-            " the manifest is not here",
+            "the manifest is missing: the present split assignment cannot be recorded, and the next split would move"
+            " other patients",
             where=str(folder),
-            next_step="dvc checkout (dvc pull, or make repro), then the same command again",
+            next_step="dvc checkout (dvc pull, or auscult run), then the same command again",
         )
     recordings = read_table(folder / "recordings.parquet")
     downloaded = recordings[recordings["batch"].isna()]
     tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]
     now = pinned.read(after.dataset, root)
-    result = split(downloaded, _of(downloaded, folder), tasks, params.split, now)
+    segments = read_table(folder / "segments.parquet")
+    segments = segments[segments["recording_id"].isin(downloaded["recording_id"])]
+    result = split(downloaded, segments, tasks, params.split, now)
     return pinned.pin(result.assignment, params.split, after, with_test=result.test_from == "drawn")
 
 
-def _of(recordings: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    segments = read_table(folder / "segments.parquet")
-    return segments[segments["recording_id"].isin(recordings["recording_id"])]
-
-
 def _rewrite_additions(dataset: Dataset, after: Withdrawals, root: Path) -> None:
-    """Each addition that holds somebody who has withdrawn becomes another one without them, or none."""
+    """Replace each addition that holds a withdrawn patient by another one without them, or by none."""
     with locked(root):
         for folder in batches(root / Paths(dataset.name).added):
-            if after.any_of(patients(dataset, folder)):
-                replaced(dataset, folder, after, root)
+            if after.any_of(in_folder(dataset, folder)):
+                rewrite(dataset, folder, after, root)
         for left in (root / Paths(dataset.name).added).glob(".*.part"):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -220,15 +210,13 @@ def _rewrite_additions(dataset: Dataset, after: Withdrawals, root: Path) -> None
 def _next(found: Affected) -> list[str]:
     steps = [
         "git add data/withdrawn data/added && git commit -m 'data: a withdrawal'",
-        "make repro   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",
+        "auscult run   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",
     ]
     if serving := [each for each in found.registered if each.champion]:
         names = ", ".join(each.experiment for each in serving)
         steps.append(
-            f"a model in service learned from this patient ({names}): python -m auscult.cli retrain, or put the new one into"
-            " service: python -m auscult.cli promote EXPERIMENT --version N --because 'a withdrawal'"
+            f"a model in service learned from this patient ({names}): auscult models retrain, or put the new one into"
+            " service: auscult models promote EXPERIMENT --version N --because 'a withdrawal'"
         )
-    steps.append(
-        "python -m auscult.cli data clear --dry-run, and without --dry-run: what older versions and caches hold"
-    )
+    steps.append("auscult data purge --dry-run, then without --dry-run: what older versions and caches hold")
     return ["Next:", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))]

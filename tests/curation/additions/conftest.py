@@ -1,4 +1,4 @@
-"""A validated clinic in a repository, and a delivery to it, made once for all tests of this folder."""
+"""A validated data set in a repository, and a delivery to it, made once for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from auscult.curation.additions import Delivery, examine
-from tests.curation.additions.looking import NEW, NEWER, folder_of
+from tests.curation.additions.delivery_checks import NEW, NEWER, folder_of
 from tests.flows import clinics
 from tests.validation.made_clinic import breath, make_delivery, name_of
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository's root with a validated and split clinic of 12 patients."""
+    """The root of a repository with a validated and split data set of 12 patients."""
     return clinics.validated(tmp_path_factory.mktemp("clinic"))
 
 
 @pytest.fixture(scope="session")
 def first(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivery:
-    """Three sound recordings, of a known patient and of two new ones, examined once."""
+    """Three recordings without problems, of a known patient and of two new ones, examined once."""
     sounds = {name_of(104, 5): breath(1), NEW: breath(2), NEWER: breath(3)}
     return examine("sample", make_delivery(tmp_path_factory.mktemp("first") / "delivery", sounds), made)
 

@@ -1,4 +1,4 @@
-"""What can join is put in whole or not at all, and is what the stages then take."""
+"""Batches are added completely or not at all, and the stages take them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from auscult.validation.additions import batch_name, checksums
 from auscult.versioning import commands
 from stages.split import main as split
 from stages.validate import main as validate
-from tests.curation.additions.looking import NEW, NEWER, accepted, everything, folder_of, parts
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, everything, folder_of, parts
 from tests.validation.made_clinic import AUDIO, PATHS, breath, make_delivery, name_of
 
 
-def test_what_is_put_in_is_what_the_stages_take_and_each_side_is_as_foretold(root: Path, examined: Delivery) -> None:
+def test_stages_take_an_added_batch_and_assign_the_predicted_parts(root: Path, examined: Delivery) -> None:
     before = parts(root)
     assert accepted(examined) == [name_of(104, 5), NEW, NEWER]
     assert (examined.known, examined.new) == ({"104"}, {"301", "302"})
@@ -40,9 +40,9 @@ def test_what_is_put_in_is_what_the_stages_take_and_each_side_is_as_foretold(roo
     after = parts(root)
     assert {key: after[key] for key in before} == before
     assert {key: after[key] for key in after.keys() - before.keys()} == {
-        item.recording.recording_id: examined.sides[item.recording.patient_id] for item in examined.accepted
+        item.recording.recording_id: examined.parts[item.recording.patient_id] for item in examined.accepted
     }
-    assert examined.sides["104"] == before[name_of(104)]
+    assert examined.parts["104"] == before[name_of(104)]
     manifest = read_table(root / PATHS.manifest / "recordings.parquet")
     assert (manifest["batch"] == name).sum() == 3
     for place, file in examined.files.items():
@@ -52,7 +52,7 @@ def test_what_is_put_in_is_what_the_stages_take_and_each_side_is_as_foretold(roo
     assert (accepted(known), known.rejected, len(known.already_there)) == ([], (), 3)
 
 
-def test_the_same_delivery_twice_is_added_once(root: Path, examined: Delivery) -> None:
+def test_add_of_the_same_delivery_twice_adds_it_once(root: Path, examined: Delivery) -> None:
     name = add(examined)
     before = everything(root)
     assert add(examined) == name
@@ -63,14 +63,14 @@ def test_the_same_delivery_twice_is_added_once(root: Path, examined: Delivery) -
     assert everything(root) == before
 
 
-def test_nothing_accepted_writes_nothing(root: Path, tmp_path: Path) -> None:
+def test_add_without_accepted_recordings_writes_nothing(root: Path, tmp_path: Path) -> None:
     folder = make_delivery(tmp_path / "delivery", {NEW: breath(2)})
     (folder / AUDIO / f"{NEW}.wav").write_bytes(b"")
     examined = examine("sample", folder, root)
     before = everything(root)
     assert add(examined) is None
     assert everything(root) == before and not (root / PATHS.added).exists()
-    assert message(examined).splitlines() == ["data: nothing added to sample", "", "Left out: 1 unreadable"]
+    assert message(examined).splitlines() == ["data: nothing added to sample", "", "Not added: 1 unreadable"]
 
 
 def stop(*_: object) -> None:
@@ -78,7 +78,7 @@ def stop(*_: object) -> None:
 
 
 @pytest.mark.parametrize("moment", ["copying", "tracking"])
-def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
+def test_add_after_a_kill_ends_in_the_same_state(
     root: Path, examined: Delivery, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -91,7 +91,7 @@ def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     (left,) = (root / PATHS.added).iterdir()
-    assert (left / AUDIO / f"{NEW}.wav").exists(), "the kill came when something was there"
+    assert (left / AUDIO / f"{NEW}.wav").exists(), "the kill came after files were copied"
     before = everything(root)
     if moment == "tracking":
         for look in (make_ready, lambda root: examine("sample", folder_of(examined), root)):
@@ -99,29 +99,31 @@ def test_killed_at_any_moment_the_next_call_ends_as_if_nothing_had_happened(
                 look(root)
     else:
         assert len(examine("sample", folder_of(examined), root).accepted) == 3
-    assert everything(root) == before, "looking removes nothing"
+    assert everything(root) == before, "an examination removes nothing"
     name = add(examined)
     assert sorted(path.name for path in (root / PATHS.added).iterdir()) == [str(name), f"{name}.dvc"]
     make_ready(root)
 
 
-def test_what_dvc_refuses_is_not_there(root: Path, examined: Delivery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_add_removes_a_batch_that_dvc_cannot_track(
+    root: Path, examined: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(commands, "DVC", (sys.executable, "-c", "raise SystemExit('ERROR: the disk is gone')"))
     with pytest.raises(AuscultError, match="the disk is gone"):
         add(examined)
     assert not list((root / PATHS.added).iterdir())
 
 
-def test_a_folder_without_dvc_is_refused(root: Path, examined: Delivery) -> None:
+def test_add_and_examine_refuse_a_folder_without_dvc(root: Path, examined: Delivery) -> None:
     shutil.rmtree(root / ".dvc")
-    with pytest.raises(AuscultError, match="no DVC repository"):
+    with pytest.raises(AuscultError, match="DVC repository"):
         add(examined)
-    with pytest.raises(AuscultError, match="no DVC repository"):
+    with pytest.raises(AuscultError, match="DVC repository"):
         examine("sample", folder_of(examined), root)
     assert not (root / ".dvc").exists() and not (root / PATHS.added).exists()
 
 
-def test_a_file_that_changed_after_it_was_examined_is_not_added(root: Path, delivery: Path) -> None:
+def test_add_refuses_a_file_that_changed_after_its_examination(root: Path, delivery: Path) -> None:
     examined = examine("sample", delivery, root)
     (delivery / AUDIO / f"{NEW}.txt").write_text("0.1\t2\t0\t0\n")
     with pytest.raises(DataError, match="changed since it was examined"):
@@ -129,11 +131,11 @@ def test_a_file_that_changed_after_it_was_examined_is_not_added(root: Path, deli
     assert not list((root / PATHS.added).iterdir())
 
 
-def test_what_is_missing_is_said_before_dvc_starts(tmp_path: Path) -> None:
+def test_make_ready_names_a_missing_addition(tmp_path: Path) -> None:
     make_ready(tmp_path)
     assert (tmp_path / "data/added").is_dir(), "the folder that a stage depends on"
     (tmp_path / "data/added/icbhi").mkdir()
     (tmp_path / "data/added/icbhi/0123456789ab.dvc").touch()
-    with pytest.raises(DataError, match="the addition 0123456789ab is not there") as caught:
+    with pytest.raises(DataError, match="0123456789ab") as caught:
         make_ready(tmp_path)
     assert "dvc pull" in caught.value.next_step

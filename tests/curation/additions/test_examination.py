@@ -1,4 +1,4 @@
-"""A delivery is examined alone and beside what is present: what can join, what is there, what stays out and why."""
+"""A delivery is examined alone and with the present data: accepted, present or rejected, with reasons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.storage import read_table, write_table
 from auscult.curation.additions import Delivery, Rejected, add, examination, examine, left_out, message
 from stages.validate import main as validate
-from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import (
     AUDIO,
     PATHS,
@@ -32,7 +32,7 @@ from tests.validation.made_clinic import (
 )
 
 
-def test_broken_and_strange_recordings_stay_out_with_their_reasons(root: Path, delivery: Path) -> None:
+def test_examine_rejects_faulty_recordings_with_reasons(root: Path, delivery: Path) -> None:
     def put(name: str, sound: np.ndarray, rate_hz: int = RATE_HZ) -> Path:
         return write_into(delivery, name, sound, rate_hz)
 
@@ -54,9 +54,9 @@ def test_broken_and_strange_recordings_stay_out_with_their_reasons(root: Path, d
         name_of(303): "truncated",
         name_of(102): "duplicate_id",
         name_of(103, 9): "duplicate_audio",
-        name_of(304): "twin",
-        name_of(305): "twin",
-        name_of(306): "twin",
+        name_of(304): "near_duplicate",
+        name_of(305): "near_duplicate",
+        name_of(306): "near_duplicate",
         name_of(307): "annotation_malformed",
         name_of(308): "expectation",
         f"{AUDIO}/holiday.wav": "unplaced",
@@ -67,7 +67,7 @@ def test_broken_and_strange_recordings_stay_out_with_their_reasons(root: Path, d
     assert {Path(place).stem for place in examined.files if place.startswith(AUDIO)} == set(accepted(examined))
 
 
-def test_one_more_copy_of_what_two_patients_share_stays_out_too(root: Path, delivery: Path) -> None:
+def test_examine_rejects_another_copy_of_a_recording_that_two_patients_share(root: Path, delivery: Path) -> None:
     write_recording(root, name_of(102, 3), breath(1011))  # the sound of 101
     with chdir(root):
         validate()
@@ -78,7 +78,7 @@ def test_one_more_copy_of_what_two_patients_share_stays_out_too(root: Path, deli
 
 
 @pytest.mark.parametrize("ending", ["wav", "txt"])
-def test_a_file_that_cannot_be_read_costs_its_recording(
+def test_examine_rejects_a_recording_with_an_unreadable_file(
     root: Path, delivery: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     refuse(monkeypatch, f"{NEW}.{ending}")
@@ -87,7 +87,9 @@ def test_a_file_that_cannot_be_read_costs_its_recording(
     assert accepted(examined) == [name_of(104, 5), NEWER]
 
 
-def test_a_table_that_may_not_be_read_is_named(root: Path, delivery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examine_names_a_table_without_read_permission(
+    root: Path, delivery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse(monkeypatch, "ICBHI_Challenge_diagnosis.txt")
     with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
         examine("sample", delivery, root)
@@ -106,7 +108,7 @@ def refuse(patch: pytest.MonkeyPatch, name: str) -> None:
     patch.setattr(Path, "open", refusing)
 
 
-def test_a_name_that_is_no_text_has_no_place(root: Path, delivery: Path) -> None:
+def test_examine_rejects_names_that_are_not_utf_8(root: Path, delivery: Path) -> None:
     sound = write_into(delivery, name_of(304), breath(9))
     for file in (sound, sound.with_suffix(".txt")):
         file.rename(file.with_name(os.fsdecode(b"301_2b1_Al_sc_M\xe9ditron" + file.suffix.encode())))
@@ -115,7 +117,7 @@ def test_a_name_that_is_no_text_has_no_place(root: Path, delivery: Path) -> None
     assert accepted(examined) == [name_of(104, 5), NEW, NEWER]
 
 
-def test_a_file_that_is_replaced_while_others_are_looked_at_is_not_added(
+def test_add_refuses_a_file_that_changed_during_the_examination(
     root: Path, delivery: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(*arguments: Any) -> Any:
@@ -130,7 +132,7 @@ def test_a_file_that_is_replaced_while_others_are_looked_at_is_not_added(
         add(examined)
 
 
-def test_a_known_patient_of_another_sex_is_a_contradiction(root: Path, delivery: Path) -> None:
+def test_examine_rejects_contradicting_metadata_of_a_known_patient(root: Path, delivery: Path) -> None:
     table = delivery / "ICBHI_Challenge_demographic_information.txt"
     table.write_text(re.sub(r"^(104\t\d+)\tM", r"\1\tF", table.read_text(), flags=re.M))
     examined = examine("sample", delivery, root)
@@ -138,17 +140,19 @@ def test_a_known_patient_of_another_sex_is_a_contradiction(root: Path, delivery:
     assert "one sex per patient" in examined.rejected[0].detail
 
 
-def test_a_second_delivery_brings_only_what_is_new(root: Path, examined: Delivery, tmp_path: Path) -> None:
+def test_examine_accepts_only_new_recordings_of_a_second_delivery(
+    root: Path, examined: Delivery, tmp_path: Path
+) -> None:
     add(examined)
     sounds = {NEW: breath(2), name_of(301, 2): breath(4), NEWER: breath(5), name_of(103, 9): breath(3)}
     second = examine("sample", make_delivery(tmp_path / "second", sounds), root)
     assert second.already_there == (NEW,)
     assert reasons(second) == {NEWER: "duplicate_id", name_of(103, 9): "duplicate_audio"}
     assert accepted(second) == [name_of(301, 2)]
-    assert (second.known, second.sides["301"]) == ({"301"}, examined.sides["301"]), "known by the first delivery"
+    assert (second.known, second.parts["301"]) == ({"301"}, examined.parts["301"]), "known by the first delivery"
 
 
-def test_corrected_labels_are_not_lost_in_silence(root: Path, tmp_path: Path) -> None:
+def test_examine_rejects_corrected_labels_of_present_recordings(root: Path, tmp_path: Path) -> None:
     folder = make_delivery(tmp_path / "delivery", {name_of(101): breath(1011), name_of(102): breath(1021)})
     shutil.copytree(root / PATHS.raw / AUDIO, folder / AUDIO, dirs_exist_ok=True)
     describe(folder, range(101, 113))
@@ -161,7 +165,7 @@ def test_corrected_labels_are_not_lost_in_silence(root: Path, tmp_path: Path) ->
     assert reasons(corrected) == dict.fromkeys([name_of(101), name_of(102), name_of(102, 2)], "corrected")
 
 
-def test_what_was_set_aside_keeps_its_name(root: Path, tmp_path: Path) -> None:
+def test_examine_rejects_names_of_rejected_recordings(root: Path, tmp_path: Path) -> None:
     audio = root / PATHS.raw / AUDIO / f"{name_of(101)}.wav"
     audio.write_bytes(audio.read_bytes()[:5000])
     with chdir(root):
@@ -170,7 +174,7 @@ def test_what_was_set_aside_keeps_its_name(root: Path, tmp_path: Path) -> None:
     assert reasons(examined) == {name_of(101): "duplicate_id"}
 
 
-def test_a_commit_tells_counts_and_nobodys_name(root: Path, delivery: Path) -> None:
+def test_message_holds_counts_and_no_names(root: Path, delivery: Path) -> None:
     write_into(delivery, name_of(102), breath(11))
     describe(delivery, [102, 104, 301, 302])
     examined = examine("sample", delivery, root)
@@ -180,35 +184,35 @@ def test_a_commit_tells_counts_and_nobodys_name(root: Path, delivery: Path) -> N
     assert f"Addition {examined.batch}, 0.01 hours" in rest
     assert "Recordings: Healthy 1, URTI 2" in rest
     assert "Segments: crackle 3, normal 3" in rest
-    assert any(re.fullmatch(r"Known patients, who keep their side: 1 \(\w+ 1\)", line) for line in rest)
+    assert any(re.fullmatch(r"Known patients, who keep their part: 1 \(\w+ 1\)", line) for line in rest)
     assert any(line.startswith("New patients: 2 (") for line in rest)
-    assert rest[-1] == "Left out: 1 duplicate_id"
+    assert rest[-1] == "Not added: 1 duplicate_id"
     assert not re.search(r"\b(102|104|301|302)\b|_", text.replace("duplicate_id", ""))
 
 
-def test_a_recording_with_two_reasons_is_left_out_once() -> None:
-    reasons = [("a", "unknown_label"), ("a", "truncated"), ("a", "truncated"), ("b", "twin")]
-    assert left_out([Rejected(name, reason, "") for name, reason in reasons]) == {"truncated": 1, "twin": 1}
+def test_left_out_counts_a_recording_with_two_reasons_once() -> None:
+    reasons = [("a", "unknown_label"), ("a", "truncated"), ("a", "truncated"), ("b", "near_duplicate")]
+    assert left_out([Rejected(name, reason, "") for name, reason in reasons]) == {"truncated": 1, "near_duplicate": 1}
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda folder: None, "is not there"),
+        (lambda folder: None, "does not exist"),
         (lambda folder: folder.write_bytes(b"PK"), "is a file"),
         (lambda folder: folder.mkdir(), "this is no copy of"),
         (lambda folder: write_into(folder, NEW, breath(2)), "lacks the diagnoses"),
     ],
     ids=["nothing", "archive", "empty", "no table"],
 )
-def test_a_delivery_in_another_layout_is_refused_in_words(root: Path, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
+def test_examine_refuses_a_folder_in_another_layout(root: Path, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
     make(tmp_path / "delivery")
     with pytest.raises(DataError, match=words) as caught:
         examine("sample", tmp_path / "delivery", root)
     assert str(tmp_path / "delivery") in caught.value.where and caught.value.next_step
 
 
-def test_a_table_that_cannot_be_read_is_named_where_it_was_delivered(root: Path, delivery: Path) -> None:
+def test_examine_names_an_unreadable_table_in_the_delivery(root: Path, delivery: Path) -> None:
     table = (delivery / "ICBHI_Challenge_diagnosis.txt").rename(delivery / "patient_diagnosis.csv")
     table.write_text("<html>please log in</html>")
     with pytest.raises(DataError, match=r"is not a table") as caught:
@@ -216,20 +220,20 @@ def test_a_table_that_cannot_be_read_is_named_where_it_was_delivered(root: Path,
     assert caught.value.where == str(table)
 
 
-def test_without_a_manifest_the_next_command_is_named(root: Path, delivery: Path) -> None:
+def test_examine_without_a_manifest_names_the_next_command(root: Path, delivery: Path) -> None:
     shutil.rmtree(root / PATHS.manifest)
-    with pytest.raises(DataError, match="the manifest of sample is not there") as caught:
+    with pytest.raises(DataError, match="manifest of sample") as caught:
         examine("sample", delivery, root)
     assert "dvc repro validate" in caught.value.next_step
 
 
-def test_a_manifest_with_an_addition_that_is_gone_is_refused(root: Path, delivery: Path) -> None:
+def test_examine_refuses_a_manifest_with_a_missing_addition(root: Path, delivery: Path) -> None:
     file = root / PATHS.manifest / "recordings.parquet"
     write_table(file, read_table(file).assign(batch="0123456789ab"), RECORDING_COLUMNS)
-    with pytest.raises(DataError, match="which is gone"):
+    with pytest.raises(DataError, match="0123456789ab"):
         examine("sample", delivery, root)
 
 
-def test_an_unknown_data_set_is_refused(root: Path, delivery: Path) -> None:
+def test_examine_refuses_an_unknown_data_set(root: Path, delivery: Path) -> None:
     with pytest.raises(ParameterError, match="Did you mean 'sample'"):
         examine("samples", delivery, root)

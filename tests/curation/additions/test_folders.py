@@ -1,4 +1,4 @@
-"""A folder per week: each is a delivery of its own, and one that cannot be used stops no other."""
+"""A folder of deliveries: each is added by itself, and one that cannot be used does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from auscult.core.errors import DataError
 from auscult.curation.additions import Delivery, add_all, message
 from auscult.retraining import ingestion
-from tests.curation.additions.looking import NEW, NEWER, accepted, folder_of
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, folder_of
 from tests.validation.made_clinic import AUDIO, PATHS, breath, describe, make_delivery, name_of, write_into
 
 
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
-    """Two weeks with tables of their own, and what else lies in an inbox."""
+    """Two complete deliveries, two incomplete ones, and files that belong to none."""
     inbox = tmp_path / "inbox"
     make_delivery(inbox / "week-1", {name_of(104, 5): breath(1), NEW: breath(2)})
     make_delivery(inbox / "week-2", {NEWER: breath(3), NEW: breath(4)})
@@ -32,7 +32,7 @@ def batches(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / PATHS.added).glob("*.dvc"))
 
 
-def test_each_week_is_a_batch_and_what_stays_out_is_listed_for_all(root: Path, inbox: Path, tmp_path: Path) -> None:
+def test_each_delivery_becomes_a_batch_and_all_rejected_are_listed(root: Path, inbox: Path, tmp_path: Path) -> None:
     (inbox / "week-2" / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")
     unsorted = write_into(inbox / "week-2", name_of(302, 2), breath(6)).with_suffix(".txt")
     unsorted.write_text("4 5 0 0\n1 3 0 0\n2 3 0 0\n")
@@ -43,7 +43,7 @@ def test_each_week_is_a_batch_and_what_stays_out_is_listed_for_all(root: Path, i
     title, _, *rest = taken.message.splitlines()
     assert title == "data: 3 recordings of 3 patients added to sample"
     assert [line.split(",")[0] for line in rest if "Addition" in line] == [f"Addition {name}" for name in taken.batches]
-    assert rest[-1] == "Left out: 1 duplicate_id, 1 annotation_unsorted, 1 unplaced"
+    assert rest[-1] == "Not added: 1 duplicate_id, 1 annotation_unsorted, 1 unplaced"
     with (tmp_path / "reports/sample/ingest/run.csv").open(encoding="utf-8", newline="") as file:
         rows = {(row["recording_id"], row["reason"]): row["detail"] for row in csv.DictReader(file)}
     assert set(rows) == {
@@ -61,10 +61,10 @@ def test_each_week_is_a_batch_and_what_stays_out_is_listed_for_all(root: Path, i
     assert [accepted(week) for week in weeks] == [[], [], [name_of(303)]]
     assert [len(week.already_there) for week in weeks] == [2, 1, 0]
     assert len(batches(root)) == 3 and "week-3" not in {entry.recording_id for entry in rejected}
-    assert message(*weeks).splitlines()[-1].startswith("Left out: 3 already there, 1 duplicate_id, ")
+    assert message(*weeks).splitlines()[-1].startswith("Not added: 3 already present, 1 duplicate_id, ")
 
 
-def test_a_week_whose_table_is_something_else_stops_no_other(root: Path, inbox: Path) -> None:
+def test_an_unusable_delivery_does_not_stop_the_others(root: Path, inbox: Path) -> None:
     (inbox / "week-1/ICBHI_Challenge_diagnosis.txt").write_text("<html>please log in</html>")
     weeks, rejected = add_all("sample", inbox, root)
     assert [accepted(week) for week in weeks] == [[NEW, NEWER]]
@@ -74,12 +74,12 @@ def test_a_week_whose_table_is_something_else_stops_no_other(root: Path, inbox: 
         add_all("sample", inbox, root)
 
 
-def test_a_folder_with_one_delivery_is_that_delivery(root: Path, first: Delivery) -> None:
+def test_a_folder_can_be_one_delivery(root: Path, first: Delivery) -> None:
     (delivery,), rejected = add_all("sample", folder_of(first), root)
     assert (delivery.batch, rejected) == (first.batch, [])
 
 
-def test_where_no_folder_is_a_delivery_the_command_for_one_is_named(root: Path, inbox: Path) -> None:
+def test_a_folder_without_deliveries_is_refused_with_the_next_command(root: Path, inbox: Path) -> None:
     for week in ("week-1", "week-2"):
         (inbox / week / "ICBHI_Challenge_diagnosis.txt").unlink()
     with pytest.raises(DataError, match="two different files") as caught:

@@ -14,7 +14,7 @@ from auscult.curation.additions import add, examine
 from auscult.validation.additions import checksums
 from stages.split import main as split
 from stages.validate import main as validate
-from tests.curation.additions.looking import accepted, reasons
+from tests.curation.additions.delivery_checks import accepted, reasons
 from tests.validation.made_clinic import breath, set_parameter
 
 SPRSOUND = Paths("sprsound")
@@ -34,7 +34,7 @@ def write_child(folder: Path, name: str, seed: int, sub: str = "train2022") -> N
     (folder / f"{sub}_json" / f"{name}.json").write_text(json.dumps(about))
 
 
-def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: Path) -> None:
+def test_a_delivery_to_sprsound_in_its_own_layout(root: Path, tmp_path: Path) -> None:
     """params.yaml names the sample again by the time that SPRSound gets its delivery."""
     for number in range(6):
         write_child(root / SPRSOUND.raw, child(number), 500 + number)
@@ -65,5 +65,5 @@ def test_a_delivery_to_another_data_set_in_its_own_layout(root: Path, tmp_path: 
         split()
     table = read_table(root / SPRSOUND.split / "assignment.parquet").set_index("recording_id")
     assert table.loc[[child(2, 2), child(9)], "published_part"].isna().all()
-    assert table.loc[child(2, 2), "part"] == table.loc[child(2), "part"] == examined.sides["65000002"]
-    assert table.loc[child(9), "part"] == examined.sides["65000009"]
+    assert table.loc[child(2, 2), "part"] == table.loc[child(2), "part"] == examined.parts["65000002"]
+    assert table.loc[child(9), "part"] == examined.parts["65000009"]

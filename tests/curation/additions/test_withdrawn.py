@@ -1,4 +1,4 @@
-"""Whoever has withdrawn does not come back with a delivery, and leaves the additions that they were in."""
+"""Withdrawn patients are rejected in deliveries, and removed from additions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from auscult.core import withdrawals
 from auscult.core.digests import patient_key
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.additions import Delivery, add, batch, examine, message
-from auscult.curation.additions.batch import locked, replaced
+from auscult.curation.additions.batch import locked, rewrite
 from auscult.datasets import load
 from auscult.retraining.ingestion import write_rejected
 from auscult.validation.additions import batch_name, batches, checksums
-from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
+from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import AUDIO, PATHS, name_of
 
 DIAGNOSES = "ICBHI_Challenge_diagnosis.txt"
@@ -29,7 +29,7 @@ def withdraw(root: Path, *patients: str) -> Withdrawals:
     return table
 
 
-def test_their_recordings_stay_out_with_a_reason_and_no_line_of_a_table_comes_in(root: Path, delivery: Path) -> None:
+def test_examine_rejects_recordings_and_table_rows_of_withdrawn_patients(root: Path, delivery: Path) -> None:
     withdraw(root, "301")
     examined = examine("sample", delivery, root)
     assert accepted(examined) == [name_of(104, 5), NEWER]
@@ -43,7 +43,7 @@ def test_their_recordings_stay_out_with_a_reason_and_no_line_of_a_table_comes_in
     assert (root / listed).read_text().splitlines()[1:] == [",withdrawn,its patient has withdrawn"]
 
 
-def test_a_delivery_of_nobody_else_adds_nothing(root: Path, delivery: Path) -> None:
+def test_add_of_withdrawn_patients_only_adds_nothing(root: Path, delivery: Path) -> None:
     withdraw(root, "301", "302", "104")
     examined = examine("sample", delivery, root)
     assert accepted(examined) == [] and set(reasons(examined).values()) == {"withdrawn"}
@@ -57,12 +57,12 @@ def added(root: Path, examined: Delivery) -> Path:
     return root
 
 
-def test_an_addition_becomes_another_one_without_them(added: Path) -> None:
+def test_rewrite_replaces_an_addition_by_one_without_the_patient(added: Path) -> None:
     table = withdraw(added, "301")
     (before,) = batches(added / PATHS.added)
     others = {place: sha for place, sha in checksums(before).items() if place.startswith(AUDIO) and "301_" not in place}
     with locked(added):
-        name = replaced(load("sample"), before, table, added)
+        name = rewrite(load("sample"), before, table, added)
     (after,) = batches(added / PATHS.added)
     assert after.name == name != before.name and batch_name(checksums(after)) == name
     assert {place: sha for place, sha in checksums(after).items() if place.startswith(AUDIO)} == others
@@ -70,15 +70,15 @@ def test_an_addition_becomes_another_one_without_them(added: Path) -> None:
     assert sorted(path.name for path in (added / PATHS.added).iterdir()) == [name, f"{name}.dvc"]
 
 
-def test_an_addition_of_nobody_else_is_taken_away(added: Path) -> None:
+def test_rewrite_removes_an_addition_of_withdrawn_patients_only(added: Path) -> None:
     table = withdraw(added, "301", "302", "104")
     (before,) = batches(added / PATHS.added)
     with locked(added):
-        assert replaced(load("sample"), before, table, added) is None
+        assert rewrite(load("sample"), before, table, added) is None
     assert not list((added / PATHS.added).iterdir())
 
 
-def test_killed_in_between_the_next_call_ends_as_if_nothing_had_happened(
+def test_rewrite_after_a_kill_ends_in_the_same_state(
     added: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = withdraw(added, "301")
@@ -88,11 +88,11 @@ def test_killed_in_between_the_next_call_ends_as_if_nothing_had_happened(
         child = os.fork()
         if child == 0:
             try:
-                batch.replaced(load("sample"), before, table, added)
+                batch.rewrite(load("sample"), before, table, added)
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert before.is_dir()
     with locked(added):
-        name = replaced(load("sample"), before, table, added)
+        name = rewrite(load("sample"), before, table, added)
     assert [folder.name for folder in batches(added / PATHS.added)] == [name]

@@ -1,4 +1,4 @@
-"""A small repository with versions of a data set in it, recorded by DVC itself; no stage ever runs."""
+"""A small repository with versions of a data set, recorded by DVC itself; no stage ever runs."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ stages:
 
 
 def dvc(root: Path, *arguments: str) -> str:
-    """What DVC prints."""
+    """Run DVC and return what it prints."""
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
 
 
-def laboratory(folder: Path) -> Path:
-    """The repository, without a version yet; its DVC notes lie in ``folder/site``."""
+def repository(folder: Path) -> Path:
+    """Create the repository, without a version yet; DVC's state database lies in ``folder/site``."""
     root = make(folder / "root", remote=False)
     (root / "dvc.yaml").write_text(GRAPH)
     with (root / ".gitignore").open("a") as file:
@@ -54,14 +54,14 @@ def laboratory(folder: Path) -> Path:
 
 
 def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, rejects: Sequence[str] = ()) -> str:
-    """Outputs made of these patients' recordings, recorded and committed; the commit.
+    """Record and commit outputs made of these patients' recordings; return the commit.
 
     Parameters
     ----------
     named
         Recording → patient, of those that came with an addition with tables.
     rejects
-        Recordings that were set aside.
+        Rejected recordings.
     """
     named = named or {}
     for patient in range(101, 110):
@@ -76,8 +76,8 @@ def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, 
     manifest.mkdir(parents=True, exist_ok=True)
     whose = {name_of(patient): str(patient) for patient in patients} | named
     table = {"recording_id": list(whose), "patient_id": list(whose.values()), "sha256": [f"{n:0>64}" for n in whose]}
-    set_aside = pd.DataFrame({"recording_id": list(rejects)})
-    for name, content in {"recordings": pd.DataFrame(table), "rejects": set_aside}.items():
+    rejected = pd.DataFrame({"recording_id": list(rejects)})
+    for name, content in {"recordings": pd.DataFrame(table), "rejects": rejected}.items():
         (manifest / f"{name}.parquet").unlink(missing_ok=True)
         content.to_parquet(manifest / f"{name}.parquet")
     write(manifest / "tasks.json", "[]")
@@ -90,7 +90,7 @@ def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, 
 
 
 def batch(root: Path, whose: Mapping[str, str]) -> Path:
-    """An addition with tables, recorded but not committed: recording → patient, who has a row in both."""
+    """Record, without a commit, an addition with tables of these recordings → patients."""
     scratch = root / "scratch"
     described = "".join(f"{name}.wav,{patient},{name},COPD,Meditron,Tc,,\n" for name, patient in whose.items())
     header = "file,patient_id,recording_id,label,device,location,age_years,sex\n"
@@ -106,7 +106,7 @@ def batch(root: Path, whose: Mapping[str, str]) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """A file of its own, never one that DVC's cache is linked to."""
+    """Write a new file, never through a link into DVC's cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_text(text)
@@ -121,7 +121,7 @@ def withdrawn(*patients: int | str) -> Withdrawals:
 
 
 def withdraw(root: Path, *patients: int | str) -> Withdrawals:
-    """The table, committed."""
+    """Write and commit the table of withdrawals; return it."""
     withdrawals.write(withdrawn(*patients), root)
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "withdrawn")
@@ -129,10 +129,10 @@ def withdraw(root: Path, *patients: int | str) -> Withdrawals:
 
 
 def objects(place: Path) -> set[str]:
-    """MD5 of the objects in a cache or a remote in a folder."""
+    """Return the MD5 of the objects in a cache or a remote."""
     return {path.parent.name + path.name for path in (place / "files/md5").glob("*/*")}
 
 
 def content(place: Path) -> str:
-    """Everything in a cache or a remote, as text."""
+    """Return the content of a cache or a remote as text."""
     return "\n".join(path.read_bytes().decode(errors="replace") for path in (place / "files/md5").glob("*/*"))

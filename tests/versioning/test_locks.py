@@ -1,4 +1,4 @@
-"""A dead owner of DVC's lock is removed, a living one is respected."""
+"""Locks: dead owners are removed, living ones are respected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with only_run(Path(sys.argv[1])):
 
 
 def started(command: list[str], cwd: Path | None = None) -> subprocess.Popen[bytes]:
-    """A process that has its command line already: Linux lets Popen return a moment before."""
+    """Start a process and wait until it has its command line: Linux lets Popen return a moment before."""
     process = subprocess.Popen(command, cwd=cwd)
     while process.poll() is None and not psutil.Process(process.pid).cmdline():
         time.sleep(0.01)
@@ -41,11 +41,11 @@ def write_lock(folder: Path, pid: int) -> Path:
     return path
 
 
-def test_no_lock_is_fine(tmp_path: Path) -> None:
+def test_clear_dead_accepts_a_missing_lock(tmp_path: Path) -> None:
     assert clear_dead(tmp_path / "none") == []
 
 
-def test_a_dead_process_is_removed(tmp_path: Path) -> None:
+def test_clear_dead_removes_a_dead_process(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     path = write_lock(tmp_path, process.pid)
@@ -53,7 +53,7 @@ def test_a_dead_process_is_removed(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"write": {}, "read": {}}
 
 
-def test_an_id_that_belongs_to_another_program_now_is_removed(tmp_path: Path) -> None:
+def test_clear_dead_removes_an_id_that_belongs_to_another_program(tmp_path: Path) -> None:
     process = subprocess.Popen(["sleep", "30"])
     try:
         write_lock(tmp_path, process.pid)
@@ -63,7 +63,7 @@ def test_an_id_that_belongs_to_another_program_now_is_removed(tmp_path: Path) ->
         process.wait()
 
 
-def test_a_zombie_is_removed(tmp_path: Path) -> None:
+def test_clear_dead_removes_a_zombie(tmp_path: Path) -> None:
     (tmp_path / "dvc").write_text("")
     process = subprocess.Popen([sys.executable, "dvc"], cwd=tmp_path)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -72,7 +72,7 @@ def test_a_zombie_is_removed(tmp_path: Path) -> None:
     process.wait()
 
 
-def test_a_file_cut_in_the_middle_is_removed(tmp_path: Path) -> None:
+def test_clear_dead_removes_a_truncated_lock_file(tmp_path: Path) -> None:
     path = write_lock(tmp_path, 1)
     path.write_text(path.read_text()[:20])
     assert clear_dead(tmp_path) == []
@@ -80,7 +80,7 @@ def test_a_file_cut_in_the_middle_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["dvc.yaml"], ["--note", "/home/me/dvc-notes/dvc"]])
-def test_a_program_that_only_mentions_dvc_is_no_dvc(tmp_path: Path, words: list[str]) -> None:
+def test_clear_dead_removes_a_program_that_only_mentions_dvc(tmp_path: Path, words: list[str]) -> None:
     """`vim dvc.yaml` was given a dead owner's id."""
     process = started([sys.executable, "-c", SLEEP, *words])
     try:
@@ -92,7 +92,7 @@ def test_a_program_that_only_mentions_dvc_is_no_dvc(tmp_path: Path, words: list[
 
 
 @pytest.mark.parametrize("words", [["dvc", "repro"], ["-m", "dvc", "repro"], ["-u", "-X", "utf8", "-m", "dvc"]])
-def test_a_living_dvc_is_named_and_kept(tmp_path: Path, words: list[str]) -> None:
+def test_clear_dead_keeps_and_names_a_running_dvc(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "dvc").write_text(SLEEP)
     (tmp_path / "dvc.py").write_text(SLEEP)
     process = started([sys.executable, *words], cwd=tmp_path)
@@ -107,24 +107,24 @@ def test_a_living_dvc_is_named_and_kept(tmp_path: Path, words: list[str]) -> Non
         process.wait()
 
 
-def test_a_program_that_calls_dvc_as_a_library_is_kept(tmp_path: Path) -> None:
+def test_clear_dead_keeps_a_program_that_calls_dvc_as_a_library(tmp_path: Path) -> None:
     (tmp_path / "flow.py").write_text(SLEEP)
     process = started([sys.executable, "flow.py", "--all"], cwd=tmp_path)
     try:
         path = write_lock(tmp_path, process.pid)
         path.write_text(path.read_text().replace("dvc repro", "flow.py --all"))
-        with pytest.raises(AuscultError, match=f"process {process.pid}, flow.py --all"):
+        with pytest.raises(AuscultError, match=f"{process.pid}, flow.py --all"):
             clear_dead(tmp_path)
     finally:
         process.kill()
         process.wait()
 
 
-def test_a_second_make_repro_is_refused_with_the_first_ones_number_until_that_dies(tmp_path: Path) -> None:
+def test_only_run_refuses_a_second_run_until_the_first_dies(tmp_path: Path) -> None:
     first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
-    with pytest.raises(AuscultError, match=f"another run is in progress: process {first.pid}"), only_run(tmp_path):
+    with pytest.raises(AuscultError, match=f"process {first.pid}"), only_run(tmp_path):
         pass
     first.kill()
     first.communicate()

@@ -1,30 +1,66 @@
-"""A difference between two versions of a data set in words: for a terminal and for a pull request."""
+"""``auscult data diff``: the difference between two versions as text, Markdown and JSON."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from auscult.curation.diff.changes import RECORDING_CHANGES, SEGMENT_CHANGES
-from auscult.curation.diff.difference import Difference, Side
+from auscult.curation.diff.difference import RECORDING_CHANGES, SEGMENT_CHANGES, Difference, Summary, difference
+from auscult.curation.diff.version import at_folder, at_revision
 from auscult.reporting.markdown import escape, table
 
-#: Names that a list shows; the JSON has all of them.
+#: Number of names that a list shows; the JSON has all of them.
 SHOWN = 20
 Row = tuple[str, float | None, float | None]
 
 
-def counts(difference: Difference) -> list[dict[str, Any]]:
-    """Sizes on both sides, then what changed, then labels whose number differs; see ``Difference.summary``."""
-    return [
-        {"name": name, "before": before, "after": after}
-        for name, before, after in (*_sizes(difference), *_changes(difference), *_labels(difference))
-    ]
+def diff(
+    before: str, after: str | None, form: Literal["text", "markdown", "json"], root: Path | None = None
+) -> tuple[str, bool]:
+    """Compare the data of two revisions; without a second one, of a revision and the outputs in the workspace.
+
+    Returns
+    -------
+    text : str
+        The difference in the form that was asked for. Markdown names no recordings or patients.
+    same : bool
+        Whether the two are the same.
+
+    Raises
+    ------
+    AuscultError
+        As :func:`auscult.curation.diff.version.at_revision` and :func:`auscult.curation.diff.version.at_folder`.
+    """
+    root = root or Path.cwd()
+    old = at_revision(root, before)
+    found = difference(old, at_folder(root) if after is None else at_revision(root, after))
+    if form == "json":
+        return json.dumps(found.to_json(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False), found.same
+    return markdown(found).rstrip("\n") if form == "markdown" else text(found), found.same
 
 
-def markdown(difference: Difference, *, names: bool) -> str:
-    """Tables for a pull request; recordings and patients by name only where *names*."""
+def summary(difference: Difference) -> dict[str, Any]:
+    """Return counts alone, without names of recordings or patients, for a page that others read.
+
+    Returns
+    -------
+    dict
+        ``before`` and ``after``: names of the versions. ``changed``: bool. ``counts``: a list of
+        ``{"name": str, "before": int | float | None, "after": int | float | None}``: sizes of both versions, then
+        what was added, removed, changed or moved (``after`` alone, only if it is not zero), then the labels whose
+        number differs.
+    """
+    rows = (*_sizes(difference), *_changes(difference), *_labels(difference))
+    counts = [{"name": name, "before": before, "after": after} for name, before, after in rows]
+    names = {"before": difference.before.name, "after": difference.after.name}
+    return {**names, "changed": not difference.same, "counts": counts}
+
+
+def markdown(difference: Difference, *, names: bool = False) -> str:
+    """Return tables for a pull request; recordings and patients are named only if *names*, as the page is public."""
     before, after = difference.before, difference.after
     title = f"### Data: `{before.name}` → `{after.name}`"
     if difference.same:
@@ -46,8 +82,8 @@ def markdown(difference: Difference, *, names: bool) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def text(difference: Difference, *, names: bool) -> str:
-    """Lines for a terminal."""
+def text(difference: Difference, *, names: bool = True) -> str:
+    """Return lines for a terminal."""
     before, after = difference.before, difference.after
     lines = [f"{before.revision} ({before.name}) → {after.revision} ({after.name})"]
     if difference.same:
@@ -66,28 +102,28 @@ def text(difference: Difference, *, names: bool) -> str:
 
 
 def _sizes(difference: Difference) -> list[Row]:
-    """What both sides have, the parts of the split where they differ."""
+    """Return the sizes of both versions; those of a part only if they differ."""
 
-    def of(side: Side) -> dict[str, float]:
+    def of(version: Summary) -> dict[str, float]:
         parts = {
             f"{name} {what}": value
-            for name, sizes in side.parts.items()
+            for name, sizes in version.parts.items()
             for what, value in sizes.items()
             if name != "all"
         }
-        return {**side.parts["all"], "segments": side.segments, "set aside": side.set_aside, **parts}
+        return {**version.parts["all"], "segments": version.segments, "rejected": version.rejected, **parts}
 
     before, after = of(difference.before), of(difference.after)
-    whole = {*difference.before.parts["all"], "segments", "set aside"}
+    whole = {*difference.before.parts["all"], "segments", "rejected"}
     return [(name, before[name], after[name]) for name in before if name in whole or before[name] != after[name]]
 
 
 def _changes(difference: Difference) -> list[Row]:
-    """What was added, removed, changed, moved, set aside: those that are not zero."""
+    """Return what was added, removed, changed, moved, rejected: counts that are not zero."""
     changed = Counter(what for each in difference.recordings_changed.values() for what in each)
     moved = Counter((move.part_before, move.part_after) for move in difference.moves)
     folds = sum(count for (one, other), count in moved.items() if one == other)
-    aside = Counter(reason for each in difference.set_aside.values() for reason in each)
+    rejected = Counter(reason for each in difference.rejected.values() for reason in each)
     found = [
         ("recordings added", len(difference.recordings_added)),
         ("recordings removed", len(difference.recordings_removed)),
@@ -99,11 +135,11 @@ def _changes(difference: Difference) -> list[Row]:
         *((f"segments {change}", sum(difference.segments[change].values())) for change in SEGMENT_CHANGES),
         *((f"recordings moved from {a} to {b}", count) for (a, b), count in sorted(moved.items()) if a != b),
         ("recordings moved to another fold", folds),
-        ("recordings newly set aside", len(difference.set_aside)),
-        *((f"newly set aside: {reason}", count) for reason, count in sorted(aside.items())),
+        ("recordings newly rejected", len(difference.rejected)),
+        *((f"newly rejected: {reason}", count) for reason, count in sorted(rejected.items())),
         ("of these accepted before", len(difference.were_accepted)),
         ("recordings accepted again", len(difference.accepted_again)),
-        ("tasks defined otherwise", len(difference.tasks_changed)),
+        ("tasks with another definition", len(difference.tasks_changed)),
     ]
     return [(name, None, count) for name, count in found if count]
 
@@ -119,7 +155,7 @@ def _labels(difference: Difference) -> list[Row]:
 
 
 def _balance(difference: Difference) -> list[tuple[tuple[str, str, str], int, int]]:
-    """(task, part, class), before, after: where the two differ."""
+    """Return (task, part, class), before, after, where the two differ."""
     rows = []
     before, after = difference.before.classes, difference.after.classes
     for task in dict.fromkeys((*before, *after)):
@@ -132,7 +168,7 @@ def _balance(difference: Difference) -> list[tuple[tuple[str, str, str], int, in
 
 
 def _lists(difference: Difference) -> list[tuple[str, Iterable[str]]]:
-    """What each list holds, and its entries by name; only lists with entries."""
+    """Return the title and the entries of each list that is not empty."""
     changed = (f"{name}: {', '.join(what)}" for name, what in difference.recordings_changed.items())
     moved = (
         f"{move.recording_id}: {_place(move.part_before, move.fold_before)} →"
@@ -140,10 +176,10 @@ def _lists(difference: Difference) -> list[tuple[str, Iterable[str]]]:
         for move in difference.moves
     )
     accepted = set(difference.were_accepted)
-    aside = (
+    rejected = (
         f"{name}: {'; '.join(f'{reason}, {detail}' for reason, detail in found.items())}"
         + (" (accepted before)" if name in accepted else "")
-        for name, found in difference.set_aside.items()
+        for name, found in difference.rejected.items()
     )
     segments = (
         f"{label}: {count} {change}" for change, found in difference.segments.items() for label, count in found.items()
@@ -156,9 +192,9 @@ def _lists(difference: Difference) -> list[tuple[str, Iterable[str]]]:
         ("Patients added", difference.patients_added),
         ("Patients removed", difference.patients_removed),
         ("Moved", list(moved)),
-        ("Newly set aside", list(aside)),
+        ("Newly rejected", list(rejected)),
         ("Accepted again", difference.accepted_again),
-        ("Tasks defined otherwise", difference.tasks_changed),
+        ("Tasks with another definition", difference.tasks_changed),
     ]
     return [(what, each) for what, each in lists if each]
 
@@ -178,7 +214,7 @@ def _number(value: float | None, sign: str = "") -> str:
         return ""
     if isinstance(value, int):
         return f"{value:{sign},}"
-    return f"{value:{sign},.{2 if abs(value) >= 1 else 4}f}"  # hours: of a small change the seconds count
+    return f"{value:{sign},.{2 if abs(value) >= 1 else 4}f}"  # hours: of a small change the seconds matter
 
 
 def _shortened(entries: Iterable[str], bullet: str) -> str:

@@ -1,4 +1,4 @@
-"""Looking at a delivery that was examined, and at what became of it."""
+"""What tests ask of an examined delivery and of the repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def accepted(examined: Delivery) -> list[str]:
 
 
 def reasons(examined: Delivery) -> dict[str, str]:
-    """Recording → its one reason."""
+    """Return recording → its reason; each has one."""
     found = {entry.recording_id: entry.reason for entry in examined.rejected}
     assert len(found) == len(examined.rejected)
     assert set(found.values()) <= set(REASONS)
@@ -35,5 +35,5 @@ def parts(root: Path) -> dict[str, str]:
 
 
 def everything(folder: Path) -> dict[str, str]:
-    """What lies there: files with their checksums, DVC's own things apart."""
+    """Return the files with their checksums, except DVC's own."""
     return {place: value for place, value in checksums(folder).items() if not place.startswith(".dvc/")}

@@ -1,4 +1,4 @@
-"""A repository whose ``dvc.lock`` and model registry are written by hand, so that they can be made to disagree."""
+"""A repository with generated ``dvc.lock`` files and a model registry, which can be made to disagree."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ DATASET, EXPERIMENT, OTHER = "sample", "sounds_logmel_cnn2d", "abnormal_logmel_c
 
 
 def md5(text: str) -> str:
-    """As DVC writes it."""
+    """Return an MD5 as DVC writes it."""
     return hashlib.md5(text.encode()).hexdigest()
 
 
 def stages(models: Mapping[str, tuple[str, str]], dataset: str = DATASET) -> dict[str, Any]:
-    """The stages of a lock: experiment → (content of ``model.json``, content of its data)."""
+    """Return the stages of a lock: experiment → (content of ``model.json``, content of its data)."""
     made: dict[str, Any] = {"validate": {"cmd": "v", "outs": [{"path": f"data/{dataset}/manifest", "md5": "0.dir"}]}}
     for experiment, (model, data) in models.items():
         deps = [
@@ -38,26 +38,26 @@ def stages(models: Mapping[str, tuple[str, str]], dataset: str = DATASET) -> dic
 
 
 def about(version: str) -> dict[str, Any]:
-    """``version.json`` of a version with that digest, with keys that the stage ``describe`` writes."""
+    """Return the ``version.json`` of a version with that digest, with keys that the stage ``describe`` writes."""
     said = {"name": f"sample-{version[:8]}", "content_sha256": version, "recordings": 7, "patients": 3}
     assert said.keys() <= json.loads((REPOSITORY / Paths(DATASET).version).read_text()).keys()
     return said
 
 
 def hash_of(data: str, experiment: str = EXPERIMENT) -> str:
-    """What a run says that was trained on this data."""
+    """Return the digest of these data as a run records it."""
     found = data_hash(DATASET, experiment, stages({experiment: ("", data)}))
     assert found is not None
     return found
 
 
-class Clinic:
+class LineageRepository:
     """The repository, and MLflow's store in it.
 
     Parameters
     ----------
     store
-        An empty ``mlflow.db``: to make one takes seconds.
+        An empty ``mlflow.db``, as creating one takes seconds.
     """
 
     def __init__(self, root: Path, store: Path) -> None:
@@ -74,7 +74,7 @@ class Clinic:
         return git(self.root, *arguments)
 
     def lock(self, message: str, *, version: str = "", commit: bool = True, **models: tuple[str, str]) -> str:
-        """Write a lock, and commit it; returns the commit."""
+        """Write a lock, and commit it; return the commit."""
         text = yaml.safe_dump({"schema": "2.0", "stages": stages(models)}, sort_keys=False)
         (self.root / "dvc.lock").write_text(text)
         if version:
@@ -96,7 +96,7 @@ class Clinic:
         version: str = "",
         score: float = 0.5,
     ) -> str:
-        """A run and its version, as ``stages.track`` makes them; without tags as it did before; returns the run."""
+        """Create a run and its version as tracking does, without tags as earlier releases did; return the run."""
         name = registered_name(DATASET, experiment)
         folder = self.package(model) / "artifacts" / experiment
         if not folder.exists():
@@ -117,7 +117,7 @@ class Clinic:
         return run
 
     def package(self, model: str) -> Path:
-        """Folder of a registered model's files."""
+        """Return the folder of a registered model's files."""
         return self.root / ARTIFACTS / md5(model)[:8]
 
     def alias(self, alias: str, number: str, experiment: str = EXPERIMENT) -> None:

@@ -1,4 +1,4 @@
-"""Models that learned from a patient leave MLflow for good: rows, trials and artifacts; other models stay."""
+"""Models that learned from a patient are removed from MLflow with rows, trials and artifacts; others are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auscult.core.digests import patient_key
 from auscult.core.errors import AuscultError
 from auscult.core.paths import ARTIFACTS, DATABASE
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.mlflow_runs import Tracked, remove, tracked
+from auscult.curation.withdrawals.learned_models import Tracked, remove, tracked
 from auscult.curation.withdrawals.purge import _check_service
 from auscult.datasets import load
 from auscult.registry.versions import Registry
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(made: Path, tmp_path: Path) -> Path:
-    """A copy of it. MLflow notes absolute paths, so that in the copy they lead into the original."""
+    """A copy of it. MLflow records absolute paths, so that in the copy they lead into the original."""
     return Path(shutil.copytree(made, tmp_path / "root"))
 
 
@@ -55,7 +55,7 @@ def theirs(root: Path) -> Tracked:
     return tracked(DATASET, {KEY}, root)
 
 
-def test_versions_runs_and_trials_go_with_rows_and_artifacts(root: Path) -> None:
+def test_remove_deletes_versions_runs_and_trials_with_rows_and_artifacts(root: Path) -> None:
     found = theirs(root)
     assert [each.version.number for each in found.versions] == ["2"] and len(found.runs) == 2
     runs = rows(root, "runs")
@@ -68,7 +68,7 @@ def test_versions_runs_and_trials_go_with_rows_and_artifacts(root: Path) -> None
     assert not theirs(root)
 
 
-def test_killed_before_the_version_the_next_call_finds_it_again(root: Path) -> None:
+def test_remove_after_a_kill_before_the_version_finds_it_again(root: Path) -> None:
     found = theirs(root)
     remove(Tracked([], found.runs, found.models), DATASET, root)
     again = theirs(root)
@@ -76,12 +76,12 @@ def test_killed_before_the_version_the_next_call_finds_it_again(root: Path) -> N
     assert remove(again, DATASET, root) == [] and not theirs(root)
 
 
-def test_in_a_copy_of_the_repository_the_copys_artifacts_go_and_not_the_originals(made: Path, root: Path) -> None:
+def test_remove_in_a_copied_repository_keeps_the_originals_artifacts(made: Path, root: Path) -> None:
     assert remove(theirs(root), DATASET, root) == []
     assert not list((root / ARTIFACTS).rglob("note.txt")) and list((made / ARTIFACTS).rglob("note.txt"))
 
 
-def test_artifacts_elsewhere_are_told_and_stay_with_their_version(root: Path, tmp_path: Path) -> None:
+def test_remove_reports_artifacts_elsewhere_and_keeps_their_version(root: Path, tmp_path: Path) -> None:
     with sqlite3.connect(root / DATABASE) as connection:
         (tmp_path / "bucket").mkdir()
         connection.execute("update runs set artifact_uri = ?", [(tmp_path / "bucket").as_uri()])
@@ -90,7 +90,7 @@ def test_artifacts_elsewhere_are_told_and_stay_with_their_version(root: Path, tm
     assert [each.version.number for each in theirs(root).versions] == ["2"]
 
 
-def test_a_model_in_service_is_not_removed_unless_that_is_said(root: Path) -> None:
+def test_purge_refuses_a_model_in_service_unless_it_is_retired(root: Path) -> None:
     registry, table = Registry(root), Withdrawals(DATASET, {KEY: "2026-11-25"})
     decision = {"rule": "by_hand", "reason": "why not"}
     for number in ("1", "2"):
@@ -107,7 +107,7 @@ def test_a_model_in_service_is_not_removed_unless_that_is_said(root: Path) -> No
         registry.roll_back(DATASET, EXPERIMENT, "and back")
 
 
-def test_a_rollback_ends_at_a_champion_that_is_gone(root: Path) -> None:
+def test_rollback_stops_at_a_removed_champion(root: Path) -> None:
     registry = Registry(root)
     for number in ("1", "2", "3"):
         version = registry.version(DATASET, EXPERIMENT, number)

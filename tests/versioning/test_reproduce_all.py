@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auscult.comparison.pipeline import reproduce
+from auscult.versioning.graph import reproduce_all
 from tests.flows.repositories import make
 
 
@@ -34,7 +34,7 @@ stages:
 def test_a_failed_stage_stops_only_its_dependants(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     (root / "dvc.yaml").write_text(GRAPH)
-    run = reproduce(root)
+    run = reproduce_all(root)
     assert {name: stage.outcome for name, stage in run.stages.items()} == {
         "a": "ran",
         "b": "failed",
@@ -48,12 +48,12 @@ def test_a_failed_stage_stops_only_its_dependants(root: Path, caplog: pytest.Log
     assert run.missing_reason("d") == "" and run.stages["d"].seconds is not None
     assert run.stages["b"].seconds is not None and run.stages["c"].seconds is None
     (root / "d.txt").unlink()
-    again = reproduce(root, ["d"])
+    again = reproduce_all(root, ["d"])
     assert {name: stage.outcome for name, stage in again.stages.items()} == {"a": "unchanged", "d": "taken from cache"}
 
 
 def test_an_invalid_dvc_yaml_is_a_fault_of_the_run(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages:\n  a: {cmd: echo a, outs: a.txt}\n")
-    run = reproduce(root)
+    run = reproduce_all(root)
     assert run.stages == {} and run.fault.startswith("dvc repro: ")
     assert run.missing_reason("evaluate@x") == run.fault

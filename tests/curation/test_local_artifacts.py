@@ -1,4 +1,4 @@
-"""What lies beside DVC's outputs: what holds the patient goes, what is somebody else's stays."""
+"""Local artifacts: what holds the patient is removed, what holds others is kept."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 
 from auscult.core.digests import patient_key
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.local_artifacts import dropped, leftovers, lock_copies, not_ours
+from auscult.curation.withdrawals.local_artifacts import left_to_user, local_artifacts, unnamed_outputs
 from auscult.curation.withdrawals.patient_lookup import mentions
 from auscult.datasets import load
+from auscult.versioning.lockfile import older_copies
 
 ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
 TABLE = "File;patient_id;label;device;location\n# an example\nrec-17.wav;{};COPD;Meditron;Tc\n"
@@ -30,9 +31,9 @@ def put(root: Path, place: str, content: str = "x") -> Path:
     return path
 
 
-def clear(root: Path, known_audio: frozenset[str] = frozenset(), called: frozenset[str] = frozenset()) -> set[str]:
-    """Remove what is found, twice; what is left."""
-    for removal in [*leftovers(root, ICBHI, withdrawn(), known_audio, called)] * 2:
+def purge(root: Path, known_audio: frozenset[str] = frozenset(), aliases: frozenset[str] = frozenset()) -> set[str]:
+    """Remove what is found, twice; return the files that are left."""
+    for removal in [*local_artifacts(root, ICBHI, withdrawn(), known_audio, aliases)] * 2:
         removal.remove()
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 
@@ -41,25 +42,25 @@ def clear(root: Path, known_audio: frozenset[str] = frozenset(), called: frozens
     "text",
     [f"{OURS}.wav", f"<td>{OURS}</td>", f'{{"id": "{OURS}:003"}}', f"x,{OURS},silent", f"same audio as {OURS}."],
 )
-def test_a_recordings_name_is_found_in_any_text(text: str) -> None:
+def test_mentions_finds_a_recordings_name_in_text(text: str) -> None:
     assert mentions(ICBHI, text.encode(), withdrawn())
     assert not mentions(ICBHI, text.replace("226", "2261").encode(), withdrawn())
 
 
-def test_names_with_points_in_them_are_found_as_well() -> None:
+def test_mentions_finds_names_with_points() -> None:
     table = withdrawn("sprsound", "65058931")
     for text in ("65058931_3.4_1_p2_1086", "65058931_3.4_1_p2_1086.wav", "65058931_3.4_1_p2_1086:w001"):
         assert mentions(SPRSOUND, text.encode(), table)
     assert not mentions(SPRSOUND, b"65058932_3.4_1_p2_1086.wav", table)
 
 
-def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
+def test_pages_and_lists_that_name_the_patient_are_removed(tmp_path: Path) -> None:
     for number, name in enumerate((OURS, THEIRS)):
         for place in ("reports/icbhi/ingest/{}.csv", "reports/icbhi/drift/{}.html", "reports/decisions/{}/page.html"):
             put(tmp_path, place.format(number), f"<p>{name}.wav</p>")
     put(tmp_path, "data/icbhi/.raw.abc.part/x.wav")
     put(tmp_path, "reports/sample/ingest/0.csv", f"{OURS} of another data set")
-    assert clear(tmp_path) == {
+    assert purge(tmp_path) == {
         "reports/sample/ingest/0.csv",
         "reports/icbhi/ingest/1.csv",
         "reports/icbhi/drift/1.html",
@@ -67,7 +68,7 @@ def test_pages_and_lists_that_name_them_go(tmp_path: Path) -> None:
     }
 
 
-def test_a_name_that_tells_nobody_is_found_where_it_stands_by_itself() -> None:
+def test_mentions_finds_an_alias_as_a_whole_word() -> None:
     for text in (
         "rec-17",
         "rec-17.wav",
@@ -82,19 +83,19 @@ def test_a_name_that_tells_nobody_is_found_where_it_stands_by_itself() -> None:
     assert mentions(ICBHI, b"<td>A &amp; B</td>", withdrawn(), {"A & B"})
 
 
-def test_pages_that_name_a_recording_which_came_with_tables_go(tmp_path: Path) -> None:
+def test_pages_that_name_an_alias_are_removed(tmp_path: Path) -> None:
     for number, name in enumerate(("rec-17", "rec-18")):
         put(tmp_path, f"reports/decisions/{number}/page.html", f"<p>{name}.wav</p>")
-    assert clear(tmp_path, called=frozenset({"rec-17"})) == {"reports/decisions/1/page.html"}
+    assert purge(tmp_path, aliases=frozenset({"rec-17"})) == {"reports/decisions/1/page.html"}
 
 
-def test_a_list_with_a_name_that_tells_nobody_goes_as_the_tables_it_came_with_were_not_kept(tmp_path: Path) -> None:
+def test_lists_with_names_of_unknown_patients_are_removed(tmp_path: Path) -> None:
     for number, name in enumerate(("rec-17", THEIRS, "")):
         put(tmp_path, f"reports/icbhi/ingest/{number}.csv", f"recording_id,reason,detail\n{name},silent,\n")
-    assert clear(tmp_path) == {"reports/icbhi/ingest/1.csv", "reports/icbhi/ingest/2.csv"}
+    assert purge(tmp_path) == {"reports/icbhi/ingest/1.csv", "reports/icbhi/ingest/2.csv"}
 
 
-def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
+def test_unnamed_outputs_are_those_of_dropped_experiments(tmp_path: Path) -> None:
     made = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
     for place in (
         *made,
@@ -103,7 +104,7 @@ def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
         "reports/icbhi/metrics/x.json",
     ):
         put(tmp_path, f"{place}/x" if "." not in place else place)
-    assert dropped(tmp_path, "icbhi", made) == []
+    assert unnamed_outputs(tmp_path, "icbhi", made) == []
     places = (
         "data/icbhi/balanced/old.parquet",
         "data/icbhi/features/mfcc",
@@ -112,27 +113,27 @@ def test_outputs_of_dropped_experiments_are_named(tmp_path: Path) -> None:
     )
     for place in places:
         put(tmp_path, place if "." in place else f"{place}/x")
-    assert dropped(tmp_path, "icbhi", made) == list(places)
+    assert unnamed_outputs(tmp_path, "icbhi", made) == list(places)
 
 
-def test_cached_arrays_of_recordings_that_stay_stay(tmp_path: Path) -> None:
+def test_cached_arrays_of_kept_recordings_are_kept(tmp_path: Path) -> None:
     ours, theirs = "a" * 64, "b" * 64
     for sha in (ours, theirs):
         put(tmp_path, f".cache/audio/n/{sha}.f32")
         put(tmp_path, f".cache/copies/n/{sha}-noise.f32")
-    assert clear(tmp_path, frozenset({theirs})) == {
+    assert purge(tmp_path, frozenset({theirs})) == {
         f".cache/audio/n/{theirs}.f32",
         f".cache/copies/n/{theirs}-noise.f32",
     }
 
 
-def test_what_a_model_heard_in_them_goes(tmp_path: Path) -> None:
+def test_cached_observations_of_the_patient_are_removed(tmp_path: Path) -> None:
     for name, patient in (("ours", "226"), ("theirs", "156")):
         put(tmp_path, f".cache/drift/{name}.parquet")
         table = pd.DataFrame({"patient": [patient_key("icbhi", patient)]})
         table.to_parquet(tmp_path / f".cache/drift/{name}.parquet")
     put(tmp_path, ".cache/drift/damaged.parquet")
-    assert clear(tmp_path) == {".cache/drift/theirs.parquet"}
+    assert purge(tmp_path) == {".cache/drift/theirs.parquet"}
 
 
 def archive(root: Path, name: str, recording: str) -> None:
@@ -141,7 +142,7 @@ def archive(root: Path, name: str, recording: str) -> None:
         opened.writestr(f"ICBHI_final_database/{recording}.wav", b"x")
 
 
-def test_downloads_that_hold_them_go_and_other_data_sets_stay(tmp_path: Path) -> None:
+def test_downloads_with_the_patient_are_removed_except_those_of_other_data_sets(tmp_path: Path) -> None:
     archive(tmp_path, "ICBHI_final_database.zip", OURS)
     archive(tmp_path, "0123abcd-mine.zip", OURS)
     archive(tmp_path, "0123abcd-other.zip", THEIRS)
@@ -151,7 +152,7 @@ def test_downloads_that_hold_them_go_and_other_data_sets_stay(tmp_path: Path) ->
     put(tmp_path, ".cache/downloads/ICBHI_final_database.zip.part", "half of it")
     put(tmp_path, ".cache/source-icbhi.txt", "/somewhere")
     downloads = ".cache/downloads"
-    assert clear(tmp_path) == {
+    assert purge(tmp_path) == {
         ".cache/source-icbhi.txt",
         f"{downloads}/0123abcd-other.zip",
         f"{downloads}/0123abcd-other.zip.json",
@@ -161,24 +162,24 @@ def test_downloads_that_hold_them_go_and_other_data_sets_stay(tmp_path: Path) ->
     }
 
 
-def test_what_was_delivered_is_told_and_left(tmp_path: Path) -> None:
+def test_deliveries_are_reported_and_kept(tmp_path: Path) -> None:
     file = put(tmp_path, f"data/inbox/icbhi/week-1/{OURS}.wav")
     put(tmp_path, f"data/inbox/icbhi/week-2/{THEIRS}.wav")
     put(tmp_path, ".cache/prefect/prefect.db", f"... set aside: {OURS} ...")
     put(tmp_path, "data/inbox/icbhi/week-3/recordings.csv", TABLE.format("226"))
     put(tmp_path, "data/inbox/icbhi/week-4/recordings.csv", TABLE.format("156"))
     put(tmp_path, "data/inbox/icbhi/week-5/recordings.csv", "damaged")
-    said = not_ours(tmp_path, ICBHI, withdrawn())
+    said = left_to_user(tmp_path, ICBHI, withdrawn())
     assert len(said) == 3 and "data/inbox/icbhi/week-3" in said.pop(1)
     assert "data/inbox/icbhi/week-1" in said[0] and "rm -r .cache/prefect" in said[1]
-    clear(tmp_path)
+    purge(tmp_path)
     assert file.exists()
 
 
-def test_copies_of_the_lock_go_unless_they_are_the_present_one(tmp_path: Path) -> None:
+def test_older_copies_of_the_lock_are_those_that_differ_from_it(tmp_path: Path) -> None:
     put(tmp_path, "dvc.lock", "now")
     put(tmp_path, ".cache/locks/icbhi.lock", "now")
     put(tmp_path, ".cache/locks/sample.lock", "another data set's")
-    assert lock_copies(tmp_path, "icbhi") == ()
+    assert older_copies(tmp_path, "icbhi") == ()
     old = put(tmp_path, ".cache/locks/icbhi.lock", "older")
-    assert lock_copies(tmp_path, "icbhi") == (old,)
+    assert older_copies(tmp_path, "icbhi") == (old,)

@@ -123,7 +123,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(lambda: "Prefect's page" in self.said()[seen:] or self.process.poll() is not None, 120, self.said)
+        wait_for(lambda: "Prefect's page" in self.said()[seen:] or self.process.poll() is not None, 300, self.said)
         assert self.process.poll() is None, self.said()
 
     def stop(self) -> None:

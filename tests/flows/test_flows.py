@@ -30,9 +30,11 @@ from tests.pipeline.workspace import run, set_params
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made = Service(repository(tmp_path_factory.mktemp("flows")))
-    made.start()
-    yield made
-    made.stop()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""Speed and memory, side by side with the plain way; ``python -m benchmarks``."""
+"""Measure speed and memory, beside a plain implementation: ``python -m benchmarks``."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure.
+    """One measured value.
 
     Attributes
     ----------
     name
-        Short, unique: ``group.figure``.
+        Short and unique: ``group.value``.
     what
-        What was measured, for a reader.
+        What was measured, in words.
     value, unit
-        The figure.
+        The value and its unit.
     aim
-        What is wanted of it, in words; empty where it is only told.
+        The target, in words; empty if there is none.
     reached
-        Whether it is; ``None`` where there is no aim.
+        Whether the target is reached; ``None`` if there is none.
     """
 
     name: str

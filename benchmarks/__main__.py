@@ -22,21 +22,21 @@ _LIBRARIES = ("numpy", "scipy", "soxr", "soundfile", "librosa", "imbalanced-lear
 
 
 def main() -> None:
-    """Run the groups asked for; those not asked for keep their last figures."""
+    """Run one group of measurements or all; groups that are not run keep their last values."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=GROUPS, help="one group of measurements")
+    parser.add_argument("--only", choices=GROUPS, help="run this group of measurements only")
     parser.add_argument("--scratch", type=Path, help="folder for 8 GB of temporary files (default: the system's)")
-    asked = parser.parse_args()
-    groups = (asked.only,) if asked.only else GROUPS
+    arguments = parser.parse_args()
+    groups = (arguments.only,) if arguments.only else GROUPS
     found: list[Measurement] = []
     for group in groups:
         print(f"{group} …", flush=True)
-        with tempfile.TemporaryDirectory(prefix="auscult-bench-", dir=asked.scratch) as scratch:
+        with tempfile.TemporaryDirectory(prefix="auscult-bench-", dir=arguments.scratch) as scratch:
             measured = importlib.import_module(f"benchmarks.{group}").measure(Path(scratch))
         for one in measured:
             print(f"  {one.what}: {one.value:.3g} {one.unit}{_verdict(one)}", flush=True)
         found += measured
-    _write(_merged(found, groups) if asked.only else found)
+    _write(_merged(found, groups) if arguments.only else found)
     print(f"written: {RESULT}, {TABLE}")
 
 
@@ -47,7 +47,7 @@ def _verdict(one: Measurement) -> str:
 
 
 def _merged(found: list[Measurement], groups: tuple[str, ...]) -> list[Measurement]:
-    """The new figures and, of the groups not run, the last ones."""
+    """Return the new values, and the last ones of the groups that were not run."""
     if not RESULT.exists():
         return found
     prefixes = {"start": ("start.", "dvc.")}
@@ -67,7 +67,7 @@ def _write(measurements: list[Measurement]) -> None:
     rounded = [asdict(one) | {"value": float(f"{one.value:.4g}")} for one in measurements]
     write_json(RESULT, {"machine": machine, "measurements": rounded})
     lines = [
-        f"Measured by `python -m benchmarks` on {machine['cores']} cores; ratios say more than times.",
+        f"Measured by `python -m benchmarks` on {machine['cores']} cores; compare the ratios rather than the times.",
         "",
         "| what | value | aim | |",
         "|---|---:|---|---|",

@@ -1,7 +1,6 @@
-"""From raw recordings to log-mel and MFCC in memory: the computation alone, against the plain loop's.
+"""Raw recordings to log-mel and MFCC in memory: the computation alone, beside the plain loop.
 
-What a user waits for (three commands that start Python, look into the cache and write
-files) is measured in ``features``; here is what one recording costs.
+``features`` measures the commands that a user runs, which start Python, use the cache and write files.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _RECORDINGS = ICBHI_RECORDINGS // 5
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Medians of alternating runs over the same files, each in a process of its own; imports are not counted."""
+    """Measure medians of alternating runs over the same files, each in its own process, without imports."""
     make_root(scratch, _RECORDINGS)
     times = [(_alone(ours, scratch), _alone(plain, scratch)) for _ in range(_ALTERNATIONS)]
     own, other = (statistics.median(column) for column in zip(*times, strict=True))
@@ -40,13 +39,13 @@ def measure(scratch: Path) -> list[Measurement]:
     ]
 
 
-def _alone(way: Callable[[Path], float], root: Path) -> float:
+def _alone(run: Callable[[Path], float], root: Path) -> float:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(way, root).result()
+        return pool.submit(run, root).result()
 
 
 def ours(root: Path) -> float:
-    """Seconds with the functions and the threads of the stages ``resample`` and ``features``."""
+    """Return the seconds with the functions and the threads of the stages ``resample`` and ``features``."""
     keep_freed_memory()
     params = parameters.load(root / "params.yaml")
     settings = params.resample.model_dump(include={"sample_rate_hz", "low_hz", "high_hz"})
@@ -61,7 +60,7 @@ def ours(root: Path) -> float:
 
 
 def plain(root: Path) -> float:
-    """Seconds with the plain loop."""
+    """Return the seconds with the plain loop."""
     from benchmarks.plain import logmel_and_mfcc
 
     return _seconds(logmel_and_mfcc, root, 1)
@@ -70,7 +69,7 @@ def plain(root: Path) -> float:
 def _seconds(features: Callable[[Path], Any], root: Path, threads: int) -> float:
     files = sorted((root / PATHS.raw).glob("*.wav"))
     for path in files:
-        path.read_bytes()  # the first run must not pay for the disk
+        path.read_bytes()  # into the file cache, so that the first run does not wait for the disk
     features(files[0])
     begin = time.perf_counter()
     for _ in in_order(features, files, threads):

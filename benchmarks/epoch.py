@@ -1,4 +1,4 @@
-"""A training epoch of the project against the same loop written plainly, both in one thread."""
+"""A training epoch of the project beside a plain PyTorch loop, both in one thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SETTINGS = loop.Settings(epochs=1, patience=1, batch_size=_BATCH, spec_augment=
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Median of alternating epochs on the same rows, the same network, the same optimiser."""
+    """Measure the median of alternating epochs: same rows, same network, same optimiser."""
     torch.set_num_threads(1)
     generator = np.random.default_rng(0)
     features = generator.standard_normal((_ROWS, _BINS, _FRAMES), dtype=np.float32)
@@ -54,7 +54,7 @@ def _seconds(run: Callable[[], None]) -> float:
 
 
 def _ours(features: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Callable[[], None]:
-    """The loop of ``stages.train``."""
+    """Return an epoch of the loop of ``stages.train``."""
     positions = np.arange(_ROWS)
     rows = Rows(positions, positions, np.zeros(_ROWS, dtype=np.float32), target)
     names = tuple(f"c{n}" for n in range(_CLASSES))
@@ -82,7 +82,7 @@ def _ours(features: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Callab
 
 
 class PlainNetwork(nn.Module):
-    """The layers of cnn2d in PyTorch's default memory order, without masks for padding."""
+    """The layers of cnn2d in PyTorch's default memory format, without masks for padding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class PlainNetwork(nn.Module):
         self.blocks = nn.Sequential(*parts["blocks"].children())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (n, classes) of images (n, 1, bins, frames)."""
+        """Return logits (n, classes) of images (n, 1, bins, frames)."""
         y: torch.Tensor = torch.relu(self.stem_norm(self.stem(x)))
         y = self.blocks(y)
         length = torch.zeros(len(y), 1)
@@ -101,7 +101,7 @@ class PlainNetwork(nn.Module):
 
 
 def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
-    """A loop as tutorials have it: TensorDataset, DataLoader, float32."""
+    """Return an epoch of a tutorial's loop: TensorDataset, DataLoader, float32."""
     data = torch.utils.data.TensorDataset(torch.from_numpy(features)[:, None], torch.from_numpy(target))
     loader = torch.utils.data.DataLoader(data, batch_size=_BATCH, shuffle=True)
     network = PlainNetwork()

@@ -1,4 +1,4 @@
-"""From raw recordings to log-mel and MFCC: against the plain way, with some new recordings, at ICBHI's size."""
+"""Raw recordings to log-mel and MFCC: beside the plain loop, with some new recordings, at the size of ICBHI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SMALL = ICBHI_RECORDINGS // 5
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Times as a user sees them: three commands, each starting Python, reading and writing files."""
+    """Measure as a user does: three commands, each starting Python, reading and writing files."""
     small, whole = scratch / "small", scratch / "whole"
     make_root(small, _SMALL)
     ours, theirs = [], []
@@ -35,12 +35,12 @@ def measure(scratch: Path) -> list[Measurement]:
     warm = _staged(whole)
     one, hundredth = _partly_new(whole, 1), _partly_new(whole, round(ICBHI_RECORDINGS / 100))
     shutil.rmtree(whole)
-    # With nothing new the stages do not load the libraries that decode and filter; with one recording they do.
+    # With one new recording the stages load the libraries that decode and filter; with none they do not.
     share = (hundredth.cpu_s - one.cpu_s) / (cold.cpu_s - one.cpu_s)
-    return _figures(ratio, plain, cold, warm, hundredth, share, same)
+    return _measurements(ratio, plain, cold, warm, hundredth, share, same)
 
 
-def _figures(
+def _measurements(
     ratio: float, plain: Cost, cold: Cost, warm: Cost, some: Cost, share: float, same: float
 ) -> list[Measurement]:
     whole = plain.wall_s / cold.wall_s
@@ -75,7 +75,7 @@ def _plain(root: Path) -> Cost:
 
 
 def _partly_new(root: Path, count: int) -> Cost:
-    """Cost with all but *count* recordings in the cache."""
+    """Return the cost with all but *count* recordings in the cache."""
     checksums = read_table(root / PATHS.manifest / "recordings.parquet")["sha256"]
     for checksum in checksums[:: len(checksums) // count][:count]:
         for entry in (root / ".cache").glob(f"*/*/{checksum}*"):
@@ -84,7 +84,7 @@ def _partly_new(root: Path, count: int) -> Cost:
 
 
 def _largest_difference(root: Path) -> float:
-    """Largest absolute difference, in dB, between rows of both ways on some recordings."""
+    """Return the largest absolute difference in dB between both implementations, on some recordings."""
     largest = 0.0
     for name in ("logmel", "mfcc"):
         folder = root / PATHS.features(name)

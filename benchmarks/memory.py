@@ -1,4 +1,4 @@
-"""Peak memory of the stages at one and at four times the data."""
+"""Peak memory of the stages with one and with four times the data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMANDS = {
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Peak of each stage at both sizes; all but balance should not grow."""
+    """Measure the peak of each stage at both sizes; only balance may grow."""
     peaks: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     for size in _SIZES:
         root = scratch / f"memory-{size}"

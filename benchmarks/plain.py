@@ -1,4 +1,4 @@
-"""The plain way: file by file with librosa and scipy. ``python -m benchmarks.plain <raw folder> <output folder>``."""
+"""The plain loop: file by file with librosa and SciPy. ``python -m benchmarks.plain <raw folder> <output folder>``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEL: dict[str, Any] = {"n_fft": 1024, "hop_length": 320, "n_mels": 64, "fmin": L
 
 
 def logmel_and_mfcc(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The log-mel spectrogram and the cepstra of one recording."""
+    """Return the log-mel spectrogram and the MFCC of one recording."""
     sos = signal.butter(ORDER, [LOW_HZ, HIGH_HZ], "bandpass", fs=RATE_HZ, output="sos")
     audio, _ = librosa.load(path, sr=RATE_HZ, res_type="soxr_hq")
     audio = signal.sosfiltfilt(sos, audio).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Run a command as a user would, and measure its time and memory."""
+"""Run a command in its own process, and measure its time and memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took.
+    """Time and memory of a command.
 
     Attributes
     ----------
     wall_s, cpu_s
-        From start to end, starting Python included; and processor time of the process and its children.
+        Time from start to end, with the start of Python; processor time of the process and its children.
     peak_mib
         Largest resident memory of the process.
     """
@@ -36,12 +36,12 @@ class Cost:
 
 
 def cost(arguments: list[str], root: Path, code: int = 0) -> Cost:
-    """Cost of ``python <arguments>`` in *root*, which is to end with *code*.
+    """Return the cost of ``python <arguments>`` in *root*, which must exit with *code*.
 
     Raises
     ------
     AuscultError
-        The command failed; the message holds its output.
+        The command exits with another code; the message holds its output.
     """
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with tempfile.TemporaryFile() as output:
@@ -54,6 +54,6 @@ def cost(arguments: list[str], root: Path, code: int = 0) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != code:
             output.seek(0)
-            said = output.read().decode(errors="replace")[-2000:]
-            raise AuscultError(f"python {' '.join(arguments)} ended with code {process.returncode}:\n{said}")
+            text = output.read().decode(errors="replace")[-2000:]
+            raise AuscultError(f"python {' '.join(arguments)} ended with code {process.returncode}:\n{text}")
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

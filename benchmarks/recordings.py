@@ -1,4 +1,4 @@
-"""Noise-like recordings with the sizes and rates of ICBHI's, and the tables that the stages read."""
+"""Make noise recordings with the lengths and sample rates of ICBHI, and the tables that the stages read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TASK = Task("sounds", "segment", _LABELS, "normal", {name: name for name in _LA
 
 
 def make_root(root: Path, count: int) -> None:
-    """A folder in which the stages run, with *count* recordings: 9 in 10 at 44.1 kHz and 24 bits, others 4 kHz."""
+    """Make a folder in which the stages run, with *count* recordings: 9 in 10 at 44.1 kHz, 24 bits, the rest 4 kHz."""
     raw = root / PATHS.raw
     raw.mkdir(parents=True)
     text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def make_root(root: Path, count: int) -> None:
 
 def _recording(raw: Path, number: int, breath: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
     rate, subtype = (4000, "PCM_16") if number % 10 == 9 else (44100, "PCM_24")
-    seconds = 20.0 if number % 10 else _MEAN_S * 10 - 9 * 20.0  # most have 20 s, a few are longer
+    seconds = 20.0 if number % 10 else _MEAN_S * 10 - 9 * 20.0  # one in ten is longer
     first = int(generator.integers(breath.size - round(seconds * rate)))
     name = f"rec{number:05d}"
     soundfile.write(raw / f"{name}.wav", breath[first : first + round(seconds * rate)], rate, subtype=subtype)
@@ -58,7 +58,7 @@ def _recording(raw: Path, number: int, breath: np.ndarray, generator: np.random.
 
 
 def write_tables(root: Path, recordings: list[dict[str, Any]]) -> None:
-    """Manifest and split of these recordings; two thirds of the patients are for training."""
+    """Write manifest and split of these recordings, with two thirds of the patients in training."""
     parts = ("train", "train", "test")
     split = [
         {
@@ -93,6 +93,6 @@ def _segments(recording: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def forget_results(root: Path, *, cache: bool) -> None:
-    """Remove what the stages wrote, and the cache too if asked."""
+    """Remove the outputs of the stages, and with *cache* the cache."""
     for path in (root / PATHS.audio, root / PATHS.data / "features", *([root / ".cache"] if cache else [])):
         shutil.rmtree(path, ignore_errors=True)

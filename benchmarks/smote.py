@@ -1,4 +1,4 @@
-"""SMOTE on an ICBHI-sized training part, against plain imbalanced-learn on the flattened array."""
+"""SMOTE on a training part of the size of ICBHI, beside plain imbalanced-learn on the flattened array."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEED = 29
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Time and memory of both ways, each in a process of its own."""
+    """Measure time and memory of both, each in its own process."""
     generator = np.random.default_rng(0)
     scratch.mkdir(exist_ok=True)
     rows = generator.standard_normal((sum(_COUNTS), *_SHAPE), dtype=np.float32)
@@ -34,10 +34,10 @@ def measure(scratch: Path) -> list[Measurement]:
     ]
 
 
-def _run(way: str, path: Path) -> None:
+def _run(which: str, path: Path) -> None:
     classes = np.repeat(np.arange(len(_COUNTS)), _COUNTS)
     extra = {c: min(max(_COUNTS), 3 * n) - n for c, n in enumerate(_COUNTS)}
-    if way == "plain":
+    if which == "plain":
         from imblearn.over_sampling import SMOTE
 
         targets = {c: n + extra[c] for c, n in enumerate(_COUNTS)}

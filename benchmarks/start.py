@@ -1,7 +1,7 @@
-"""How long each stage takes to reach its main function; and a ``dvc repro`` with nothing to do.
+"""Time until each stage reaches its main function, and time of a ``dvc repro`` with nothing to do.
 
-Large libraries (torch, scikit-learn, Great Expectations) are loaded after that, by what needs
-them: a stage that refuses its parameters does so at once.
+Large libraries (torch, scikit-learn, Great Expectations) are loaded later, so that a stage refuses wrong parameters
+at once.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _TIMES = 3
 
 
 def measure(scratch: Path) -> list[Measurement]:
-    """Median of three starts per stage."""
+    """Measure the median of three starts per stage."""
     scratch.mkdir(exist_ok=True)
     found = []
-    for main in sorted((REPOSITORY / "stages").glob("[a-z]*.py")):
-        stage = main.stem
+    for file in sorted((REPOSITORY / "stages").glob("[a-z]*.py")):
+        stage = file.stem
         seconds = _median(["-c", f"import stages.{stage}"], scratch)
         found.append(
             Measurement(
                 f"start.{stage}",
-                f"python -m stages.{stage}: until its main function, which loads what it needs",
+                f"python -m stages.{stage}: until its main function",
                 seconds,
                 "s",
                 "under 1",
@@ -37,7 +37,7 @@ def measure(scratch: Path) -> list[Measurement]:
 
 
 def _graph() -> list[Measurement]:
-    """``dvc repro`` against ``dvc status`` in this repository, where the pipeline has run."""
+    """Measure ``dvc repro`` and ``dvc status`` in this repository, if the pipeline is up to date."""
     try:
         cost(["-m", "dvc", "status", "--quiet"], REPOSITORY)
     except AuscultError:

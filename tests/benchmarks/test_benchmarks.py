@@ -1,4 +1,4 @@
-"""The made recordings run through the stages; the result is written without the machine's name or paths."""
+"""The generated recordings pass the stages; the written result holds no host name and no path."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import pytest
 
 from auscult.core.errors import AuscultError
 from auscult.core.storage import read_table
-from benchmarks import Measurement, __main__, clinic
-from benchmarks.clinic import make_clinic
+from benchmarks import Measurement, __main__, many_recordings
 from benchmarks.process import cost
 from benchmarks.recordings import PATHS, forget_results, make_root
 
 
-def test_made_recordings_go_through_resample(tmp_path: Path) -> None:
+def test_generated_recordings_pass_resample(tmp_path: Path) -> None:
     make_root(tmp_path, 11)
     spent = cost(["-m", "stages.resample"], tmp_path)
     assert spent.wall_s > 0
@@ -30,12 +29,12 @@ def test_made_recordings_go_through_resample(tmp_path: Path) -> None:
     assert (tmp_path / PATHS.raw / "rec00000.wav").exists()
 
 
-def test_the_clinic_of_many_short_recordings_passes_validation(tmp_path: Path) -> None:
-    make_clinic(tmp_path, 17)
+def test_many_short_recordings_pass_validation(tmp_path: Path) -> None:
+    many_recordings.make_repository(tmp_path, 17)
     cost(["-m", "stages.validate"], tmp_path)
-    manifest = tmp_path / clinic.PATHS.manifest
+    manifest = tmp_path / many_recordings.PATHS.manifest
     assert len(read_table(manifest / "recordings.parquet")) == 17
-    assert len(read_table(manifest / "segments.parquet")) == 17 * clinic.CYCLES
+    assert len(read_table(manifest / "segments.parquet")) == 17 * many_recordings.CYCLES
     assert read_table(manifest / "rejects.parquet").empty
 
 
@@ -44,7 +43,7 @@ def test_a_command_that_fails_stops_the_measurement(tmp_path: Path) -> None:
         cost(["-c", "raise SystemExit('no such thing')"], tmp_path)
 
 
-def test_figures_of_groups_not_run_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_groups_that_are_not_run_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     __main__._write([Measurement("smote.seconds", "a", 1.0, "s"), Measurement("dvc.repro", "b", 2.0, "s", "x", False)])
     merged = __main__._merged([Measurement("smote.seconds", "a", 3.0, "s")], ("smote",))

@@ -1,4 +1,4 @@
-"""A data set of many short recordings in a repository of its own, as if its pipeline had run."""
+"""Make a data set of many short recordings, in a git repository in which the pipeline seems to have run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _AUDIO = "ICBHI_final_database"
 _DIAGNOSES = ("Healthy", "COPD", "URTI", "Bronchiectasis", "Pneumonia")
 
 
-def make_clinic(root: Path, recordings: int) -> None:
-    """The project's own files in a git repository, and raw recordings: names and short files, nothing wrong with any.
+def make_repository(root: Path, recordings: int) -> None:
+    """Copy the project into a git repository, and write valid raw recordings.
 
-    Each is noise of its own, so that no two sound alike; eight of a patient, four annotated cycles each.
+    Each recording is different noise, so that there are no near-duplicates. A patient has eight recordings, a
+    recording four annotated cycles.
     """
     _copy_project(root)
     raw = root / PATHS.raw
@@ -33,8 +34,8 @@ def make_clinic(root: Path, recordings: int) -> None:
     patients = range(101, 101 + -(-recordings // PER_PATIENT))
     diagnoses = "".join(f"{patient}\t{_DIAGNOSES[patient % len(_DIAGNOSES)]}\n" for patient in patients)
     (raw / "ICBHI_Challenge_diagnosis.txt").write_text(diagnoses, encoding="utf-8")
-    people = "".join(f"{patient} {20 + patient % 60} {'FM'[patient % 2]} 22 NA NA\n" for patient in patients)
-    (raw / "ICBHI_Challenge_demographic_information.txt").write_text(people, encoding="utf-8")
+    demographics = "".join(f"{patient} {20 + patient % 60} {'FM'[patient % 2]} 22 NA NA\n" for patient in patients)
+    (raw / "ICBHI_Challenge_demographic_information.txt").write_text(demographics, encoding="utf-8")
 
 
 def _write_recording(folder: Path, number: int, generator: np.random.Generator, labels: np.ndarray) -> None:
@@ -71,32 +72,34 @@ def _copy_project(root: Path) -> None:
     git(root, "config", "user.email", "benchmark@example.org")
 
 
-def pretend_the_rest(root: Path) -> None:
-    """Outputs of the stages that were not run, a placeholder each, as if all had: DVC compares files, not contents."""
+def write_placeholders(root: Path) -> None:
+    """Write placeholders for the outputs of all other stages; DVC compares digests, not contents."""
     from dvc.repo import Repo
 
     with Repo(str(root)) as repo:
         files = [Path(one.fs_path) for one in (*repo.index.deps, *repo.index.outs)]
-    for place in sorted(files, key=lambda file: -len(file.parts)):  # a file in a folder before the folder
-        if place.exists():
+    for path in sorted(files, key=lambda file: -len(file.parts)):  # a file before its folder
+        if path.exists():
             continue
-        if place.suffix:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("placeholder", encoding="utf-8")
+        if path.suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("placeholder", encoding="utf-8")
         else:
-            place.mkdir(parents=True)
-            (place / "placeholder").write_text(str(place.relative_to(root)), encoding="utf-8")
-    undefined = {"metrics": {"score": {"undefined": "made up"}}}
-    parts = {"validation": undefined, "test": undefined | {"baselines": {"no_audio": undefined, "opponent": undefined}}}
-    for evaluation in (root / PATHS.reports / "experiments").glob("*/evaluation.json"):
-        write_json(evaluation, {"parts": parts})
+            path.mkdir(parents=True)
+            (path / "placeholder").write_text(str(path.relative_to(root)), encoding="utf-8")
+    undefined = {"metrics": {"score": {"undefined": "placeholder"}}}
+    baselines = {"metadata_only": undefined, "gradient_boosting": undefined}
+    parts = {"validation": undefined, "test": undefined | {"baselines": baselines}}
+    evaluation = {"intervals": {"confidence": 0.95}, "parts": parts}
+    for file in (root / PATHS.reports / "experiments").glob("*/evaluation.json"):
+        write_json(file, evaluation)
     for metrics in (root / PATHS.reports / "metrics").glob("*.json"):
         write_json(metrics, {"validation": {}, "test": {}})
-    commit(root, "as if it had run")
+    commit(root, "outputs of all stages")
     cost(["-c", _TRACKED], root)
 
 
-#: As if every model had been tracked: what ``stages.track`` asks of MLflow's store.
+#: Makes every model look tracked: the entries that the tracking looks up in MLflow's store.
 _TRACKED = """
 import sqlite3
 from auscult.registry.outputs import DATABASE, OUTPUTS_TAG, find
@@ -111,7 +114,7 @@ with sqlite3.connect(DATABASE) as store:
 
 
 def withdraw_first(root: Path) -> None:
-    """A second version of the data: the first patient's recordings are gone, and all else is as it was."""
+    """Commit a second version of the data, without the recordings of the first patient."""
     for file in (root / PATHS.raw / _AUDIO).glob("101_*"):
         file.unlink()
     for stage in ("validate", "split", "describe"):
@@ -120,12 +123,12 @@ def withdraw_first(root: Path) -> None:
 
 
 def commit(root: Path, message: str) -> None:
-    """Have DVC record the outputs as they are, and git what DVC recorded."""
+    """Commit the outputs with DVC, and the result with git."""
     cost(["-m", "dvc", "commit", "--force", "--quiet"], root)
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", message)
 
 
 def git(root: Path, *arguments: str) -> None:
-    """Run git; what it prints is lost."""
+    """Run git in *root* without showing its output."""
     subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)

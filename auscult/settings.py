@@ -1,21 +1,22 @@
-"""The section ``flows`` of ``params.yaml``, typed and frozen; an unknown key is an error.
+"""``flows/settings.yaml``, typed and frozen: how models are retrained, judged, monitored and compared.
 
-It is apart from :mod:`auscult.core.sections`, on which every stage depends: a change here
-makes nothing stale.
+No stage of the pipeline depends on it or on this module.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, ValidationError
 
 from auscult.core import params as parameters
 from auscult.core.errors import ParameterError, unknown_name
 from auscult.core.sections import Count, Name, Params, Positive, Section, Seed, Share
 
-#: Figures of :mod:`auscult.evaluation.metrics` that may decide: higher is better, and a constant answer is no good.
+FILE = Path("flows/settings.yaml")
+#: Metrics of :mod:`auscult.evaluation.metrics` that may decide: higher is better, and a constant answer scores badly.
 Score = Literal["score", "sprsound_score", "balanced_accuracy", "roc_auc", "f1_macro", "mcc"]
 
 
@@ -54,7 +55,7 @@ class CompareSettings(Section):
 
 
 class Settings(Section):
-    """All of the section ``flows``."""
+    """Everything in ``flows/settings.yaml``."""
 
     retrain: RetrainSettings
     gate: GateSettings
@@ -63,35 +64,41 @@ class Settings(Section):
 
 
 def load(root: Path = Path()) -> tuple[Params, Settings]:
-    """The whole of ``params.yaml`` below *root* and, checked as well, its section ``flows``.
+    """Return the parameters of the pipeline and the settings of the flows below *root*, both checked.
 
     Raises
     ------
     ParameterError
-        Naming the key, what is wrong with it, and what would be right.
+        A key or a value of either file is wrong; the message names the key and what would be right.
     """
     params = parameters.load(root / parameters.FILE)
-    return params, check(params)
-
-
-def check(params: Params) -> Settings:
-    """The section ``flows`` of parameters that are read already; raises as :func:`load` does."""
-    try:
-        settings = Settings.model_validate(params.flows)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(['flows', *(str(key) for key in problem['loc'])])}: {_words(problem['type'], problem['msg'])}"
-            for problem in error.errors()
-        ]
-        raise ParameterError(
-            "; ".join(problems), where=str(parameters.FILE), next_step=f"mend {parameters.FILE} and run it again"
-        ) from error
+    settings = _read(root / FILE)
     for name in settings.retrain.experiments:
         if name not in params.experiments:
-            where = f"{parameters.FILE}: flows.retrain.experiments"
+            where = f"{FILE}: retrain.experiments"
             raise unknown_name("experiment", name, params.experiments, where=where, next_step="name one of these")
-    return settings
+    return params, settings
 
 
-def _words(kind: str, message: str) -> str:
-    return "there is no such parameter" if kind == "extra_forbidden" else message[0].lower() + message[1:]
+def _read(path: Path) -> Settings:
+    try:
+        return Settings.model_validate(yaml.safe_load(parameters.read(path)))
+    except yaml.YAMLError as error:
+        problems = [f"{FILE} is not valid YAML: {' '.join(str(error).split())}"]
+        raise _wrong(problems) from error
+    except ValidationError as error:
+        raise _wrong([_describe(problem) for problem in error.errors()]) from error
+
+
+def _wrong(problems: list[str]) -> ParameterError:
+    return ParameterError("; ".join(problems), where=str(FILE), next_step=f"correct {FILE} and run the command again")
+
+
+def _describe(problem: Any) -> str:
+    """Return one problem found by pydantic as text: the dotted key and what would be right."""
+    *sections, key = [str(key) for key in problem["loc"]] or [""]
+    name = ".".join([*sections, key])
+    if problem["type"] == "extra_forbidden":
+        section: Any = Settings.model_fields[sections[0]].annotation if sections else Settings
+        return str(unknown_name("parameter", name, (".".join([*sections, each]) for each in section.model_fields)).what)
+    return f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

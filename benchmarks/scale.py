@@ -44,10 +44,10 @@ def _measured(root: Path, size: int) -> Iterator[tuple[str, Cost]]:
     pretend_the_rest(root)
     yield "status", _best(root, ["-m", "dvc", "status"])
     yield "repro", _best(root, ["-m", "dvc", "repro"])
-    yield "make_repro", _best(root, ["-m", "auscult.pipeline"])
+    yield "make_repro", _best(root, ["-m", "auscult", "run"])
     withdraw_first(root)
-    yield "diff", _best(root, ["-m", "auscult.cli", "data", "diff", "HEAD~1", "HEAD"], code=1)
-    yield "diff_workspace", _best(root, ["-m", "auscult.cli", "data", "diff", "HEAD"])
+    yield "diff", _best(root, ["-m", "auscult", "data", "diff", "HEAD~1", "HEAD"], code=1)
+    yield "diff_workspace", _best(root, ["-m", "auscult", "data", "diff", "HEAD"])
     shutil.rmtree(root)
 
 

@@ -1,10 +1,9 @@
-"""``ingest``: new recordings from a watched folder, checked, onto the branch ``ingest``.
+"""``ingest``: check the new recordings in a watched folder and publish them on the branch ``ingest``.
 
-    python -m auscult.cli ingest [--folder FOLDER]
+    auscult data ingest [--folder FOLDER]
 
-The same folder may be given again and again: what is there already is passed over. It may hold a folder for each
-of several deliveries. The steps are in :mod:`auscult.retraining.ingestion`; here are their order, their retries, and their names
-on Prefect's page.
+The same folder may be given again: recordings that the data set holds already are skipped. The steps are in
+:mod:`auscult.retraining.ingestion`; this module defines their order, their retries and their names in Prefect.
 """
 
 from __future__ import annotations
@@ -15,23 +14,21 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.runtime import flow_run
-from prefect.states import Completed, State
+from prefect.states import Completed
 
-from auscult.core.paths import Paths
-from auscult.publishing import push
-from auscult.publishing.journal import Entry, Journal, advanced
+from auscult.publishing.journal import Entry, Journal
 from auscult.retraining import ingestion, steps
-from auscult.versioning import worktree
 
-#: Raised when recordings were added; ``prefect.yaml`` lets it start a retraining of the branch.
+#: Emitted after recordings were added; ``prefect.yaml`` makes it start a retraining of the branch.
 EVENT = "auscult.added"
 
 
 @flow(name="ingest", flow_run_name=lambda: steps.run_name("ingest", datetime.now(UTC), str(flow_run.id or "")))
 def ingest(folder: str | None = None) -> State[Any]:
-    """Add what is new in a folder to the data set that ``params.yaml`` names.
+    """Add the new recordings of a folder to the data set that ``params.yaml`` names.
 
     Parameters
     ----------
@@ -41,7 +38,7 @@ def ingest(folder: str | None = None) -> State[Any]:
     Returns
     -------
     State
-        Completed, named ``Added`` or ``NothingNew``, with what became of the delivery as its message.
+        Completed, named ``Added`` or ``NothingNew``, with a summary as its message.
     """
     root = Path.cwd()
     journal = Journal(root, "ingest")
@@ -54,23 +51,22 @@ def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> S
     params, settings = steps.read_params(root, root)
     delivery = Path(folder) if folder is not None else root / ingestion.INBOX / params.dataset
     if folder is None and not any(path.is_file() for path in delivery.rglob("*")):
-        return Completed(name="NothingNew", message=f"nothing lies in {ingestion.INBOX / params.dataset}")
+        return Completed(name="NothingNew", message=f"no file in {ingestion.INBOX / params.dataset}")
     delay = settings.retrain.retry_delay_s
-    again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
-    _fetch.with_options(**again)(root, return_state=True)
-    entry, place = _begin(root, journal, entry)
-    taken = _take_in(root, place, params.dataset, delivery, entry.name)
-    if not taken.batches:
-        journal.take_back(entry)
-        return Completed(name="NothingNew", message=taken.words)
-    targets = [f"{Paths(params.dataset).added / batch}.dvc" for batch in taken.batches]
-    pushed = _push_data.with_options(**again)(place, targets)
-    entry = _commit(root, journal, entry, place, taken.message, pushed)
-    _hand_over.with_options(**again)(root, entry)
+    retry: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
+    _fetch.with_options(**retry)(root, return_state=True)  # without the remote: ingest onto the local branch
+    entry, workspace = _begin(root, journal, entry)
+    ingested = _add_recordings(root, workspace, params.dataset, delivery, entry.name)
+    if not ingested.batches:
+        journal.close(entry)
+        return Completed(name="NothingNew", message=ingested.summary)
+    pushed = _push_data.with_options(**retry)(workspace, params.dataset, ingested.batches)
+    entry = _commit(root, journal, entry, ingested.message, pushed)
+    _publish_branch.with_options(**retry)(root, entry)
     resource = {"prefect.resource.id": f"auscult.{params.dataset}", "prefect.resource.name": params.dataset}
     emit_event(EVENT, resource=resource, payload={"branch": entry.branch, "commit": entry.commit})
     journal.complete(entry)
-    return Completed(name="Added", message=f"{taken.words}; branch {entry.branch}")
+    return Completed(name="Added", message=f"{ingested.summary}; branch {entry.branch}")
 
 
 @task(name="fetch", cache_policy=NO_CACHE)
@@ -80,34 +76,27 @@ def _fetch(root: Path) -> None:
 
 @task(name="worktree", cache_policy=NO_CACHE)
 def _begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
-    entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
-    newest = steps.newest(root)  # not what is checked out: its commits may be nobody's business yet
-    place = worktree.create(root, entry.name, ingestion.base(root, newest))
-    ingestion.catch_up(root, place, newest)
-    worktree.fill(place)
-    return entry, place
+    return ingestion.begin(root, journal, entry)
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
-def _take_in(root: Path, place: Path, dataset: str, delivery: Path, name: str) -> ingestion.Taken:
+def _add_recordings(root: Path, workspace: Path, dataset: str, delivery: Path, name: str) -> ingestion.Ingested:
     logger = get_run_logger()
-    taken = ingestion.take_in(root, place, dataset, delivery, name, logger.info)
-    logger.info(taken.words)
-    return taken
+    ingested = ingestion.ingest(root, workspace, dataset, delivery, name, logger.info)
+    logger.info(ingested.summary)
+    return ingested
 
 
 @task(name="push data", cache_policy=NO_CACHE)
-def _push_data(place: Path, targets: list[str]) -> bool:
-    return push.push_data(place, targets)
+def _push_data(workspace: Path, dataset: str, batches: list[str]) -> bool:
+    return ingestion.push_additions(workspace, dataset, batches)
 
 
 @task(name="commit", cache_policy=NO_CACHE)
-def _commit(root: Path, journal: Journal, entry: Entry, place: Path, text: str, pushed: bool) -> Entry:
-    commit = push.commit(place, text, ["data/added"])
-    remote = steps.destination(root, data_pushed=pushed)
-    return journal.write(advanced(entry, branch=ingestion.BRANCH, commit=commit, remote=remote, state="handing over"))
+def _commit(root: Path, journal: Journal, entry: Entry, message: str, pushed: bool) -> Entry:
+    return ingestion.commit_additions(root, journal, entry, message, data_pushed=pushed)
 
 
 @task(name="push branch", cache_policy=NO_CACHE)
-def _hand_over(root: Path, entry: Entry) -> None:
-    get_run_logger().info(steps.hand_over_branch(root, entry))
+def _publish_branch(root: Path, entry: Entry) -> None:
+    get_run_logger().info(steps.publish_branch(root, entry))

@@ -1,8 +1,8 @@
-"""``monitor``: whether recent recordings are still like those that the model in service learned from.
+"""``monitor``: whether recent recordings still resemble those that the model in service learned from.
 
-    python -m auscult.cli monitor [FOLDER] [--experiment NAME]
+    auscult monitor [FOLDER] [--experiment NAME]
 
-The steps are in :mod:`auscult.monitoring.steps`; here are their order and their names on Prefect's page.
+The steps are in :mod:`auscult.monitoring.steps`; this module defines their order and their names in Prefect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
@@ -25,49 +25,51 @@ DRIFT = "auscult.drift"
 
 @flow(name="monitor", log_prints=True)
 def monitor(folder: str | None = None, experiment: str | None = None, root: str | None = None) -> dict[str, Any]:
-    """Look at recent recordings; where something drifts, raise the event ``auscult.drift``.
+    """Compare recent recordings with those that the model learned from; emit ``auscult.drift`` if something drifts.
 
     Parameters
     ----------
     folder
         Holds recent recordings as WAV or FLAC, at any depth; relative to *root*. By default
-        ``data/recent/<dataset>``, where it is no mistake if there is no such folder: then there is no verdict.
+        ``data/recent/<dataset>``; if that does not exist there is no verdict and no error.
     experiment
-        Whose model is meant; by default the first of ``flows.retrain.experiments``.
+        Whose champion is used; by default the first of ``retrain.experiments`` in ``flows/settings.yaml``.
     root
         The repository; by default the current folder.
 
     Returns
     -------
     dict
-        Of :meth:`auscult.monitoring.drift.Drift.to_json`.
+        Result of :meth:`auscult.monitoring.drift.Drift.to_json`.
     """
     with chdir(root or "."):
-        place = steps.usual_folder() if folder is None else Path(folder)
-        if folder is None and not place.is_dir():
-            return {"verdict": f"there is no {place}", "enough": False, "drifted": []}
-        steps.recordings(place)
-        watched = steps.subject(experiment)
-        known = _learned(watched)
-        finding = _conclude(watched, place, _recent(watched, place), known)
+        recent = steps.usual_folder() if folder is None else Path(folder)
+        if folder is None and not recent.is_dir():
+            return {"verdict": f"there is no {recent}", "enough": False, "drifted": []}
+        steps.recordings(recent)
+        monitored = steps.load_model(experiment)
+        known = _observe_reference(monitored)
+        finding = _conclude(monitored, recent, _observe_recent(monitored, recent), known)
         if finding.drift.drifted:
-            _raise_event(finding)
+            _emit_event(finding)
         return finding.drift.to_json()
 
 
-@task(name="what the model learned from", cache_policy=NO_CACHE)
-def _learned(watched: steps.Subject) -> Reference:
-    return steps.learned(watched)
+@task(name="training recordings", cache_policy=NO_CACHE)
+def _observe_reference(monitored: steps.Monitored) -> Reference:
+    return steps.observe_reference(monitored)
 
 
 @task(name="recent recordings", cache_policy=NO_CACHE)
-def _recent(watched: steps.Subject, place: Path) -> Any:
-    return steps.recent(watched, place)
+def _observe_recent(monitored: steps.Monitored, folder: Path) -> Any:
+    return steps.observe_recent(monitored, folder)
 
 
 @task(name="compare", cache_policy=NO_CACHE)
-def _conclude(watched: steps.Subject, place: Path, table: Any, known: Reference) -> steps.Finding:
-    finding = steps.conclude(watched, place, table, known)
+def _conclude(monitored: steps.Monitored, folder: Path, table: Any, known: Reference) -> steps.Finding:
+    finding = steps.conclude(monitored, folder, table, known)
+    for line in steps.lines(finding):
+        get_run_logger().info(line)
     key = f"drift-{finding.about.dataset}".replace("_", "-")
     create_markdown_artifact(
         key=key, markdown=markdown(finding.drift, finding.about), description=finding.drift.verdict
@@ -75,30 +77,6 @@ def _conclude(watched: steps.Subject, place: Path, table: Any, known: Reference)
     return finding
 
 
-@task(name="raise event", cache_policy=NO_CACHE)
-def _raise_event(finding: steps.Finding) -> None:
-    emit_event(event=DRIFT, resource=resource(finding), payload=payload(finding))
-
-
-def resource(finding: steps.Finding) -> dict[str, str]:
-    """Whose drift it is, for triggers to match."""
-    about = finding.about
-    return {
-        "prefect.resource.id": f"auscult.{about.dataset}.{about.experiment}",
-        "prefect.resource.name": f"{about.experiment} of {about.dataset}",
-    }
-
-
-def payload(finding: steps.Finding) -> dict[str, Any]:
-    """The verdict, and the figures of what drifted."""
-    said = finding.drift.to_json()
-    return {
-        "dataset": finding.about.dataset,
-        "experiment": finding.about.experiment,
-        "verdict": said["verdict"],
-        "drifted": said["drifted"],
-        "features": [feature for feature in said["features"] if feature["drifts"]],
-        "classes": said["classes"] if said["classes"] and said["classes"]["drifts"] else None,
-        "set_aside": said["set_aside"] if said["set_aside"]["drifts"] else None,
-        "report": str(finding.report),
-    }
+@task(name="emit event", cache_policy=NO_CACHE)
+def _emit_event(finding: steps.Finding) -> None:
+    emit_event(event=DRIFT, resource=finding.event_resource(), payload=finding.event_payload())

@@ -1,9 +1,9 @@
-"""``retrain``: a challenger from new data or a new revision, and a champion that only a better one replaces.
+"""``retrain``: train a challenger on new data or a new revision; promote it only if it is shown to be better.
 
-    python -m auscult.cli retrain [--revision REVISION] [--data FOLDER]
+    auscult models retrain [--revision REVISION] [--data FOLDER]
 
-Everything happens in a throw-away worktree. The steps are in :mod:`auscult.retraining.steps`; here are their order,
-their retries, and their names on Prefect's page.
+Everything happens in a temporary worktree. The steps are in :mod:`auscult.retraining.steps`; this module defines
+their order, their retries and their names in Prefect.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from auscult.core.errors import AuscultError
-from auscult.core.paths import ADDED_DIR, Paths
 from auscult.publishing import push
-from auscult.publishing.journal import Entry, Journal, advanced
+from auscult.publishing.journal import Entry, Journal
 from auscult.registry.gate.page import markdown
 from auscult.retraining import ingestion, steps
 from auscult.retraining.steps import Decided
@@ -30,13 +30,13 @@ from auscult.versioning import graph
 
 @flow(name="retrain", flow_run_name=lambda: steps.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
 def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
-    """Retrain a revision, with new recordings where *data* names a folder of them, and decide which model serves.
+    """Retrain a revision, with the new recordings in *data* if given, and decide which model is in service.
 
     Parameters
     ----------
     revision
-        Branch, tag or commit; by default what others have merged: the default branch of git's remote, or, without
-        one, what is checked out here.
+        Branch, tag or commit; by default the default branch of git's remote, or without a remote the commit that is
+        checked out.
     data
         Folder with new recordings in a layout of the data set.
 
@@ -58,48 +58,43 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
 
 def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None) -> State[Any]:
     delay = steps.read_params(root, root)[1].retrain.retry_delay_s
-    again: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
-    _fetch.with_options(**again)(root, return_state=True)  # away, it can still be retrained what is here
+    retry: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
+    _fetch.with_options(**retry)(root, return_state=True)  # without the remote: retrain what was fetched before
     revision = revision or steps.newest(root)
-    entry, place = _begin(root, journal, entry, revision)
-    params, settings = steps.read_params(root, place)
+    entry, workspace = _begin(root, journal, entry, revision)
+    params, settings = steps.read_params(root, workspace)
     if data is not None:
-        _take_in(root, place, params.dataset, data, entry.name)
-    _run_stages(place, again)
-    _track(place)
-    decided = [_decide(root, place, params, settings, name) for name in settings.retrain.experiments]
-    records = [_keep(root, entry.name, params.dataset, each) for each in decided]
+        _add_recordings(root, workspace, params.dataset, data, entry.name)
+    _run_stages(workspace, retry)
+    _track(workspace)
+    decided = [_decide(root, workspace, params, settings, name) for name in settings.retrain.experiments]
+    records = [_keep_decision(root, entry.name, params.dataset, each) for each in decided]
     promoted = [each for each in decided if each.decision.outcome == "promote"]
     reason = "; ".join(f"{each.experiment}: {each.decision.reason}" for each in decided)
     if not promoted:
-        journal.take_back(entry)
+        journal.close(entry)
         return Completed(name="Kept", message=reason)
-    text = steps.message(params.dataset, revision, decided)
-    entry = journal.write(advanced(entry, branch=push.free_branch(root, _branch()), dataset=params.dataset))
-    pushed = _push_data.with_options(**again)(place)
-    entry = advanced(entry, remote=steps.destination(root, data_pushed=pushed))
-    entry = _commit(journal, entry, place, text, promoted)
-    _push_branch.with_options(**again)(root, entry)
-    overtaken = journal.complete(entry)
+    message = steps.message(params.dataset, revision, decided)
+    entry = journal.write(steps.name_branch(root, entry, params.dataset))
+    pushed = _push_data.with_options(**retry)(workspace)
+    entry = _commit(root, journal, entry, message, promoted, pushed)
+    _publish_branch.with_options(**retry)(root, entry)
+    skipped = journal.complete(entry)
     if entry.remote:
-        _propose(root, entry, text.partition("\n")[0], records)
-    name = "Kept" if len(overtaken) == len(promoted) else "Promoted"
-    return Completed(name=name, message="; ".join([reason, *overtaken]))
+        _propose(root, entry, message.partition("\n")[0], records)
+    name = "Kept" if len(skipped) == len(promoted) else "Promoted"
+    return Completed(name=name, message="; ".join([reason, *skipped]))
 
 
-def _branch() -> str:
-    return f"retrain/{datetime.now(UTC):%Y-%m-%d}"
-
-
-def _run_stages(place: Path, again: dict[str, Any]) -> None:
-    """A task per stage of ``dvc.yaml``, in DVC's order; what nothing has changed for is passed over."""
+def _run_stages(workspace: Path, retry: dict[str, Any]) -> None:
+    """Run a task per stage of ``dvc.yaml``, in DVC's order; unchanged stages are skipped."""
 
     def run(node: str, due: bool) -> graph.Did:
-        # Only the download depends on the world outside; another stage that failed would fail again.
-        options: dict[str, Any] = again if node == "download" else {}
-        return _stage.with_options(name=node, task_run_name=node, **options)(place, node, due)
+        # Only the download depends on other machines: any other stage would fail again.
+        options: dict[str, Any] = retry if node == "download" else {}
+        return _stage.with_options(name=node, task_run_name=node, **options)(workspace, node, due)
 
-    graph.walk(place, run)
+    graph.walk(workspace, run)
 
 
 @task(name="fetch", cache_policy=NO_CACHE)
@@ -113,35 +108,35 @@ def _begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[E
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
-def _take_in(root: Path, place: Path, dataset: str, data: str, name: str) -> None:
-    taken = ingestion.take_in(root, place, dataset, Path(data), name, get_run_logger().info)
-    get_run_logger().info(taken.words)
+def _add_recordings(root: Path, workspace: Path, dataset: str, data: str, name: str) -> None:
+    ingested = ingestion.ingest(root, workspace, dataset, Path(data), name, get_run_logger().info)
+    get_run_logger().info(ingested.summary)
 
 
 @task(cache_policy=NO_CACHE)
-def _stage(place: Path, node: str, due: bool) -> graph.Did:
+def _stage(workspace: Path, node: str, due: bool) -> graph.Did:
     if not due:
         return "unchanged"
     logger = get_run_logger()
-    did, seconds = graph.reproduce(place, node, logger.info)
+    did, seconds = graph.reproduce(workspace, node, logger.info)
     logger.info("%s: %s, %.1f s", node, did, seconds)
     return did
 
 
 @task(name="track", cache_policy=NO_CACHE)
-def _track(place: Path) -> None:
-    steps.track(place, get_run_logger().info)
+def _track(workspace: Path) -> None:
+    steps.track(workspace, get_run_logger().info)
 
 
 @task(name="gate", task_run_name="gate {experiment}", cache_policy=NO_CACHE)
-def _decide(root: Path, place: Path, params: Any, settings: Any, experiment: str) -> Decided:
-    decided = steps.decide_on(root, place, params, settings, experiment)
+def _decide(root: Path, workspace: Path, params: Any, settings: Any, experiment: str) -> Decided:
+    decided = steps.decide_on(root, workspace, params, settings, experiment)
     get_run_logger().info("%s: %s, %s", experiment, decided.decision.outcome, decided.decision.reason)
     return decided
 
 
 @task(name="decision", cache_policy=NO_CACHE)
-def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, Any]:
+def _keep_decision(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, Any]:
     record = steps.keep_decision(root, name, dataset, decided)
     key = f"decision-{dataset}-{decided.experiment}".replace("_", "-")
     create_markdown_artifact(key=key, markdown=markdown(record), description=decided.decision.reason)
@@ -149,25 +144,21 @@ def _keep(root: Path, name: str, dataset: str, decided: Decided) -> dict[str, An
 
 
 @task(name="push data", cache_policy=NO_CACHE)
-def _push_data(place: Path) -> bool:
-    pushed = push.push_data(place)
-    kept = "DVC has no remote that others reach: the outputs stay in its cache"
-    get_run_logger().info("outputs pushed" if pushed else kept)
+def _push_data(workspace: Path) -> bool:
+    pushed = push.push_data(workspace)
+    local = "DVC has no shared remote: the outputs stay in its cache"
+    get_run_logger().info("outputs pushed" if pushed else local)
     return pushed
 
 
 @task(name="commit", cache_policy=NO_CACHE)
-def _commit(journal: Journal, entry: Entry, place: Path, text: str, promoted: list[Decided]) -> Entry:
-    paths = Paths(entry.dataset)
-    kept = (paths.reports / "metrics", paths.card, paths.version, ADDED_DIR)
-    commit = push.commit(place, text, ["dvc.lock", *(path.as_posix() for path in kept)])
-    promotions = [each.promotion() for each in promoted]
-    return journal.write(advanced(entry, commit=commit, promotions=promotions, state="handing over"))
+def _commit(root: Path, journal: Journal, entry: Entry, message: str, promoted: list[Decided], pushed: bool) -> Entry:
+    return steps.commit_results(root, journal, entry, message, promoted, data_pushed=pushed)
 
 
 @task(name="push branch", cache_policy=NO_CACHE)
-def _push_branch(root: Path, entry: Entry) -> None:
-    get_run_logger().info(steps.hand_over_branch(root, entry))
+def _publish_branch(root: Path, entry: Entry) -> None:
+    get_run_logger().info(steps.publish_branch(root, entry))
 
 
 @task(name="pull request", cache_policy=NO_CACHE)

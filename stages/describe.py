@@ -1,6 +1,8 @@
-"""Stage describe: manifest and split → the version's name and figures, and the card that git keeps."""
+"""``python -m stages.describe``: name the version of a data set, and write its data card."""
 
 from __future__ import annotations
+
+import logging
 
 from auscult.core import params as parameters
 from auscult.core.paths import Paths
@@ -8,11 +10,13 @@ from auscult.core.process import run
 from auscult.core.storage import read_json, read_table, write_json, write_text
 from auscult.core.tasks import Task
 from auscult.reporting.data_card.card import render
-from auscult.reporting.data_card.version import describe_version
+from auscult.reporting.data_card.identity import describe_version
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Read the tables and summaries, write two small files."""
+    """Read manifest and split; write version.json and README.md, which git keeps."""
     paths = Paths(parameters.load().dataset)
     manifest, split = read_json(paths.manifest / "summary.json"), read_json(paths.split / "summary.json")
     tasks = [Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")]
@@ -22,7 +26,7 @@ def main() -> None:
     version = describe_version(manifest, recordings, segments, assignment)
     write_json(paths.version, version)
     write_text(paths.card, render(version, manifest, split, tasks, recordings))
-    print(f"describe: {version['name']}: {manifest['counts']['recordings']} recordings", flush=True)
+    logger.info("describe: %s: %d recordings", version["name"], manifest["counts"]["recordings"])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""``python -m stages.evaluate <experiment>``: what a trained model is worth, beside two floors and an opponent."""
+"""``python -m stages.evaluate <experiment>``: evaluate a trained model beside its baselines; opens the test part."""
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from auscult.core import params
@@ -11,9 +12,11 @@ from auscult.core.paths import Paths
 from auscult.core.process import run
 from auscult.core.storage import replacing_folder, write_json
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> None:
-    """Read features, split and model; write the evaluation folder and the metrics."""
+    """Read features, split and model; write the evaluation folder and the metrics file."""
     config = params.load()
     if len(sys.argv) != 2:
         raise ParameterError(
@@ -23,29 +26,29 @@ def main() -> None:
     name = sys.argv[1]
     experiment = config.experiment(name)
     paths = Paths(config.dataset)
-    from auscult.evaluation.assessment import assess, flat_metrics
-    from auscult.evaluation.outputs import write_evaluation
-    from auscult.evaluation.predictions import judge
+    # Imported here: a wrong parameter is refused before torch, scikit-learn and pandas are loaded.
+    from auscult.evaluation.assessment import assess, flat_metrics, write_evaluation
+    from auscult.evaluation.predictions import predict_units
     from auscult.training.trained_model import DESCRIPTION, TrainedModel
 
     model = TrainedModel.load(paths.model(name))
-    judged = judge(paths, experiment.features, model)
+    units = predict_units(paths, experiment.features, model)
     evaluation = {
         "experiment": name,
         "dataset": config.dataset,
         "features": experiment.features,
         "model": model.about["model"],
         "model_sha256": file_sha256(paths.model(name) / DESCRIPTION),
-        **assess(judged, model, config.evaluate),
+        **assess(units, model, config.evaluate),
     }
     with replacing_folder(paths.evaluation(name)) as folder:
-        write_evaluation(folder, judged, evaluation)
-    measured = {part: flat_metrics(evaluation["parts"][part]) for part in ("validation", "test")}
-    write_json(paths.metrics(name), measured)
+        write_evaluation(folder, units, evaluation)
+    write_json(paths.metrics(name), {part: flat_metrics(evaluation["parts"][part]) for part in ("validation", "test")})
     test = evaluation["parts"]["test"]
     score = test["metrics"]["score"]
     shown = f"{100 * score['value']:.1f}" if "value" in score else score["undefined"]
-    print(f"evaluate: {name}: score {shown} on {test['units']} {model.task.unit}s of {test['patients']} test patients")
+    unit, patients = model.task.unit, test["patients"]
+    logger.info("evaluate: %s: score %s on %d %ss of %d test patients", name, shown, test["units"], unit, patients)
 
 
 if __name__ == "__main__":

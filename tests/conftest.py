@@ -1,45 +1,30 @@
-"""Which tests share a worker: those of one file, and those of a folder whose fixtures take long to make."""
+"""Which tests are marked as long, and in which order files start.
+
+``make test`` gives whole files to workers (``--dist loadfile``): the tests of one file share what its fixtures made.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-#: The longest files start first; what needs the pipeline's one run comes after the one that makes it.
-LONGEST = (
-    "tests/pipeline/test_kill.py",
-    "tests/flows/test_flows.py",
-    "tests/comparison/test_end_to_end.py",
-    "tests/training/test_stage.py",
-    "tests/pipeline/test_datasets.py",
-    "tests/registry/tracking/",
-    "tests/pipeline/",
-)
-#: Folders whose files share what their fixtures made.
-SHARED = ("tests/curation/additions/",)
-
-
-def group(nodeid: str) -> str:
-    """The tests that run one after another in one process, and so share what their fixtures made."""
-    file = nodeid.partition("::")[0]
-    return next((folder for folder in SHARED if file.startswith(folder)), file)
+#: Marks by the beginning of a test's id.
+MARKS = {
+    "tests/pipeline/": "pipeline",
+    "tests/comparison/test_end_to_end.py": "pipeline",
+    "tests/flows/test_flows.py": "flows",
+    "tests/training/test_stage.py": "slow",
+    "tests/registry/tracking/": "slow",
+    "tests/registry/gate/test_judging.py": "slow",
+    "tests/packaging/": "slow",
+}
+#: Files that start first, the longest before the others.
+FIRST = ("tests/pipeline/test_kill.py", "tests/flows/test_flows.py", *MARKS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest groups first."""
-    items.sort(
-        key=lambda item: next((n for n, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
-    )
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out whole groups. (The mark ``xdist_group`` has no effect with pytest 9.2 and pytest-xdist 3.8.)"""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByGroup(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return group(nodeid)
-
-    return ByGroup(config, log)
+    """Mark the long tests, and start them first."""
+    for item in items:
+        for start, mark in MARKS.items():
+            if item.nodeid.startswith(start):
+                item.add_marker(mark)
+    items.sort(key=lambda item: next((n for n, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST)))

@@ -1,1 +1,1 @@
-"""The command line ``auscult``: one file per group of commands; it parses arguments and prints."""
+"""The command line ``auscult``: one file per group of commands; each parses arguments, calls the library, prints."""

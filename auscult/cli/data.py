@@ -1,108 +1,157 @@
-"""``python -m auscult.cli data <verb>``: the command line of the data sets' versions."""
+"""Commands on data sets: add, compare, trace, withdraw, purge."""
 
 from __future__ import annotations
 
-import argparse
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import typer
+
+from auscult.cli.models import run_flow
+from auscult.cli.project import need_project, working
+
+app = typer.Typer(help="Versions of a data set: add, diff, template, lineage, withdraw, purge.", no_args_is_help=True)
+Dataset = Annotated[str | None, typer.Option(help="Data set; by default the one in params.yaml.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 
-def register(commands: Any) -> None:
-    """Add ``data`` and its verbs to the command line of the flows."""
-    data = commands.add_parser("data", help="data sets: compare versions, add recordings, withdraw a patient, trace")
-    verbs = data.add_subparsers(title="verbs", required=True, metavar="VERB")
-    _register_verbs(verbs)
+@app.command()
+def add(
+    folder: Annotated[Path, typer.Argument(help="In a layout of the data set, or with recordings.csv.")],
+    dry_run: DryRun = False,
+    dataset: Dataset = None,
+) -> None:
+    """Add the recordings of a delivery to a data set.
 
-
-def _register_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """One block per verb, in the order of the documentation."""
-    diff = verbs.add_parser("diff", help="how two versions of the data differ: 0 the same, 1 different, 2 trouble")
-    diff.add_argument("before", metavar="REV", help="branch, tag or commit")
-    diff.add_argument("after", metavar="REV", nargs="?", help="another one (default: the outputs in the workspace)")
-    form = diff.add_mutually_exclusive_group()
-    form.add_argument("--json", dest="form", action="store_const", const="json", help="everything, with names")
-    form.add_argument(
-        "--markdown", dest="form", action="store_const", const="markdown", help="for a pull request, without names"
-    )
-    diff.set_defaults(command=_diff, form="text")
-
-    add = verbs.add_parser(
-        "add", help="add a delivery's recordings: 0 something joined or all was there, 2 nothing could join"
-    )
-    add.add_argument("folder", metavar="FOLDER", help="in a layout of the data set, or with recordings.csv")
-    add.add_argument("--dry-run", action="store_true", help="look and say what would happen; write nothing")
-    add.add_argument("--dataset", help="default: the one that params.yaml names")
-    add.set_defaults(command=_add)
-
-    template = verbs.add_parser("template", help="tables to fill in for a delivery: recordings.csv, segments.csv")
-    template.add_argument("folder", metavar="FOLDER", help="made where it is not there")
-    template.add_argument("--dataset", help="default: the one that params.yaml names")
-    template.set_defaults(command=_template)
-
-    lineage = verbs.add_parser(
-        "lineage", help="which data made a model, which models a version of the data made; do MLflow and DVC agree?"
-    )
-    lineage.add_argument(
-        "what",
-        metavar="WHAT",
-        help="EXPERIMENT, EXPERIMENT:VERSION, champion; a version of the data; or a branch, tag or commit",
-    )
-    lineage.add_argument("--json", action="store_true", help="for a program")
-    lineage.set_defaults(command=_lineage)
-
-    withdraw = verbs.add_parser("withdraw", help="a patient has withdrawn consent: leave them out from now on")
-    withdraw.add_argument("patient", help="the id, as the recordings' file names have it")
-    withdraw.add_argument("--since", metavar="DATE", help="such as 2026-11-25 (default: today)")
-    withdraw.add_argument("--dry-run", action="store_true", help="say what it would touch, and change nothing")
-    withdraw.set_defaults(command=_withdraw)
-
-    clear = verbs.add_parser("clear", help="remove what caches, remotes and MLflow still hold of withdrawn patients")
-    clear.add_argument("--dry-run", action="store_true", help="list what would go, and remove nothing")
-    clear.add_argument("--remote", metavar="NAME", help="only this one of DVC's remotes (default: all)")
-    clear.add_argument("--retire", action="store_true", help="also models in service, though nothing replaces them")
-    clear.set_defaults(command=_clear)
-
-
-def _diff(arguments: argparse.Namespace) -> None:
-    from auscult.curation.diff.comparing import diff
-
-    diff(arguments.before, arguments.after, arguments.form)
-
-
-def _add(arguments: argparse.Namespace) -> None:
+    Example: auscult data add ~/delivery --dry-run
+    """
+    need_project()
     from auscult.curation.additions.adding import add
 
-    print(add(Path(arguments.folder), arguments.dataset, dry_run=arguments.dry_run))
+    with working("Examining the delivery"):
+        text = add(folder, dataset, dry_run=dry_run)
+    print(text)
 
 
-def _template(arguments: argparse.Namespace) -> None:
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="Branch, tag or commit.")],
+    after: Annotated[str | None, typer.Argument(help="Another one; by default the outputs in the workspace.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, with names.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request: counts, no names.")] = False,
+) -> None:
+    """Compare two versions of the data: exit code 0 the same, 1 different.
+
+    Example: auscult data diff main
+    """
+    need_project()
+    from auscult.curation.diff.comparing import diff
+
+    form = "json" if as_json else "markdown" if as_markdown else "text"
+    text, same = diff(before, after, form)
+    print(text)
+    if not same:
+        raise typer.Exit(1)
+
+
+@app.command()
+def template(
+    folder: Annotated[Path, typer.Argument(help="Created if it does not exist.")],
+    dataset: Dataset = None,
+) -> None:
+    """Write the two tables of a delivery, to be filled in: recordings.csv and segments.csv.
+
+    Example: auscult data template ~/delivery
+    """
+    need_project()
     from auscult.curation.additions.template import template
 
-    print(template(Path(arguments.folder), arguments.dataset))
+    print(template(folder, dataset))
 
 
-def _lineage(arguments: argparse.Namespace) -> None:
-    """Exit code 1 where MLflow and DVC disagree."""
-    import json
+@app.command()
+def lineage(
+    what: Annotated[
+        str,
+        typer.Argument(help="EXPERIMENT[:VERSION], champion, a version of the data, or a branch, tag or commit."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Trace which data made which model: exit code 1 if MLflow and DVC disagree.
 
+    Example: auscult data lineage champion
+    """
+    need_project()
     from auscult.curation.lineage import answer, tracing
 
-    traced = tracing.trace(Path(), arguments.what)
-    if arguments.json:
-        print(json.dumps(answer.to_json(Path(), traced), indent=1, ensure_ascii=False))
-    else:
-        print(answer.text(Path(), traced))
+    with working("Reading the history"):
+        traced = tracing.trace(Path(), what)
+        text = (
+            json.dumps(answer.to_json(Path(), traced), indent=1, ensure_ascii=False)
+            if as_json
+            else answer.text(Path(), traced)
+        )
+    print(text)
     if traced.disagreements:
-        raise SystemExit(1)
+        raise typer.Exit(1)
 
 
-def _withdraw(arguments: argparse.Namespace) -> None:
+@app.command()
+def withdraw(
+    patient: Annotated[str, typer.Argument(help="Patient id, as in the names of the recordings.")],
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Such as 2026-11-25; by default today.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Record that a patient has withdrawn consent: they are left out from now on.
+
+    Example: auscult data withdraw 226 --dry-run
+    """
+    need_project()
     from auscult.curation.withdrawals.withdraw import withdraw
 
-    print(withdraw(arguments.patient, arguments.since, dry_run=arguments.dry_run))
+    print(withdraw(patient, since, dry_run=dry_run))
 
 
-def _clear(arguments: argparse.Namespace) -> None:
-    from auscult.curation.withdrawals.purge import clear
+@app.command()
+def purge(
+    dry_run: DryRun = False,
+    remote: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this one of DVC's remotes; by default all.")
+    ] = None,
+    retire: Annotated[
+        bool, typer.Option("--retire", help="Also remove models in service, even if nothing replaces them.")
+    ] = False,
+) -> None:
+    """Remove what versions, caches, remotes and MLflow still hold of withdrawn patients.
 
-    clear(dry_run=arguments.dry_run, remote=arguments.remote, retire=arguments.retire)
+    Example: auscult data purge --dry-run
+    """
+    need_project()
+    from auscult.curation.withdrawals.purge import purge
+
+    purge(dry_run=dry_run, remote=remote, retire=retire)
+
+
+@app.command()
+def ingest(
+    folder: Annotated[str | None, typer.Option(help="By default data/inbox/<dataset>.")] = None,
+) -> None:
+    """Add new recordings of a watched folder on the branch `ingest`, as the scheduled flow does.
+
+    Example: auscult data ingest --folder ~/delivery
+    """
+    need_project()
+    print(run_flow("ingest", folder))
+
+
+@app.command()
+def docs() -> None:
+    """Write Great Expectations' own pages of the last validation to reports/data-docs/.
+
+    Example: auscult data docs
+    """
+    need_project()
+    from auscult.validation.data_docs import write_data_docs
+
+    write_data_docs()

@@ -1,32 +1,38 @@
-"""The comparison as the comment on a pull request: GitHub's markdown. Standard library only.
+"""The comparison as the comment on a pull request, in GitHub's markdown. Standard library only.
 
-Every string of the document is shown as code, in which GitHub makes no links, mentions, images or HTML; what
-would end the code early is replaced by a look-alike. Words and structure are this module's.
+Every string of the document is untrusted. It is shown as code, in which GitHub makes no links, mentions, images or
+HTML; characters that would end the code are replaced by look-alikes. Only this module's own text is markup.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import html
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from auscult.comparison import changes
-from auscult.comparison.details import details
-from auscult.comparison.document import Comparison, Experiment, Fault, Side
-from auscult.comparison.verdict import points, verdict
-from auscult.comparison.wording import change, code, mark
+from auscult.comparison.document import Comparison, Experiment, Metric, NoiseKind, Part, Revision, Stage
+from auscult.comparison.verdict import points, verdict, with_interval
 
-#: Longest comment that GitHub takes; it counts characters, here bytes are counted, which are never fewer.
+#: Longest comment that GitHub accepts, in characters; here UTF-8 bytes are counted, which are never fewer.
 LIMIT = 65_536
-#: Rows of the first table and entries of a list that are always shown.
-_ROWS, _LISTED = 40, 30
-_CUT = "*Shortened to fit a comment: {what} left out. All of it is in {where}.*"
-_ARTIFACT = "the artifact of the run: `comparison.html` opens offline"
+#: Maximum rows of the first table, entries of a list, counts of the data, and stages.
+_ROWS, _LISTED, _COUNTED, _STAGES = 40, 30, 60, 100
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_LOOK_ALIKES = str.maketrans({"`": "ˋ", "|": "∣"})
+_MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise", "same": "= same", "unknown": "?"}
+#: How an experiment's intervals cover retraining noise.
+NOISE_NOTES: dict[NoiseKind, str] = {
+    "same model": "Base and head have the same model files, so no retraining noise is added.",
+    "measured": "The intervals include the retraining noise measured for this experiment.",
+    "pooled": "The intervals include the pooled retraining noise of the experiments on this data set.",
+    "not measured": "Retraining noise was not measured: the intervals cover patients only.",
+}
 
 
 @dataclass(frozen=True)
-class _Block:
-    """A section; of several that do not fit, the one with the lowest rank goes first."""
+class _Section:
+    """A section of the comment; the lowest rank is left out first, rank 0 never."""
 
     rank: int
     name: str
@@ -34,153 +40,341 @@ class _Block:
 
 
 def render(document: Comparison, limit: int = LIMIT, link: str | None = None) -> str:
-    """The comment.
+    """Return the comment.
 
     Parameters
     ----------
     limit
-        Most bytes (UTF-8) of the result; whole sections are left out to keep it, the least telling first, and
-        a sentence says so.
+        Maximum size in UTF-8 bytes; whole sections are left out to keep it, and a sentence names them.
     link
-        Address of the run with the full report, from a trusted source.
+        Address of the artifact with the full report, from a trusted source.
 
     Raises
     ------
     ValueError
-        The link is no plain web address.
+        The link is not a plain web address.
     """
-    where = f"[the run's artifact](<{_address(link)}>): `comparison.html` opens offline" if link else _ARTIFACT
-    blocks, left = _blocks(document, where, posted=link is not None), list[str]()
-    while len((text := _joined(blocks, left, where)).encode()) > limit:
-        spare = [block for block in blocks if block.rank > 0]
-        if not spare:
-            return _least(document, limit, where)
-        worst = min(spare, key=lambda block: (block.rank, -blocks.index(block)))
-        blocks.remove(worst)
-        left.append(worst.name)
+    where = f"[the run's artifact](<{_address(link)}>)" if link else "the run's artifact"
+    where += " (`comparison.html`, readable offline)"
+    sections, left_out = _sections(document, where, posted=link is not None), list[str]()
+    while len((text := _joined(sections, left_out, where)).encode()) > limit:
+        optional = [section for section in sections if section.rank > 0]
+        if not optional:
+            return _shortest(document, limit, where)
+        least = min(optional, key=lambda section: (section.rank, -sections.index(section)))
+        sections.remove(least)
+        left_out.append(least.name)
     return text
 
 
 def _address(link: str) -> str:
     parts = urlsplit(link)
     if parts.scheme not in ("http", "https") or not parts.netloc or set(link) & set("<>()[]\\\"'` \t\r\n|"):
-        raise ValueError(f"no plain web address: {link!r}")
+        raise ValueError(f"not a plain web address: {link!r}")
     return link
 
 
-def _joined(blocks: Sequence[_Block], left: Sequence[str], where: str) -> str:
-    texts = [block.text for block in blocks]
-    if left:
-        texts.insert(1, _CUT.format(what=_and(_unique(left)), where=where))
+def _joined(sections: Sequence[_Section], left_out: Sequence[str], where: str) -> str:
+    texts = [section.text for section in sections]
+    if left_out:
+        names = ", ".join(dict.fromkeys(left_out))
+        texts.insert(1, f"*Shortened to fit into a comment. Left out: {names}. The full report is in {where}.*")
     return "\n\n".join(texts) + "\n"
 
 
-def _unique(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _shortest(document: Comparison, limit: int, where: str) -> str:
+    """Return the verdict alone, or as much of it as fits."""
+    tail = f"\n\n*The full report is in {where}.*\n"
+    result = verdict(document, code)
+    for text in (result.line(), result.headline):
+        if len((comment := f"**{text}**{tail}").encode()) <= limit:
+            return comment
+    return result.headline.encode()[:limit].decode(errors="ignore")
 
 
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _least(document: Comparison, limit: int, where: str) -> str:
-    """Where not even the first table fits: the verdict, or as much of it as does."""
-    tail = f"\n\n*All of it is in {where}.*\n"
-    said = verdict(document, code)
-    for text in (said.line(), said.headline):
-        if len((made := f"**{text}**{tail}").encode()) <= limit:
-            return made
-    return said.headline.encode()[:limit].decode(errors="ignore")
-
-
-def _blocks(document: Comparison, where: str, *, posted: bool) -> list[_Block]:
-    said = verdict(document, code)
-    first = said.joined(f"**{said.headline}**") + "."
-    blocks = [
-        _Block(0, "", f"### {_title(document)}\n\n{first}"),
-        _Block(0, "", _scores(document)),
-        _Block(9, "what could not be read", _faults(document.faults)),
-        _Block(8, "the data", changes.data(document)),
-        _Block(7, "parameters", changes.parameters(document)),
-        _Block(4, "stages", changes.stages(document)),
-        _Block(5, "sizes", changes.sizes(document)),
+def _sections(document: Comparison, where: str, *, posted: bool) -> list[_Section]:
+    result = verdict(document, code)
+    first = result.line(f"**{result.headline}**") + "."
+    sections = [
+        _Section(0, "", f"### {_title(document)}\n\n{first}"),
+        _Section(0, "", _scores(document)),
+        _Section(9, "unreadable files", _faults(document)),
+        _Section(8, "data", _data(document)),
+        _Section(7, "parameters", _parameters(document)),
+        _Section(4, "stages", _stages(document)),
+        _Section(5, "sizes", _sizes(document)),
     ]
     for each in document.experiments:
-        rank, name = (2, "figures of unchanged experiments") if each.state == "same" else (3, "figures of experiments")
-        blocks.append(_Block(rank, name, details(each)))
-    blocks.append(_Block(0, "", _foot(document, where, posted=posted)))
-    return [block for block in blocks if block.text]
+        rank, name = (2, "metrics of unchanged experiments") if each.state == "same" else (3, "metrics of experiments")
+        sections.append(_Section(rank, name, _details(each)))
+    sections.append(_Section(0, "", _footer(document, where, posted=posted)))
+    return [section for section in sections if section.text]
 
 
 def _title(document: Comparison) -> str:
-    head = f"{_commit(document.head)}{' with uncommitted changes' if document.head.dirty else ''}"
-    return f"Metrics on {code(document.dataset)}: {head} against {_commit(document.base)}"
+    head = f"{_named(document.head)}{' with uncommitted changes' if document.head.dirty else ''}"
+    return f"Metrics on {code(document.dataset)}: {head} compared with {_named(document.base)}"
 
 
-def _commit(side: Side) -> str:
-    name = code(side.revision)
-    return f"{name} (`{side.commit[:10]}`)" if side.commit and side.commit != side.revision else name
+def _named(revision: Revision) -> str:
+    name, commit = code(revision.name), revision.commit
+    return f"{name} (`{commit[:10]}`)" if commit and commit != revision.name else name
 
 
 def _scores(document: Comparison) -> str:
-    """A row per experiment: its validation score, which decides, and its test score."""
+    """Return a row per experiment: its validation score, which decides, and its test score."""
     if not document.experiments:
         return "There are no experiments."
-    lines = [
-        "| experiment | validation score | difference | test score | difference |",
-        "|:--|:--|:--|:--|:--|",
-    ]
+    lines = ["| experiment | validation score | difference | test score | difference |", "|:--|:--|:--|:--|:--|"]
     for each in document.experiments[:_ROWS]:
-        cells = [code(each.name, 80)]
-        for part in ("validation", "test"):
-            cells += _score_cells(each, part)
+        cells = [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test")]
         lines.append(f"| {' | '.join(cells)} |")
     if len(document.experiments) > _ROWS:
         lines.append(f"\nand {len(document.experiments) - _ROWS} more experiments.")
-    share = f"{100 * document.confidence:.4g} %"
-    lines += [
-        "",
-        f"Score is (sensitivity + specificity) / 2 in points of 100. Intervals are {share} each"
-        + (
-            f", so that the {document.shared_by} experiments together err seldom enough,"
-            if document.shared_by > 1
-            else ","
-        )
-        + " over patients that both sides answered for, and widened by what retraining alone does. The verdict rests on"
-        " validation; the test part is shown, and chooses nothing. ▲ better and ▼ worse are beyond noise, ≈ is within"
-        " noise, = is the same model with the same answers, ? is not known.",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", method_note(document), "", _LEGEND])
+
+
+_LEGEND = (
+    "▲ better, ▼ worse: beyond noise. ≈: within noise. =: same model, same predictions. ?: no value or no interval."
+)
+
+
+def method_note(document: Comparison) -> str:
+    """Return how scores, intervals and verdict are defined."""
+    shared = document.shared_by
+    together = f" (the allowed error is divided among {shared} experiments)" if shared > 1 else ""
+    return (
+        "The score is (sensitivity + specificity) / 2, in points of 100."
+        f" The {100 * document.confidence:.4g} % intervals{together} come from resampling the patients that base and"
+        " head have in common, and include retraining noise where it was measured."
+        " The validation score alone decides the verdict; the test score is shown for information."
+    )
 
 
 def _score_cells(experiment: Experiment, part_name: str) -> list[str]:
     part = experiment.part(part_name)
-    figure = part.figure("score") if part is not None else None
-    values = change(figure, 100.0, 1) if figure is not None else "–"
+    metric = part.metric("score") if part is not None else None
+    values = change(metric, 100.0, 1) if metric is not None else "–"
     if experiment.state in ("added", "removed"):
         return [values, experiment.state]
-    if figure is None or experiment.state == "unreadable":
+    if metric is None or experiment.state == "unreadable":
         return [values, "? not compared"]
-    return [values, f"{mark(figure, experiment.noise)}<br>{points(figure)}"]
+    return [values, f"{mark(metric, experiment.noise)}<br>{points(metric)}"]
 
 
-def _faults(faults: Sequence[Fault]) -> str:
+def _faults(document: Comparison) -> str:
+    faults = document.faults
     if not faults:
         return ""
-    lines = [f"- {each.side}, {code(each.where)}: {code(each.reason, 400)}" for each in faults[:_LISTED]]
+    lines = [f"- {each.revision}, {code(each.where)}: {code(each.reason, 400)}" for each in faults[:_LISTED]]
     if len(faults) > _LISTED:
         lines.append(f"- and {len(faults) - _LISTED} more")
-    return "#### Could not be read, or does not agree\n\n" + "\n".join(lines)
+    return "#### Unreadable or inconsistent\n\n" + "\n".join(lines)
 
 
-def _foot(document: Comparison, where: str, *, posted: bool) -> str:
+def _footer(document: Comparison, where: str, *, posted: bool) -> str:
     base, commit = document.base.commit or "main", document.head.commit
-    head = f"git checkout {commit} && " if commit and not document.head.dirty else ""
-    if head and posted:  # a fork's commit is in nobody's clone; GitHub gives it to whoever names it
-        head = f"git fetch origin {commit} && {head}"
-    trust = " Figures and artifact were made by the pull request's own code: read that before you believe or open them."
+    checkout = f"git checkout {commit} && " if commit and not document.head.dirty else ""
+    if checkout and posted:  # a clone has no commits of forks, but GitHub serves them by their digest
+        checkout = f"git fetch origin {commit} && {checkout}"
+    trust = (
+        " The pull request's own code computed the metrics and made the artifact: review the code before you trust the"
+        " metrics or open the artifact."
+    )
     return (
-        f"Plots and the full report are in {where}.{trust * posted} The same on your machine:\n\n"
-        f"    {head}make pr-report BASE={base}\n\n"
+        f"Plots and the full report: {where}.{trust * posted} To reproduce:\n\n"
+        f"    {checkout}make pr-report BASE={base}\n\n"
         "How to read this: docs/pull-requests.md."
     )
+
+
+def _data(document: Comparison) -> str:
+    data = document.data
+    if data is None:
+        return ""
+    if not data.changed:
+        return f"#### Data\n\nUnchanged: the same recordings, labels and split assignment ({code(data.head)})."
+    rows = [(code(each.name), count(each.base), count(each.head)) for each in data.counts]
+    return _table(f"Data: {code(data.base)} → {code(data.head)}", "", "--:", rows, _COUNTED)
+
+
+def _parameters(document: Comparison) -> str:
+    rows = [
+        (code(each.name), *("–" if value is None else code(value, 80) for value in (each.base, each.head)))
+        for each in document.parameters
+    ]
+    return _table("Parameters", "parameter", ":--", rows, _LISTED) if rows else ""
+
+
+def _sizes(document: Comparison) -> str:
+    rows = [(code(each.name), size(each.base), size(each.head)) for each in document.sizes]
+    return _table("Size", "", "--:", rows, len(rows)) if rows else ""
+
+
+def _table(title: str, first: str, align: str, rows: Sequence[Sequence[str]], maximum: int) -> str:
+    lines = [f"#### {title}", "", f"| {first} | base | head |", f"|:--|{align}|{align}|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows[:maximum]]
+    if len(rows) > maximum:
+        lines.append(f"\nand {len(rows) - maximum} more.")
+    return "\n".join(lines)
+
+
+def _stages(document: Comparison) -> str:
+    if not document.stages:
+        return ""
+    changed = sum(each.state != "unchanged" for each in document.stages)
+    ran = sum(each.head_outcome == "ran" for each in document.stages)
+    seconds = sum(each.head_seconds or 0.0 for each in document.stages)
+    lines = [
+        f"<details><summary>Stages: {changed} differ in dvc.lock, {ran} ran for head ({seconds:.0f} s)</summary>",
+        "",
+        "| stage | what differs | base | head |",
+        "|:--|:--|:--|:--|",
+    ]
+    for each in document.stages[:_STAGES]:
+        base, head = outcome(each.base_outcome, each.base_seconds), outcome(each.head_outcome, each.head_seconds)
+        lines.append(f"| {code(each.name)} | {stage_difference(each, lambda name: code(name, 80))} | {base} | {head} |")
+    return "\n".join([*lines, "", "</details>"])
+
+
+def _details(experiment: Experiment) -> str:
+    """Return every metric of both parts and the confusion matrices, folded."""
+    titles = {
+        "compared": "all metrics, confusion matrices",
+        "same": "the same model and predictions; all metrics, confusion matrices",
+        "added": "added",
+        "removed": "removed",
+        "unreadable": "could not be compared",
+    }
+    summary = html.escape(_plain(experiment.name, 80))
+    lines = [f"<details><summary><code>{summary}</code>: {titles[experiment.state]}</summary>", ""]
+    if experiment.note:
+        lines += [code(experiment.note, 400), ""]
+    if experiment.state == "compared":
+        units = ", ".join(map(compared_units, experiment.parts))
+        lines += [(f"Compared on {units}. " if units else "") + NOISE_NOTES[experiment.noise], ""]
+    if experiment.parts:
+        lines += [_metrics(experiment), "", _confusion_matrices(experiment.parts[0]), ""]
+    return "\n".join([*lines, "</details>"])
+
+
+def compared_units(part: Part) -> str:
+    """Return the number of compared units and patients, and the totals where they differ."""
+    text = f"{part.units} {part.name} units of {part.patients} patients"
+    if part.units == part.base_units == part.head_units:
+        return text
+    return f"{text} (base has {part.base_units}, head {part.head_units})"
+
+
+def _metrics(experiment: Experiment) -> str:
+    parts = [part for part in (experiment.part("validation"), experiment.part("test")) if part is not None]
+    names = dict.fromkeys(metric.name for part in parts for metric in part.metrics)
+    compared = experiment.state == "compared"
+    heads = " | ".join(f"{part.name} | difference" if compared else part.name for part in parts)
+    lines = [f"| metric | {heads} |", "|:--|" + ":--|" * (len(parts) * (1 + compared))]
+    for name in names:
+        cells = [code(name, 80)]
+        for part in parts:
+            metric = part.metric(name)
+            cells += _difference_cells(metric, experiment.noise) if compared else [_value_cell(metric)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _value_cell(metric: Metric | None) -> str:
+    if metric is None:
+        return "–"
+    value = metric.head if metric.head is not None else metric.base
+    return code(metric.note, 120) if value is None and metric.note else number(value)
+
+
+def _difference_cells(metric: Metric | None, noise: NoiseKind) -> list[str]:
+    if metric is None:
+        return ["–", "?"]
+    values, note = change(metric, 1.0, 3), f" {code(metric.note, 120)}" if metric.note else ""
+    if metric.difference is None:
+        return [values, f"?{note}"]
+    symbol = mark(metric, noise)[0] + "?" * doubtful(metric, noise)
+    return [values, _firm(f"{symbol} {with_interval(metric, 1.0, 3)}") + note]
+
+
+def _confusion_matrices(part: Part) -> str:
+    """Return both matrices side by side: tables in the cells of a table, which need blank lines around them."""
+    matrices = [("base", part.base_confusion), ("head", part.head_confusion)]
+    tables = [_matrix(name, part.classes, matrix) for name, matrix in matrices if matrix]
+    if not tables:
+        return ""
+    cells = "".join(f"<td>\n\n{table}\n\n</td>" for table in tables)
+    return f"Confusion matrix on {part.name}, true class by predicted class:\n\n<table><tr>{cells}</tr></table>"
+
+
+def _matrix(name: str, classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    lines = [f"| {name} | {' | '.join(code(label, 40) for label in classes)} |", "|:--|" + "--:|" * len(classes)]
+    for label, row in zip(classes, matrix, strict=False):
+        cells = [str(cell) for cell in row[: len(classes)]]
+        lines.append(f"| {code(label, 40)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def code(text: str, maximum: int = 200) -> str:
+    """Return a string of the document as a code span that it cannot leave."""
+    return f"`{_plain(text, maximum).translate(_LOOK_ALIKES)}`"
+
+
+def _plain(text: str, maximum: int) -> str:
+    """Return one line without characters that are invisible or change the order of others."""
+    shown = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return (shown if len(shown) <= maximum else shown[: maximum - 1] + "…") or "(empty)"
+
+
+def mark(metric: Metric, noise: NoiseKind) -> str:
+    """Return the mark of a metric with its symbol, and a question mark where it is doubtful."""
+    return _firm(_MARKS[metric.mark]) + "?" * doubtful(metric, noise)
+
+
+def doubtful(metric: Metric, noise: NoiseKind) -> bool:
+    """Return whether a difference may be retraining noise, which was not measured."""
+    return metric.mark in ("better", "worse") and noise == "not measured"
+
+
+def _firm(text: str) -> str:
+    """Return text in which no line breaks."""
+    return text.replace(" ", _NO_BREAK)
+
+
+def change(metric: Metric, scale: float, digits: int) -> str:
+    """Return base → head, multiplied by *scale*."""
+    return f"{number(metric.base, scale, digits)}{_NO_BREAK}→{_NO_BREAK}{number(metric.head, scale, digits)}"
+
+
+def number(value: float | None, scale: float = 1.0, digits: int = 3) -> str:
+    """Return a number with a true minus, or a dash for None."""
+    return "–" if value is None else f"{scale * value:.{digits}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """Return a number that describes the data, with thousands separators."""
+    return "–" if value is None else f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
+
+
+def size(value: int | None) -> str:
+    """Return bytes as megabytes or gigabytes."""
+    return "–" if value is None else f"{value / 1e6:.2f} MB" if value < 1e9 else f"{value / 1e9:.2f} GB"
+
+
+def outcome(what: str | None, seconds: float | None) -> str:
+    """Return what a stage did, and its run time."""
+    return "–" if what is None else what if seconds is None else f"{what}, {seconds:.1f} s"
+
+
+def stage_difference(stage: Stage, quote: Callable[[str], str]) -> str:
+    """Return which of a stage's dependencies and outputs differ; names go through *quote*."""
+    if stage.state != "changed":
+        return stage.state
+    kinds = {"code": stage.code, "parameters": stage.parameters, "inputs": stage.inputs, "outputs": stage.outputs}
+    return "; ".join(f"{kind}: {_first_names(names, quote)}" for kind, names in kinds.items() if names)
+
+
+def _first_names(names: Sequence[str], quote: Callable[[str], str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(quote, names[:3])) + more

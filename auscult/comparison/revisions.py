@@ -1,28 +1,50 @@
-"""Which two revisions are compared: what is checked out, and where it left the base branch."""
+"""Base and head: which commits they are, their worktrees, their results, and what their locks and parameters record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from auscult.comparison.document import Side
+import yaml
+
+from auscult.comparison.differences import PARTS, Evaluated
+from auscult.comparison.document import Outcome, Parameter, Revision, Size, Stage
+from auscult.comparison.pipeline import Run, StageRun, without_root
+from auscult.core import params as parameters
+from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
+from auscult.core.paths import CODE, Paths
+from auscult.core.storage import read_json, read_table
+from auscult.core.tasks import Task
+from auscult.evaluation.metrics import slug
 from auscult.versioning import worktree
-from auscult.versioning.commands import CommandError, git
+from auscult.versioning.commands import CommandError, content, git
+from auscult.versioning.lockfile import LOCK, DamagedError, stages
 
-#: Begin of the names of throw-away worktrees; whoever holds the lock of the repository may remove them.
+#: Prefix of the names of throw-away worktrees; the holder of the repository's lock may remove them.
 PREFIX = "compare-"
+#: Files in git that the pipeline writes: a change of them is not a change of the user's.
+_OUTPUTS_IN_GIT = ("dvc.lock", "reports", "data/*/README.md", "data/*/version.json")
+_COLUMNS = ("unit_id", "recording_id", "patient_id", "part", "start_s", "end_s", "class_index", "predicted")
+_FIRST_COMMIT = "this is the first commit: there is nothing before it"
 
 
-def head_of(root: Path) -> Side:
-    """What is checked out.
+def head_of(root: Path, revision: str | None = None) -> Revision:
+    """Return the revision to compare: the named one, else what is checked out.
 
     Raises
     ------
     AuscultError
-        It is no git repository with a commit.
+        There is no such revision, or the folder is not a git repository with a commit.
     """
+    if revision is not None:
+        return Revision(revision[:120], worktree.resolve(root, revision), False, "")
     try:
         commit = git(root, "rev-parse", "--verify", "HEAD")
     except CommandError as error:
@@ -32,22 +54,17 @@ def head_of(root: Path) -> Side:
             next_step="run it in a clone of the repository, after a first git commit",
         ) from error
     branch = git(root, "rev-parse", "--abbrev-ref", "HEAD")
-    return Side(branch[:120], commit, bool(_changes(root)), "")
+    changes = git(root, "status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in _OUTPUTS_IN_GIT))
+    return Revision(branch[:120], commit, bool(changes), "")
 
 
-def _changes(root: Path) -> str:
-    """What differs from the commit and is somebody's work: what the pipeline itself writes into git is not."""
-    written = (":(exclude)dvc.lock", ":(exclude)reports", ":(exclude)data/*/README.md", ":(exclude)data/*/version.json")
-    return git(root, "status", "--porcelain", "--", ".", *written)
-
-
-def base_of(root: Path, revision: str, head: Side) -> Side:
-    """The commit at which the checkout left *revision*; its ``fault`` says why there is none.
+def base_of(root: Path, revision: str, head: Revision) -> Revision:
+    """Return the merge base of *revision* and head; its ``fault`` says why there is none.
 
     Raises
     ------
     AuscultError
-        There is no such revision, and that is not because nothing came before.
+        There is no such revision, although head has earlier commits.
     """
     first = not git(root, "rev-list", "--max-count=1", "--min-parents=1", head.commit, "--")
     shallow = git(root, "rev-parse", "--is-shallow-repository") == "true"
@@ -56,29 +73,271 @@ def base_of(root: Path, revision: str, head: Side) -> Side:
     except AuscultError:
         if not first or shallow:
             raise
-        return Side(revision[:120], "", False, "this is the first commit: there is nothing before it")
+        return Revision(revision[:120], "", False, _FIRST_COMMIT)
     try:
         commit = git(root, "merge-base", asked, head.commit)
     except CommandError:
-        why = f"{revision} and what is checked out have no commit in common"
-        more = "; this clone is shallow: git fetch --unshallow" if shallow else ""
-        return Side(revision[:120], "", False, why + more)
+        reason = f"{revision} and head have no commit in common"
+        hint = "; this clone is shallow: git fetch --unshallow" if shallow else ""
+        return Revision(revision[:120], "", False, reason + hint)
     if commit == head.commit and first and not shallow and not head.dirty:
-        return Side(revision[:120], "", False, "this is the first commit: there is nothing before it")
-    return Side(revision[:120], commit, False, "")
+        return Revision(revision[:120], "", False, _FIRST_COMMIT)
+    return Revision(revision[:120], commit, False, "")
 
 
-def sweep(root: Path) -> None:
-    """Remove worktrees that a killed comparison left; the lock of the repository must be held."""
+def remove_old_worktrees(root: Path) -> None:
+    """Remove worktrees that a killed comparison left; the caller must hold the repository's lock."""
     for left in sorted((root / worktree.FOLDER).glob(f"{PREFIX}*")):
         worktree.remove(root, left)
 
 
 @contextmanager
-def checked_out(root: Path, commit: str) -> Iterator[Path]:
-    """A throw-away worktree of a commit, removed at the end."""
-    place = worktree.create(root, f"{PREFIX}{commit[:10]}", commit)
+def checked_out(root: Path, role: str, commit: str) -> Iterator[Path]:
+    """Make a throw-away worktree of a commit, and remove it at the end; *role* is base or head."""
+    place = worktree.create(root, f"{PREFIX}{role}-{commit[:10]}", commit)
     try:
         yield place
     finally:
         worktree.remove(root, place)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Metrics files and lock as they were before the pipeline ran.
+
+    Attributes
+    ----------
+    metrics
+        Path → content of every metrics file below ``reports/``.
+    lock
+        The stages of ``dvc.lock``.
+    """
+
+    metrics: Mapping[str, bytes]
+    lock: Mapping[str, Any]
+
+    def is_current(self, path: str, lock: Mapping[str, Any]) -> bool:
+        """Return whether a metrics file belongs to the recorded lock, and that to the code and parameters in *lock*.
+
+        Its metrics may then differ from a retraining on another kind of processor, and nothing is outdated.
+        """
+        md5 = hashlib.md5(self.metrics[path], usedforsecurity=False).hexdigest()
+        outs = (out for stage in self.lock.values() for out in stage.get("outs", []))
+        in_lock = any(out["path"] == path and out.get("md5") == md5 for out in outs)
+        return in_lock and all(_code_and_params(self.lock.get(name)) == _code_and_params(lock[name]) for name in lock)
+
+
+def _code_and_params(entry: Any) -> tuple[Any, ...]:
+    deps = {dep["path"]: dep.get("md5") for dep in (entry or {}).get("deps", [])}
+    return {path: md5 for path, md5 in deps.items() if path.startswith(CODE)}, (entry or {}).get("params")
+
+
+def committed(root: Path) -> Recorded:
+    """Return what the checked-out commit holds, also where the pipeline has run since."""
+    listed = content(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
+    names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
+    lock = _stages(content(root, "show", f"HEAD:{LOCK}"))
+    return Recorded({name: content(root, "show", f"HEAD:{name}") for name in names}, lock)
+
+
+def uncommitted(root: Path) -> Recorded:
+    """Return what the folder holds, as if it were committed now."""
+    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.glob("reports/*/metrics/*.json")}
+    return Recorded(found, _lock(root))
+
+
+@dataclass
+class Results:
+    """All that is compared of one revision.
+
+    Attributes
+    ----------
+    experiments
+        Name → its evaluated model, or why there is none.
+    faults
+        (where, reason) of each file that could not be read.
+    """
+
+    dataset: str
+    params: dict[str, Any] = field(default_factory=dict)
+    lock: dict[str, Any] = field(default_factory=dict)
+    experiments: dict[str, Evaluated | str] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read(root: Path, run: Run, recorded: Recorded) -> Results:
+    """Read the results of one revision after its pipeline has run.
+
+    Parameters
+    ----------
+    recorded
+        Metrics files and lock from before the run.
+
+    Raises
+    ------
+    AuscultError
+        The parameters cannot be read.
+    """
+    params = parameters.load(root / parameters.FILE)
+    raw_params = yaml.safe_load(parameters.read(root / parameters.FILE))
+    paths, results = Paths(params.dataset), Results(params.dataset, params=raw_params, lock=_lock(root))
+    for name in params.experiments:
+        path = paths.metrics(name).as_posix()
+        in_git, reason = _metrics(recorded.metrics.get(path))
+        if in_git and recorded.is_current(path, results.lock):
+            in_git = {}
+        if reason:
+            results.faults.append((path, reason))
+        if reason := run.missing_reason(f"evaluate@{name}") or run.missing_reason(f"train@{name}"):
+            results.experiments[name] = reason
+            results.faults.append((f"experiment {name}", reason))
+            continue
+        try:
+            results.experiments[name] = _evaluated(root, paths, name, in_git)
+        except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
+            reason = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
+            reason = results.experiments[name] = without_root(root, reason)
+            results.faults.append((paths.evaluation(name).as_posix(), reason))
+    return results
+
+
+def _lock(root: Path) -> dict[str, Any]:
+    path = root / LOCK
+    return _stages(path.read_bytes() if path.is_file() else b"")
+
+
+def _stages(lock: bytes) -> dict[str, Any]:
+    """Return the stages of a lock; none where it is damaged."""
+    try:
+        return stages(lock)
+    except DamagedError:
+        return {}
+
+
+def _metrics(content: bytes | None) -> tuple[dict[str, dict[str, float]], str]:
+    """Return the values of a metrics file, and why they could not be read."""
+    if content is None:
+        return {}, "there is no such file in git: its metrics cannot be checked"
+    try:
+        data = json.loads(content)
+        metrics: dict[str, dict[str, float]] = {
+            part: {name: float(value) for name, value in data[part].items()} for part in PARTS
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return {}, f"this is not a metrics file: {type(error).__name__}: {error}"[:300]
+    if not all(math.isfinite(value) for part in metrics.values() for value in part.values()):
+        return {}, "this is not a metrics file: a value is NaN or infinite"
+    return metrics, ""
+
+
+def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping[str, float]]) -> Evaluated:
+    folder = root / paths.evaluation(name)
+    task = Task.from_json(read_json(folder / "evaluation.json")["task"])
+    table = read_table(folder / "predictions.parquet")
+    probabilities = [f"p_{slug(label)}" for label in task.classes]
+    if missing := [column for column in (*_COLUMNS, *probabilities) if column not in table.columns]:
+        raise ValueError(f"predictions.parquet lacks the column {missing[0]}")
+    if table.duplicated(["part", "unit_id"]).any():
+        raise ValueError("predictions.parquet has a unit twice")
+    if table[["start_s", "end_s"]].isna().any(axis=None):
+        raise ValueError("predictions.parquet has a unit without times")
+    for column in ("class_index", "predicted"):
+        if not table[column].between(0, len(task.classes) - 1).all():
+            raise ValueError(f"predictions.parquet has a class in {column} that the task does not have")
+    given = table[probabilities]
+    if not given.ge(0.0).all(axis=None) or not given.sum(axis=1).sub(1.0).abs().lt(1e-3).all():
+        raise ValueError("predictions.parquet has invalid probabilities: missing, negative, or not 1 in total")
+    model = root / paths.model(name) / "model.json"
+    return Evaluated(task, table, file_sha256(model) if model.exists() else "", in_git)
+
+
+def changed_parameters(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[Parameter]:
+    """Return every parameter that differs, by its dotted name."""
+    old, new = dict(_leaves(base)), dict(_leaves(head))
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return [Parameter(name[:200], _shortened(old.get(name)), _shortened(new.get(name))) for name in names]
+
+
+def _shortened(value: str | None) -> str | None:
+    return value if value is None or len(value) <= 500 else value[:499] + "…"
+
+
+def _leaves(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in section.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, json.dumps(value, ensure_ascii=False, default=str)
+
+
+def changed_stages(base: Mapping[str, Any], head: Mapping[str, Any], base_run: Run, head_run: Run) -> list[Stage]:
+    """Return every stage whose entry in the lock differs, that ran, or that failed; in head's order."""
+    names = list(dict.fromkeys([*head_run.stages, *head, *base_run.stages, *base]))
+    made = [
+        _stage(name, base.get(name), head.get(name), base_run.stages.get(name), head_run.stages.get(name))
+        for name in names
+    ]
+    return [each for each in made if each is not None]
+
+
+def _stage(name: str, old: Any, new: Any, base: StageRun | None, head: StageRun | None) -> Stage | None:
+    deps = _differing(_files(old, "deps"), _files(new, "deps"))
+    params = _differing(_params(old), _params(new))
+    outs = _differing(_files(old, "outs"), _files(new, "outs"))
+    if old is None or new is None:
+        state = "added" if old is None and (new is not None or base is None) else "removed"
+        deps = params = outs = []  # all of it differs
+    else:
+        state = "changed" if deps or params or outs else "unchanged"
+    idle: tuple[Outcome | None, ...] = (None, "unchanged", "taken from cache")
+    base_outcome, head_outcome = (run.outcome if run is not None else None for run in (base, head))
+    if state == "unchanged" and base_outcome in idle and head_outcome in idle:
+        return None
+    return Stage(
+        name[:120],
+        state,  # type: ignore[arg-type]
+        _names(path for path in deps if path.startswith(CODE)),
+        _names(params),
+        _names(path for path in deps if not path.startswith(CODE)),
+        _names(outs),
+        base_outcome,
+        head_outcome,
+        base.seconds if base is not None else None,
+        head.seconds if head is not None else None,
+    )
+
+
+def _names(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path[:120] for path in list(paths)[:100])
+
+
+def _files(entry: Any, kind: str) -> dict[str, str]:
+    return {str(each["path"]): str(each.get("md5", "")) for each in (entry or {}).get(kind, [])}
+
+
+def _params(entry: Any) -> dict[str, str]:
+    recorded = (entry or {}).get("params", {}).get("params.yaml", {})
+    return {str(name): json.dumps(value, sort_keys=True, default=str) for name, value in recorded.items()}
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def recorded_digest(lock: Mapping[str, Any], path: str) -> str:
+    """Return the digest that a lock records of an output; empty where it records none."""
+    return next((found[path] for entry in lock.values() if path in (found := _files(entry, "outs"))), "")
+
+
+def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Size]:
+    """Return the bytes of the models and of all outputs, as the locks record them; base's only where *both*."""
+    return [
+        Size(name, _bytes(base, prefix) if both else None, _bytes(head, prefix))
+        for name, prefix in (("models", "models/"), ("all outputs", ""))
+    ]
+
+
+def _bytes(lock: Mapping[str, Any], prefix: str) -> int:
+    outs = (out for entry in lock.values() for out in entry.get("outs", []))
+    return sum(int(out.get("size", 0)) for out in outs if str(out["path"]).startswith(prefix))

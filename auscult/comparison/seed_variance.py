@@ -1,113 +1,106 @@
-"""How much a retraining moves each figure: ``python -m auscult.comparison.seed_variance [--seeds 5]``.
+"""Measure how much a retraining moves each metric: the retraining noise of a comparison.
 
-Every experiment of ``params.yaml`` is trained again with other seeds (``train.seed``), everything else as it is, in a
-throw-away worktree of what is committed. The standard deviations go into ``benchmarks/retraining.json``, which
-the comparison of two revisions reads. It takes as many trainings as there are experiments times seeds.
+Every experiment of ``params.yaml`` is trained again with other seeds (``train.seed``), everything else unchanged, in a
+throw-away worktree of the last commit. The standard deviations go into ``benchmarks/retraining.json``, which
+:mod:`auscult.comparison.differences` reads. The number of trainings is that of the experiments times that of the seeds.
 """
 
 from __future__ import annotations
 
-import argparse
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from auscult.comparison import noise
-from auscult.comparison.pipeline import bring_up
+import numpy as np
+import yaml
+
+from auscult.comparison.differences import NOISE_FILE, PARTS
+from auscult.comparison.pipeline import reproduce
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
-from auscult.core.process import run
 from auscult.core.storage import read_json, write_json, write_text
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
 
-_PARTS = ("validation", "test")
-_NAME = "rehearse"
+_LOG = logging.getLogger(__name__)
+_WORKTREE = "seed-variance"
+_MIN_SEEDS = 3
 
 
-def main() -> None:
-    """Measure and write."""
-    parser = argparse.ArgumentParser(prog="python -m auscult.comparison.seed_variance", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="trainings of each experiment (default: 5)")
-    asked = parser.parse_args()
-    if asked.seeds < 3:
-        raise AuscultError("a spread needs three trainings at least", next_step="--seeds 5")
+def measure(seeds: int) -> None:
+    """Train every experiment with *seeds* seeds, and write the standard deviations of its metrics.
+
+    Raises
+    ------
+    AuscultError
+        Fewer than three seeds, or the pipeline of the last commit fails.
+    """
+    if seeds < _MIN_SEEDS:
+        raise AuscultError(
+            f"a standard deviation needs at least {_MIN_SEEDS} trainings",
+            next_step="auscult measure seed-variance --seeds 5",
+        )
     root = Path.cwd()
-    worktree.remove(root, root / worktree.FOLDER / _NAME)  # where one was killed
+    worktree.remove(root, root / worktree.FOLDER / _WORKTREE)  # of a killed measurement
     commit = git(root, "rev-parse", "HEAD")
-    place = worktree.create(root, _NAME, commit)
+    place = worktree.create(root, _WORKTREE, commit)
     try:
         worktree.fill(place)
-        made = bring_up(place, print, ["balance"])
-        if fault := made.fault or next((made.why_missing(name) for name in made.stages if made.why_missing(name)), ""):
-            raise AuscultError(fault, where="HEAD", next_step="mend it, commit, and run it again")
+        made = reproduce(place, ["balance"])
+        if fault := made.fault or next(filter(None, map(made.missing_reason, made.stages)), ""):
+            raise AuscultError(fault, where="HEAD", next_step="fix it, commit, and run the same command again")
         params = parameters.load(place / parameters.FILE)
-        seeds = [params.train.seed + number for number in range(asked.seeds)]
-        figures = {
-            name: [_retrained(place, params.dataset, name, seed) for seed in seeds] for name in params.experiments
+        used = [params.train.seed + number for number in range(seeds)]
+        metrics = {
+            name: [_retrained(place, params.dataset, name, seed) for seed in used] for name in params.experiments
         }
     finally:
         worktree.remove(root, place)
-    section = {"commit": commit, "seeds": seeds, **spread(figures)}
-    table: dict[str, Any] = read_json(root / noise.FILE) if (root / noise.FILE).exists() else {"datasets": {}}
-    table["datasets"][params.dataset] = section
-    write_json(root / noise.FILE, table)
-    print(f"written: {noise.FILE}")
+    table: dict[str, Any] = read_json(root / NOISE_FILE) if (root / NOISE_FILE).exists() else {"datasets": {}}
+    table["datasets"][params.dataset] = {"commit": commit, "seeds": used, **spread(metrics)}
+    write_json(root / NOISE_FILE, table)
+    _LOG.info("written: %s", NOISE_FILE)
 
 
 def _retrained(place: Path, dataset: str, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """Part → figure → value of one training with one seed."""
-    text = parameters.read(place / parameters.FILE)
-    write_text(place / parameters.FILE, with_seed(text, seed))
+    """Train one experiment with one seed, and return part → metric → value."""
+    data = yaml.safe_load(parameters.read(place / parameters.FILE))
+    data["train"]["seed"] = seed
+    write_text(place / parameters.FILE, yaml.safe_dump(data, sort_keys=False))
     for stage in ("train", "evaluate"):
         follow(place, [sys.executable, "-m", f"stages.{stage}", name], lambda _: None)
-    path = place / Paths(dataset).metrics(name)
-    figures: dict[str, dict[str, float]] = read_json(path)
-    print(f"{name}, seed {seed}: " + ", ".join(f"{part} {figures[part].get('score')}" for part in _PARTS), flush=True)
-    return figures
+    metrics: dict[str, dict[str, float]] = read_json(place / Paths(dataset).metrics(name))
+    _LOG.info("%s, seed %s: %s", name, seed, ", ".join(f"{part} {metrics[part].get('score')}" for part in PARTS))
+    return metrics
 
 
-def with_seed(text: str, seed: int) -> str:
-    """The parameters' text with another ``train.seed``."""
-    import yaml
-
-    data = yaml.safe_load(text)
-    data["train"]["seed"] = seed
-    return yaml.safe_dump(data, sort_keys=False)
-
-
-def spread(figures: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
-    """Standard deviations over retrainings.
+def spread(metrics: Mapping[str, Sequence[Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
+    """Return standard deviations over retrainings.
 
     Parameters
     ----------
-    figures
-        Experiment → for each training: part → figure → value. A figure that one of them lacks is left out.
+    metrics
+        Experiment → for each training: part → metric → value. Metrics that a training lacks are left out.
 
     Returns
     -------
     dict
-        ``experiments``: name → part → figure → standard deviation; ``pooled``: part → figure → the root of the mean
-        variance over the experiments that have it.
+        ``experiments``: name → part → metric → standard deviation; ``pooled``: part → metric → root of the mean
+        variance over the experiments that have the metric.
     """
-    import numpy as np
-
     own: dict[str, dict[str, dict[str, float]]] = {}
-    for name, trainings in figures.items():
-        own[name] = {part: {} for part in _PARTS}
-        for part in _PARTS:
+    for name, trainings in metrics.items():
+        own[name] = {part: {} for part in PARTS}
+        for part in PARTS:
             common = [key for key in trainings[0][part] if all(key in each[part] for each in trainings)]
             for key in common:
                 own[name][part][key] = round(float(np.std([each[part][key] for each in trainings], ddof=1)), 6)
     pooled: dict[str, dict[str, float]] = {}
-    for part in _PARTS:
+    for part in PARTS:
         keys = sorted({key for each in own.values() for key in each[part]})
         variances = {key: [each[part][key] ** 2 for each in own.values() if key in each[part]] for key in keys}
         pooled[part] = {key: round(float(np.sqrt(np.mean(found))), 6) for key, found in variances.items()}
     return {"experiments": own, "pooled": pooled}
-
-
-if __name__ == "__main__":
-    run(main)

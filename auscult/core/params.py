@@ -20,15 +20,20 @@ from auscult.core.sections import Experiment, Params
 FILE = Path("params.yaml")
 
 
-def load(path: Path = FILE) -> Params:
+def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
     """Load and check the parameters.
+
+    Parameters
+    ----------
+    earlier_layout
+        Accept, and ignore, the section ``flows`` that ``params.yaml`` of earlier revisions holds.
 
     Raises
     ------
     ParameterError
         If a parameter is wrong; the message names the key, its value and what is allowed.
     """
-    return parse(read(path), where=str(path))
+    return parse(read(path), where=str(path), earlier_layout=earlier_layout)
 
 
 def read(path: Path = FILE) -> str:
@@ -52,7 +57,7 @@ def read(path: Path = FILE) -> str:
         ) from error
 
 
-def parse(text: str, *, where: str = str(FILE)) -> Params:
+def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) -> Params:
     """Return the checked parameters of a YAML text; raises as :func:`load` does."""
     try:
         raw = yaml.safe_load(text)
@@ -62,11 +67,19 @@ def parse(text: str, *, where: str = str(FILE)) -> Params:
         ) from error
     if not isinstance(raw, dict):
         raise ParameterError(f"{where} must hold sections", where=where, next_step=f"git checkout {where}")
+    if earlier_layout:
+        raw.pop("flows", None)
     return resolve(raw, where=where)
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
     """Fill the nulls of parsed parameters from ``by_dataset``, for every data set, and check the result."""
+    if "flows" in raw:
+        raise ParameterError(
+            "the section 'flows' has a file of its own now: flows/settings.yaml",
+            where=f"{where}: flows",
+            next_step=f"move your changes of it to flows/settings.yaml, and remove it from {where}",
+        )
     data = copy.deepcopy(raw)
     defaults = _mapping(data.pop("by_dataset", None), "by_dataset", where)
     dataset = data.get("dataset")

@@ -54,8 +54,7 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
         End the process without finalisers: everything is on disk, and unloading libraries such as torch takes
         one to two seconds.
     """
-    os.environ.update(_ENVIRONMENT)
-    die_with_parent()
+    prepare()
     with log_to_stdout():
         try:
             main()
@@ -68,6 +67,12 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(0)
+
+
+def prepare() -> None:
+    """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
+    os.environ.update(_ENVIRONMENT)
+    die_with_parent()
 
 
 @contextmanager

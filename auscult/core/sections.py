@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -148,7 +148,6 @@ class Params(Section):
     evaluate: EvaluateParams
     report: ReportParams
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
-    flows: dict[str, Any]  # checked by auscult/settings.py, on which no stage depends
 
     def experiment(self, name: str) -> Experiment:
         """Return the experiment of that name; raise ``ParameterError`` if there is none."""

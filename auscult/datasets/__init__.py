@@ -1,7 +1,7 @@
-"""Data sets, one file each, found by name.
+"""Data sets, one module each, found by name.
 
-A file ``<name>.py`` defines one subclass of :class:`Dataset` and names it
-``DATASET = <Subclass>()`` at its end. Nothing else registers it.
+A module ``<name>.py`` defines a subclass of :class:`Dataset` and ends with ``DATASET = <Subclass>()``; no other
+registration is needed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from auscult.core.tasks import Task
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that the publisher serves.
+    """A file to download from the publisher.
 
     Attributes
     ----------
     name
-        File name to keep it under.
+        Local file name.
     urls
-        Addresses in order of preference: the publisher's, then mirrors.
+        In order of preference: the publisher's, then mirrors.
     size_bytes, md5, sha256
-        What to verify; ``None`` where the publisher states none.
+        Verified if not ``None``.
     archive
-        True when it is to be unpacked, False when it is a table to lie beside the rest.
+        True for a zip file to unpack, False for a table.
     """
 
     name: str
@@ -46,7 +46,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a complete copy holds."""
+    """Numbers of recordings with audio, patients and segments in a complete copy."""
 
     recordings: int
     patients: int
@@ -54,29 +54,28 @@ class Counts:
 
 
 class AnnotationError(Exception):
-    """An annotation file cannot be read; the text says which line and why."""
+    """An annotation file is malformed; the text names the line and the reason."""
 
-    #: Of :data:`auscult.core.reject_reasons.REASONS`.
+    #: Key of :data:`auscult.core.reject_reasons.REASONS`.
     reason: ClassVar[str] = "annotation_malformed"
 
 
 class AnnotationMissingError(AnnotationError):
-    """There is no annotation file, or it names no segment where there should be some."""
+    """There is no annotation file, or it contains no segment although it should."""
 
     reason = "annotation_missing"
 
 
 class UnknownLabelError(AnnotationError):
-    """A segment's label is none of the data set's."""
+    """The label of a segment is unknown to the data set."""
 
     reason = "unknown_label"
 
 
 class Dataset(ABC):
-    """One data set: where it comes from, how it is read, what each task means.
+    """A data set: its origin, its readers and its tasks.
 
-    Class attributes state the facts; the methods read the publisher's layout. A data
-    set never opens audio: that is the work of ``validate``.
+    The methods read the layout of the publisher. They never open audio, which only ``validate`` does.
     """
 
     name: ClassVar[str]
@@ -85,93 +84,89 @@ class Dataset(ABC):
     licence: ClassVar[str]
     homepage: ClassVar[str]
     files: ClassVar[tuple[RemoteFile, ...]] = ()
-    #: What the publisher's own files hold; None where the data set is generated.
+    #: Content of the publisher's files; None for a generated data set.
     expected: ClassVar[Counts | None] = None
-    #: Smaller copies that are complete in themselves, such as the training part alone.
+    #: Smaller copies that are accepted as complete, such as the training part alone.
     expected_parts: ClassVar[tuple[Counts, ...]] = ()
     tasks: ClassVar[tuple[Task, ...]]
-    #: Raw labels that may occur in segments and in recordings; anything else is an unknown label.
+    #: Raw labels that may occur in segments and in recordings; any other one is unknown.
     segment_labels: ClassVar[frozenset[str]]
     recording_labels: ClassVar[frozenset[str]]
-    #: Columns that ``recordings.csv`` of an addition needs besides file and patient_id: see ``_tables.py``.
+    #: Required columns of ``recordings.csv`` of an addition besides file and patient_id: see ``delivery_tables``.
     needed_columns: ClassVar[tuple[str, ...]] = ("label",)
-    #: True when every recording is expected to have annotated segments.
+    #: True if every recording must have annotated segments.
     annotated: ClassVar[bool] = True
-    #: False when the publisher's annotations come in no order; they are then sorted on reading, not rejected.
+    #: False if the publisher's annotations are unordered; they are then sorted, not rejected.
     annotations_sorted: ClassVar[bool] = True
-    #: True when segments of one recording may overlap (events of several kinds, or several annotators).
+    #: True if segments of a recording may overlap (events of several kinds, or several annotators).
     annotations_overlap: ClassVar[bool] = False
-    #: Published times are rounded: up to this far beyond the audio's end, or into the next segment, is no fault.
+    #: Published times are rounded: segments may end this far after the audio or overlap this much.
     annotation_tolerance_s: ClassVar[float] = 0.01
-    #: What is known to be wrong with the data, or must be minded when reading figures: sentences for the card, which
-    #: git keeps, and so without anybody's number.
+    #: Known faults and limits of the data, as sentences for the data card. The card is tracked by git: no patient ids.
     limits: ClassVar[tuple[str, ...]] = ()
 
     def make(self, raw: Path, params: Params) -> None:
-        """Write a generated data set into the empty folder *raw*; only generated ones define it."""
-        raise NotImplementedError(f"{self.name} is downloaded, not made")
+        """Write a generated data set into the empty folder *raw*; only generated data sets override it."""
+        raise NotImplementedError(f"{self.name} is downloaded, not generated")
 
     @property
     def generated(self) -> bool:
-        """Whether the project makes this data set itself."""
+        """Return whether this project generates the data set."""
         return type(self).make is not Dataset.make
 
     @abstractmethod
     def layout(self, source: Path) -> dict[str, Path]:
-        """The files of a copy: path inside the raw folder → the file in *source*.
+        """Return the files of a copy: path in the raw folder → file in *source*.
 
-        *source* is an unpacked archive or a user's folder, in any of the layouts
-        that copies of this data set have; the raw folder gets one layout. Raises
-        ``DataError`` naming what was looked for when the folder is not this data set.
+        *source* is an unpacked archive or a user's folder, in any layout that copies of the data set have.
+
+        Raises
+        ------
+        DataError
+            If the folder is not a copy of this data set; the message names what was expected.
         """
 
     @abstractmethod
     def recordings(self, raw: Path) -> list[Recording]:
-        """Every recording that files or labels name, sorted by ``recording_id``.
+        """Return every recording that files or labels name, sorted by ``recording_id``.
 
-        Metadata that should be there and is not goes into ``Recording.missing``.
+        Metadata that is required but not there is listed in ``Recording.missing``.
         """
 
     @abstractmethod
     def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
-        """The annotated segments of one recording in the order of the file, unchecked.
+        """Return the annotated segments of a recording, in the order of the file, unchecked.
 
         Raises
         ------
         AnnotationError
-            The annotation is missing or malformed.
+            If the annotation is missing or malformed.
         """
 
     @abstractmethod
     def patient_of(self, name: str) -> str | None:
-        """Whose a file of the raw folder is; ``None`` for a table, and for a name that tells nobody.
+        """Return the patient of a file of the raw folder; ``None`` for a table or a name without a patient.
 
-        *name* is the place in the raw folder, or a recording's id. When a patient withdraws, the files go for which
-        this is that patient; so it knows every file that :meth:`layout` lays out but the tables.
+        *name* is the path in the raw folder or a recording id. If a patient withdraws, the files of that patient are
+        removed, so this must know every file that :meth:`layout` returns except tables.
         """
 
     def is_table(self, place: str) -> bool:
-        """Whether the file at this place in the raw folder has lines of several patients."""
+        """Return whether a file, given by its path in the raw folder, is a table with lines of several patients."""
         return False
 
     def patient_of_line(self, place: str, line: str) -> str | None:
-        """Whose a line of a table is; ``None`` for a header or an empty line."""
+        """Return the patient of a line of a table; ``None`` for a header or an empty line."""
         return None
 
 
 def names() -> list[str]:
-    """Names of the data sets that have a file here."""
+    """Return the names of all data sets, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def load(name: str) -> Dataset:
-    """The data set of that name.
-
-    Raises
-    ------
-    ParameterError
-        There is no such file; the message names those that there are.
-    """
+    """Return the data set of that name; raise ``ParameterError`` if there is none."""
     if name not in names():
         raise unknown_name("data set", name, names(), where="params.yaml: dataset", next_step="name one of these")
     dataset: Dataset = importlib.import_module(f"{__name__}.{name}").DATASET
@@ -179,5 +174,5 @@ def load(name: str) -> Dataset:
 
 
 def task_names(tasks: Iterable[Task]) -> list[str]:
-    """Names of tasks, in their order."""
+    """Return the names of tasks, in their order."""
     return [task.name for task in tasks]

@@ -11,15 +11,15 @@ from auscult.datasets.readers.icbhi_layout import DEMOGRAPHICS, DIAGNOSIS, SPLIT
 _SITE = "https://bhichallenge.med.auth.gr"
 _FILES = f"{_SITE}/sites/default/files/ICBHI_final_database"
 
-#: The split file names this recording by another device: joined by name, its 11 cycles would be lost.
+#: The split file names this recording with another device; a join by name would drop its 11 cycles.
 MISNAMED = {"226_1b1_Pl_sc_Meditron": "226_1b1_Pl_sc_LittC2SE"}
 
-#: These patients have recordings on both sides of the official split; the test side is kept apart.
-ON_BOTH_SIDES = {patient: f"patient {patient} is on both sides of the official split" for patient in ("156", "218")}
+#: These patients have recordings in both parts of the official split; those in the test part are exempt.
+IN_BOTH_PARTS = {patient: f"patient {patient} is in both parts of the official split" for patient in ("156", "218")}
 
 
 class Icbhi(IcbhiLayout):
-    """The database of the challenge at the conference on biomedical and health informatics, 2017."""
+    """The database of the challenge at the International Conference on Biomedical and Health Informatics 2017."""
 
     name = "icbhi"
     title = "ICBHI 2017 Respiratory Sound Database"
@@ -46,15 +46,15 @@ class Icbhi(IcbhiLayout):
     )
     expected = Counts(recordings=920, patients=126, segments=6898)
     limits: ClassVar[tuple[str, ...]] = (
-        "The device gives the diagnosis away (every recording of two of the four devices is COPD, every healthy one is"
-        " of a third), and so does age: read a figure for diagnoses beside what a model scores that hears nothing.",
-        "Half of the single-channel recordings were made at 4 kHz: what lies above 2 kHz tells the device.",
-        "The published split file names one recording by another device; it is joined by hand.",
-        "Two patients are on both sides of the published split; their test recordings are exempt.",
-        "The published test part holds no asthma, LRTI or pneumonia.",
+        "The device reveals the diagnosis (all recordings of two of the four devices are COPD, all healthy ones are of"
+        " a third), and so does age: compare metrics of diagnoses with the metadata-only baseline.",
+        "Half of the single-channel recordings were made at 4 kHz: frequencies above 2 kHz reveal the device.",
+        "The published split file names one recording with another device; this is corrected.",
+        "Two patients are in both parts of the published split; their test recordings are exempt.",
+        "The published test part contains no asthma, LRTI or pneumonia.",
     )
     split_names: ClassVar[Mapping[str, str]] = MISNAMED
-    exempt_test_patients: ClassVar[Mapping[str, str]] = ON_BOTH_SIDES
+    exempt_test_patients: ClassVar[Mapping[str, str]] = IN_BOTH_PARTS
 
 
 DATASET = Icbhi()

@@ -1,4 +1,4 @@
-"""The sample: a made-up clinic in ICBHI's layout, so that everything runs without a download."""
+"""The sample data set: synthetic recordings in ICBHI's layout, so that everything runs without a download."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from auscult.datasets.readers.icbhi_layout import AUDIO_FOLDER, DEMOGRAPHICS, DI
 
 
 class Sample(IcbhiLayout):
-    """Synthetic recordings; what a model learns from them says nothing about patients."""
+    """Synthetic recordings; results do not transfer to real patients."""
 
     name = "sample"
     title = "Auscult's synthetic sample"
@@ -24,8 +24,8 @@ class Sample(IcbhiLayout):
     )
 
     def make(self, raw: Path, params: Params) -> None:
-        """Write ``params.download.sample.patients`` patients, good and broken recordings, from the seed."""
-        from auscult.datasets.synthesis.generator import make
+        """Generate the recordings of ``params.download.sample.patients`` patients, valid and broken."""
+        from auscult.datasets.synthesis.generator import make  # scipy: loaded only to generate
 
         (raw / AUDIO_FOLDER).mkdir(parents=True, exist_ok=True)
         wanted = params.download.sample

@@ -1,4 +1,4 @@
-"""SPRSound, BioCAS 2022: children's breath sounds, labelled by recording and by event."""
+"""SPRSound, BioCAS 2022: respiratory sounds of children, with labels of recordings and of events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auscult.datasets.readers.sprsound_annotations import read_events, read_reco
 
 _REPOSITORY = "https://github.com/SJTU-YONGFU-RESEARCH-GRP/SPRSound"
 
-#: Folders of the raw folder: audio → where its annotations lie, the publisher's part, and why it is exempt.
+#: Audio folder, its annotation folder, the part of the official split, and the reason for an exemption.
 _TRAIN, _TEST = "train2022_wav", "test2022_wav"
 _INTER, _INTRA = "test2022_json/inter_test_json", "test2022_json/intra_test_json"
 _PARTS: tuple[tuple[str, str, Literal["train", "test"], str | None], ...] = (
@@ -25,7 +25,7 @@ _PARTS: tuple[tuple[str, str, Literal["train", "test"], str | None], ...] = (
     (_TEST, _INTRA, "test", "intra-patient test: this child is in the training part as well, by design"),
 )
 
-#: Last folders of a copy (lower case) → folder of the raw folder. Some copies leave the year out.
+#: Name of a folder in a copy (lower case) → folder in the raw folder. Some copies omit the year.
 _FOLDERS = {
     "train2022_wav": _TRAIN,
     "train_wav": _TRAIN,
@@ -36,13 +36,13 @@ _FOLDERS = {
     "inter_test_json": _INTER,
     "intra_test_json": _INTRA,
 }
-#: The repository holds later challenges as well, each in a folder of its year.
+#: The repository contains later challenges as well, in a folder for each year.
 _OTHER_YEAR = re.compile(r"biocas20(?!22)\d\d", re.IGNORECASE)
 
 #: patient_age_sex_location_number, such as 65058931_3.4_1_p2_1086
 _NAME = re.compile(r"(?P<patient>\d+)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<location>[^_]+)_(?P<number>\d+)")
 _SEX: dict[str, Literal["female", "male"]] = {"0": "male", "1": "female"}
-#: The chest sites' names as the publisher's description gives them.
+#: Names of the chest locations in the publisher's description.
 LOCATIONS = {"p1": "left posterior", "p2": "left lateral", "p3": "right posterior", "p4": "right lateral"}
 
 _ADVENTITIOUS_EVENTS = ("Rhonchi", "Wheeze", "Stridor", "Coarse Crackle", "Fine Crackle", "Wheeze+Crackle")
@@ -104,7 +104,7 @@ TASKS: tuple[Task, ...] = (
 
 
 class SprSound(Dataset):
-    """The training part of the BioCAS 2022 challenge, and its test part where a copy has it."""
+    """The training part of the BioCAS 2022 challenge, and its test part if the copy has it."""
 
     name = "sprsound"
     title = "SPRSound, the SJTU Paediatric Respiratory Sound Database (BioCAS 2022)"
@@ -114,7 +114,7 @@ class SprSound(Dataset):
     )
     licence = "Creative Commons Attribution"
     homepage = _REPOSITORY
-    # The publisher states neither size nor checksum: what arrives is held against the published counts.
+    # The publisher states neither size nor checksum: a download is compared with the published counts.
     files = (
         RemoteFile(
             name="SPRSound.zip",
@@ -131,29 +131,29 @@ class SprSound(Dataset):
     recording_labels = frozenset(("Normal", "Poor Quality", *_ADVENTITIOUS_RECORDS))
     needed_columns = ("label", "location", "age_years", "sex")
     limits = (
-        "Children only, of one hospital, and of one kind of stethoscope.",
+        "Only children, of one hospital, recorded with one type of stethoscope.",
         "The children of the published intra-patient test are in the training part as well, by design; it is exempt.",
-        "The publisher states no checksum: a copy is held against the published counts.",
+        "The publisher states no checksum: a copy is compared with the published counts.",
         "A few patients have most of the adventitious events: intervals are by patient.",
     )
     annotated = False  # recordings of poor quality have no events
     annotations_sorted = False  # events come in the order in which they were drawn
 
     def layout(self, source: Path) -> dict[str, Path]:
-        """Files of a copy, placed in the folders that the publisher names with the year."""
+        """Return the files of a copy, with the folder names that include the year."""
         found = prefer_wav(gather(_claims(source), source))
         folders = {target.rpartition("/")[0] for target in found}
         if not {_TRAIN, "train2022_json"} <= folders:
             raise DataError(
                 f"this is no copy of {self.title}: found {', '.join(sorted(folders)) or 'none of its folders'}",
                 where=str(source),
-                next_step="give a SOURCE that holds train2022_wav/ and train2022_json/ (and test2022_wav/ and"
+                next_step="give a source that contains train2022_wav/ and train2022_json/ (and test2022_wav/ and"
                 f" test2022_json/ if you have them); the publisher: {self.homepage}",
             )
         return found
 
     def recordings(self, raw: Path) -> list[Recording]:
-        """Every recording that has an audio file or an annotation file."""
+        """Return every recording with an audio file or an annotation file."""
         result: dict[str, Recording] = {}
         for audio_folder, annotation_folder, part, exempt_reason in _PARTS:
             audio = audio_by_stem(raw / audio_folder)
@@ -168,7 +168,7 @@ class SprSound(Dataset):
         return [result[name] for name in sorted(result)]
 
     def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
-        """The events of one recording; none where its quality is poor."""
+        """Return the events of a recording; none if its quality is poor."""
         for _, folder, _, _ in _PARTS:
             path = raw / folder / f"{recording.recording_id}.json"
             if path.is_file():
@@ -176,14 +176,14 @@ class SprSound(Dataset):
         raise AnnotationMissingError(f"there is no annotation file {recording.recording_id}.json")
 
     def patient_of(self, name: str) -> str | None:
-        """The number that a recording's name begins with; the age in it has a point as well."""
-        place = PurePosixPath(name)
-        match = _NAME.fullmatch(place.name) or _NAME.fullmatch(place.stem)
+        """Return the number at the start of a recording's name; the age in the name contains a point."""
+        path = PurePosixPath(name)
+        match = _NAME.fullmatch(path.name) or _NAME.fullmatch(path.stem)
         return match["patient"] if match is not None else None
 
 
 def _claims(source: Path) -> Iterator[tuple[str, Path]]:
-    """(place in the raw folder, file) of everything in *source* that belongs to the data set."""
+    """Yield (path in the raw folder, file) for the files of the data set in *source*."""
     for path in files_below(source):
         folder = _FOLDERS.get(path.parent.name.lower())
         inside = path.relative_to(source).parts[:-1]

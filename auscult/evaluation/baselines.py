@@ -1,12 +1,13 @@
-"""What a model must be compared with: two floors and one opponent.
+"""Baselines that every model is compared with.
 
-``constant``  one answer for all: never listens, never looks.
-``no_audio``  sees device, location, age, sex and duration, and no sound. A model that does not beat it may have
-learnt who was recorded with what rather than what was heard.
-``opponent``  gradient boosting on summary statistics of the same features: what ten lines of scikit-learn reach.
+``constant``  one answer for all units, without any input.
+``metadata_only``  sees device, location, age, sex and duration, and no audio. A model that does not beat it may have
+learnt who was recorded with which device, and nothing about the sound.
+``gradient_boosting``  gradient-boosted trees on summary statistics of the model's own features: ten lines of
+scikit-learn.
 
-All are fitted on the original training rows, and their stopping point, kind and class
-offsets are chosen on validation in the way the model's are.
+All are fitted on the original training rows. Early stopping, the kind of classifier and the class offsets are chosen
+on validation, as for the model.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from auscult.core.tasks import Task
-from auscult.evaluation.metadata_features import Encoder
 from auscult.evaluation.metrics import Floats, Ints
 from auscult.training.calibration import fit_offsets
 from auscult.training.score import icbhi_score
@@ -25,6 +28,15 @@ from auscult.training.score import icbhi_score
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+TITLES = {
+    "constant": "Constant answer",
+    "metadata_only": "Metadata only (device, location, age, sex, duration)",
+    "gradient_boosting": "Gradient boosting on feature statistics",
+}
+#: Baseline → its column in predictions.parquet and, with "_score", its name in the metrics files. These are compared
+#: with those of earlier commits, so they keep their first names.
+COLUMNS = {"constant": "constant", "metadata_only": "no_audio", "gradient_boosting": "opponent"}
 
 #: Most boosting rounds; validation chooses how many are kept.
 ROUNDS = 150
@@ -39,19 +51,18 @@ SETTINGS: dict[str, Any] = {
     "tol": 0.0,
     "random_state": 41,
 }
-#: Least probability, so that a class which a baseline never saw costs a finite loss.
-FLOOR = 1e-6
+#: Lowest probability, so that a class that training lacks has a finite loss.
+LOWEST_PROBABILITY = 1e-6
 
-TITLES = {
-    "constant": "Constant answer",
-    "no_audio": "No audio (device, place, age, sex, duration)",
-    "opponent": "Gradient boosting on feature statistics",
-}
+CATEGORIES = ("device", "location", "sex")
+NUMBERS = ("age_years", "duration_s")
+#: Quantiles of the valid frames of a feature.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """A baseline's answers for all units, in their order: probabilities (n, classes) and class indices (n,)."""
+class BaselinePredictions:
+    """Predictions of a baseline for all units: probabilities (n, classes) and class indices (n,)."""
 
     probabilities: Floats
     predicted: Ints
@@ -59,7 +70,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Units:
-    """All units of an experiment, of all parts: what baselines are fitted on and answer for.
+    """Units of all parts of an experiment, which baselines are fitted on and applied to.
 
     Attributes
     ----------
@@ -68,7 +79,7 @@ class Units:
     y
         Class indices, shape (n,).
     train, validation
-        Masks, shape (n,). The test part has none: nothing here may ask for it.
+        Masks, shape (n,). There is none of the test part: no baseline may select by it.
     """
 
     task: Task
@@ -77,87 +88,203 @@ class Units:
     validation: NDArray[np.bool_]
 
 
-def constant(units: Units) -> Predicted:
-    """The constant answer that scores best in training; of equal ones the most frequent class.
+def constant(units: Units) -> BaselinePredictions:
+    """Predict the class that scores best in training for all units; of equal ones the most frequent class.
 
-    Its probabilities are the classes' shares in training.
+    The probabilities are the shares of the classes in training.
     """
     y, k = units.y[units.train], len(units.task.classes)
     counts = np.bincount(y, minlength=k)
     scores = [icbhi_score(y, np.full(len(y), c), units.task.normal_index) for c in range(k)]
     best = max(range(k), key=lambda c: (np.nan_to_num(scores[c]), counts[c], -c))
-    shares = np.clip(counts / max(counts.sum(), 1), FLOOR, None)
+    shares = np.clip(counts / max(counts.sum(), 1), LOWEST_PROBABILITY, None)
     n = len(units.y)
-    return Predicted(np.tile(shares / shares.sum(), (n, 1)), np.full(n, best, dtype=np.int64))
+    return BaselinePredictions(np.tile(shares / shares.sum(), (n, 1)), np.full(n, best, dtype=np.int64))
 
 
-def no_audio(units: Units, table: pd.DataFrame) -> Predicted:
-    """The better, on validation, of a logistic regression and gradient boosting on the circumstances.
+def metadata_only(units: Units, table: pd.DataFrame) -> BaselinePredictions:
+    """Predict from metadata, by logistic regression or gradient boosting: whichever scores better on validation.
 
     Parameters
     ----------
     units
         n units.
     table
-        The columns of :mod:`auscult.evaluation.metadata_features` for the same units.
+        Columns :data:`CATEGORIES` and :data:`NUMBERS` of the same units.
     """
-    x = Encoder.fit(table[units.train]).encode(table)
-    candidates = [_decided(units, fit(units, x)) for fit in (_logistic, _boosted)]
+    x = MetadataEncoder.fit(table[units.train]).encode(table)
+    candidates = [_with_offsets(units, fit(units, x)) for fit in (_logistic_regression, _boosted_trees)]
     chosen = units.validation if units.validation.any() else units.train
     normal = units.task.normal_index
     scores = [icbhi_score(units.y[chosen], c.predicted[chosen], normal) for c in candidates]
     return candidates[int(np.argmax(np.nan_to_num(scores)))]
 
 
-def opponent(units: Units, statistics: NDArray[np.float32]) -> Predicted:
-    """Gradient boosting on the statistics (n, columns) of :mod:`auscult.evaluation.summary_statistics`."""
-    return _decided(units, _boosted(units, statistics, columns=0.2))
+def gradient_boosting(units: Units, statistics: NDArray[np.float32]) -> BaselinePredictions:
+    """Predict by gradient boosting from the statistics (n, columns) of :func:`summarise`."""
+    return _with_offsets(units, _boosted_trees(units, statistics, max_features=0.2))
 
 
-def _decided(units: Units, probabilities: Floats) -> Predicted:
-    """Add class offsets that validation chooses, as for the model."""
+def _with_offsets(units: Units, probabilities: Floats) -> BaselinePredictions:
+    """Decide with class offsets that are chosen on validation, as for the model."""
     offsets = np.zeros(len(units.task.classes))
     if units.validation.any():
-        mine = units.validation
-        offsets = fit_offsets(probabilities[mine], units.y[mine], units.task.normal_index)
-    return Predicted(probabilities, (np.log(probabilities) + offsets).argmax(axis=1).astype(np.int64))
+        mask = units.validation
+        offsets = fit_offsets(probabilities[mask], units.y[mask], units.task.normal_index)
+    return BaselinePredictions(probabilities, (np.log(probabilities) + offsets).argmax(axis=1).astype(np.int64))
 
 
-def _logistic(units: Units, x: Floats) -> Floats:
-    from sklearn.linear_model import LogisticRegression
-
+def _logistic_regression(units: Units, x: Floats) -> Floats:
     y = units.y[units.train]
     if len(np.unique(y)) < 2:
         return constant(units).probabilities
     model = LogisticRegression(C=1.0, max_iter=2000).fit(x[units.train], y)
-    return _complete(model.predict_proba(x), model.classes_, len(units.task.classes))
+    return _for_all_classes(model.predict_proba(x), model.classes_, len(units.task.classes))
 
 
-def _boosted(units: Units, x: NDArray[np.floating], columns: float = 1.0) -> Floats:
-    """Probabilities (n, classes) of boosted trees, with the number of rounds that validation likes best.
+def _boosted_trees(units: Units, x: NDArray[np.floating], max_features: float = 1.0) -> Floats:
+    """Return probabilities (n, classes) after the number of rounds with the best validation score.
 
-    *columns* is the share of columns that each split may choose among.
+    *max_features* is the share of columns among which each split chooses.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
-
     y, k = units.y[units.train], len(units.task.classes)
     if len(np.unique(y)) < 2:
         return constant(units).probabilities
-    judged = units.validation & np.isin(units.y, y)  # a class that training lacks cannot be scored
-    model = HistGradientBoostingClassifier(**SETTINGS, max_features=columns, early_stopping=bool(judged.any()))
-    held_out = {"X_val": x[judged], "y_val": units.y[judged]} if judged.any() else {}
-    with threadpool_limits(limits=1):  # the sums of a varying number of threads vary
+    scored = units.validation & np.isin(units.y, y)  # a class that training lacks cannot be scored
+    model = HistGradientBoostingClassifier(**SETTINGS, max_features=max_features, early_stopping=bool(scored.any()))
+    held_out = {"X_val": x[scored], "y_val": units.y[scored]} if scored.any() else {}
+    with threadpool_limits(limits=1):  # sums depend on the number of threads
         model.fit(x[units.train], y, **held_out)
-        # The first entry is the score before the first tree; of equal ones the fewest rounds.
-        rounds = max(1, int(np.argmax(model.validation_score_))) if judged.any() else ROUNDS
-        for _, answer in zip(range(rounds), model.staged_predict_proba(x), strict=False):
-            last = answer
-    return _complete(last, model.classes_, k)
+        # The first entry is the score before the first tree; of equal scores the fewest rounds.
+        rounds = max(1, int(np.argmax(model.validation_score_))) if scored.any() else ROUNDS
+        for _, probabilities in zip(range(rounds), model.staged_predict_proba(x), strict=False):
+            last = probabilities
+    return _for_all_classes(last, model.classes_, k)
 
 
-def _complete(probabilities: Floats, seen: Ints, k: int) -> Floats:
-    """Columns for all k classes, those not seen in training at the floor; rows sum to 1."""
-    full = np.full((len(probabilities), k), FLOOR)
-    full[:, seen] = np.clip(probabilities, FLOOR, None)
+def _for_all_classes(probabilities: Floats, seen: Ints, k: int) -> Floats:
+    """Return columns for all k classes, with the lowest probability for classes that training lacks; rows sum to 1."""
+    full = np.full((len(probabilities), k), LOWEST_PROBABILITY)
+    full[:, seen] = np.clip(probabilities, LOWEST_PROBABILITY, None)
     return full / full.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class MetadataEncoder:
+    """Encode metadata as numbers, with the levels and scales of the training units.
+
+    Attributes
+    ----------
+    levels
+        Values of each category in training; any other value is encoded as all zeros.
+    medians, scales
+        Of the numbers, over training; a missing number is set to the median and flagged.
+    """
+
+    levels: dict[str, tuple[str, ...]]
+    medians: dict[str, float]
+    scales: dict[str, float]
+
+    @classmethod
+    def fit(cls, units: pd.DataFrame) -> MetadataEncoder:
+        """Learn levels and scales from the training units."""
+        levels = {name: tuple(sorted(set(units[name].dropna().astype(str)))) for name in CATEGORIES}
+        numbers = {name: _numbers(units, name) for name in NUMBERS}
+        known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
+        medians = {name: float(np.median(values)) if len(values) else 0.0 for name, values in known.items()}
+        spreads = {name: float(values.std()) if len(values) else 0.0 for name, values in known.items()}
+        return cls(levels, medians, {name: spread or 1.0 for name, spread in spreads.items()})
+
+    def encode(self, units: pd.DataFrame) -> Floats:
+        """Return a 0/1 column per level, then each number standardised and whether it is missing: (units, columns)."""
+        columns = []
+        for name, levels in self.levels.items():
+            values = units[name].astype(object).where(units[name].notna(), None)
+            columns += [(values == level).to_numpy(dtype=np.float64) for level in levels]
+        for name in NUMBERS:
+            values = _numbers(units, name)
+            missing = ~np.isfinite(values)
+            scaled = (np.where(missing, self.medians[name], values) - self.medians[name]) / self.scales[name]
+            columns += [scaled, missing.astype(np.float64)]
+        return np.stack(columns, axis=1)
+
+
+def _numbers(units: pd.DataFrame, name: str) -> Floats:
+    return units[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def summarise(
+    array: NDArray[np.floating], rows: NDArray[np.int64], frames: NDArray[np.int64], chunk: int = 256
+) -> NDArray[np.float32]:
+    """Return statistics of each bin over the valid frames of each row.
+
+    Parameters
+    ----------
+    array
+        Features, shape (any, bins, frames); may be a memory map.
+    rows
+        Rows of *array* to summarise, shape (n,).
+    frames
+        Valid frames of each row, shape (n,).
+    chunk
+        Most rows held in memory at a time.
+
+    Returns
+    -------
+    array
+        Shape (n, 11 * bins + 1): mean, standard deviation, minimum, maximum, five quantiles, mean and standard
+        deviation of the absolute change from frame to frame; last, the number of valid frames.
+    """
+    table = np.empty((len(rows), (6 + len(QUANTILES)) * array.shape[1] + 1), dtype=np.float32)
+    order = np.argsort(frames, kind="stable")
+    start = 0
+    while start < len(rows):  # rows of equal length go together, so padded frames are not read
+        valid = int(frames[order[start]])
+        stop = start + int(np.searchsorted(frames[order[start : start + chunk]], valid, side="right"))
+        block = order[start:stop]
+        table[block] = _block_statistics(np.asarray(array[rows[block]]), valid)
+        start = stop
+    return table
+
+
+def _block_statistics(block: NDArray[np.floating], valid: int) -> NDArray[np.float32]:
+    """Return statistics of rows with the same number of valid frames: (rows, bins, frames) → (rows, statistics)."""
+    count = max(valid, 1)
+    values = np.sort(block[:, :, :count].astype(np.float32), axis=2)
+    change = np.abs(np.diff(block[:, :, :count].astype(np.float32), axis=2))
+    if not change.shape[2]:
+        change = np.zeros_like(values)
+    parts = [
+        values.mean(axis=2, dtype=np.float64),
+        values.std(axis=2, dtype=np.float64),
+        values[:, :, 0],
+        values[:, :, -1],
+        *(values[:, :, round(q * (count - 1))] for q in QUANTILES),
+        change.mean(axis=2, dtype=np.float64),
+        change.std(axis=2, dtype=np.float64),
+        np.full((len(block), 1), valid),
+    ]
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def pool(table: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return one row per unit: mean and maximum over the unit's rows.
+
+    Parameters
+    ----------
+    table
+        Statistics of each row, shape (rows, statistics).
+    codes
+        Unit of each row, 0 … units − 1, shape (rows,).
+
+    Returns
+    -------
+    array
+        Shape (units, 2 * statistics).
+    """
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0])
+    sizes = np.diff(np.r_[starts, len(codes)])[:, None]
+    mean = np.add.reduceat(table[order].astype(np.float64), starts, axis=0) / sizes
+    highest = np.maximum.reduceat(table[order], starts, axis=0)
+    return np.concatenate([mean, highest], axis=1).astype(np.float32)

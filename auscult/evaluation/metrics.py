@@ -1,15 +1,16 @@
-"""The figures of a classifier, computed for many weightings of the same answers at once.
+"""Metrics of a classifier, computed for many weightings of the same predictions at once.
 
-A weighting gives each unit a multiplicity: all ones for the figure itself, a row
-per resample for its interval. Everything is a product with the weights, so that
-500 resamples of 2,800 units take a fraction of a second.
+A weighting gives each unit a multiplicity: all ones for the point estimate, one row per bootstrap resample for the
+interval. Every metric is a matrix product with the weights, which scikit-learn cannot do: 500 resamples of
+2,800 units take a fraction of a second.
 
 Names and sources
 -----------------
-``sensitivity``  abnormal units whose class is exactly right / abnormal units; ``specificity``  normal units called
-normal / normal units; ``score``  their mean, the ICBHI score (Rocha et al. 2019, doi:10.1088/1361-6579/ab03ea).
+``sensitivity``  abnormal units predicted as their exact class / abnormal units; ``specificity``  normal units
+predicted as normal / normal units; ``score``  their mean, the ICBHI score (Rocha et al. 2019,
+doi:10.1088/1361-6579/ab03ea).
 ``average_score``, ``harmonic_score``, ``sprsound_score``  AS = mean, HS = harmonic mean of the two, and (AS + HS) / 2
-(SPRSound, BioCAS 2022 challenge). ``detection_sensitivity``  abnormal units called anything but normal.
+(SPRSound, BioCAS 2022 challenge). ``detection_sensitivity``  abnormal units predicted as any abnormal class.
 ``roc_auc``, ``pr_auc``  of the abnormal class for two classes, else the mean over classes, one against the rest;
 ``roc_auc_abnormal``, ``pr_auc_abnormal``  normal against the rest. PR-AUC is the average precision.
 ``mcc``  Matthews' coefficient, Gorodkin's form for several classes (doi:10.1016/j.compbiolchem.2004.09.006).
@@ -37,18 +38,18 @@ BINS = 10
 
 
 def slug(name: str) -> str:
-    """A class name as part of a metric's or column's name: ``CAS & DAS`` → ``cas_das``."""
+    """Return a class name as part of a metric's or column's name: ``CAS & DAS`` → ``cas_das``."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What was true, what was answered and how surely, for n units of one part.
+class Predictions:
+    """True classes, predicted classes and probabilities of n units.
 
     Attributes
     ----------
     task
-        Classes, and which of them is the normal one.
+        Classes, and which one is normal.
     y, predicted
         Class indices, shape (n,).
     probabilities
@@ -66,15 +67,15 @@ class Answers:
     def __len__(self) -> int:
         return len(self.y)
 
-    def where(self, mask: NDArray[np.bool_]) -> Answers:
-        """The answers of some of the units."""
-        return Answers(
+    def where(self, mask: NDArray[np.bool_]) -> Predictions:
+        """Return the predictions of the units selected by *mask*, shape (n,)."""
+        return Predictions(
             self.task, self.y[mask], self.predicted[mask], self.probabilities[mask], np.asarray(self.patients)[mask]
         )
 
     @cached_property
     def abnormal(self) -> Floats:
-        """Probability that the unit is not normal, shape (n,)."""
+        """Probability that a unit is not normal, shape (n,)."""
         return 1.0 - self.probabilities[:, self.task.normal_index]
 
     @property
@@ -85,18 +86,21 @@ class Answers:
 
     @property
     def confidence(self) -> tuple[Floats, NDArray[np.bool_]]:
-        """The probability whose calibration is judged, and whether what it promises came true; both (n,)."""
+        """Probability whose calibration is measured, and whether the predicted event occurred; shape (n,) each.
+
+        The event is "abnormal" for two classes, else "the most probable class is the true one".
+        """
         if len(self.task.classes) == 2:
             return self.abnormal, self.y != self.task.normal_index
         return self.probabilities.max(axis=1), self.probabilities.argmax(axis=1) == self.y
 
 
-def measure(answers: Answers, weights: Floats) -> dict[str, Floats]:
-    """Every figure for every weighting.
+def measure(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    """Return every metric for every weighting.
 
     Parameters
     ----------
-    answers
+    predictions
         n units.
     weights
         Multiplicities, shape (b, n).
@@ -104,21 +108,21 @@ def measure(answers: Answers, weights: Floats) -> dict[str, Floats]:
     Returns
     -------
     dict
-        Name → shape (b,), NaN where the figure is undefined for that weighting.
+        Metric name → values, shape (b,); NaN where the metric is undefined for that weighting.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return (
-            _from_confusion(confusions(answers, weights), answers.task)
-            | _from_ranks(answers, weights)
-            | _from_probabilities(answers, weights)
+            _from_confusion(confusions(predictions, weights), predictions.task)
+            | _from_ranks(predictions, weights)
+            | _from_probabilities(predictions, weights)
         )
 
 
-def confusions(answers: Answers, weights: Floats) -> Floats:
-    """Confusion matrices, shape (b, true class, answered class)."""
-    k = len(answers.task.classes)
-    cells = np.zeros((len(answers), k * k))
-    cells[np.arange(len(answers)), answers.y * k + answers.predicted] = 1.0
+def confusions(predictions: Predictions, weights: Floats) -> Floats:
+    """Return weighted confusion matrices, shape (b, true class, predicted class)."""
+    k = len(predictions.task.classes)
+    cells = np.zeros((len(predictions), k * k))
+    cells[np.arange(len(predictions)), predictions.y * k + predictions.predicted] = 1.0
     return (weights @ cells).reshape(-1, k, k)
 
 
@@ -126,16 +130,16 @@ def _from_confusion(matrix: Floats, task: Task) -> dict[str, Floats]:
     normal = task.normal_index
     total = matrix.sum(axis=(1, 2))
     right = np.diagonal(matrix, axis1=1, axis2=2)
-    true, answered = matrix.sum(axis=2), matrix.sum(axis=1)
+    true, predicted = matrix.sum(axis=2), matrix.sum(axis=1)
     recall = right / true  # NaN where the class does not occur
-    precision = right / answered
-    f1 = np.where(true > 0, 2 * right / (true + answered), np.nan)
+    precision = right / predicted
+    f1 = np.where(true > 0, 2 * right / (true + predicted), np.nan)
     abnormal = total - true[:, normal]
     sensitivity = (right.sum(axis=1) - right[:, normal]) / abnormal
     specificity = recall[:, normal]
     mean = (sensitivity + specificity) / 2
     harmonic = np.where(mean == 0, 0.0, sensitivity * specificity / mean)
-    figures = {
+    metrics = {
         "score": mean,
         "sensitivity": sensitivity,
         "specificity": specificity,
@@ -144,40 +148,40 @@ def _from_confusion(matrix: Floats, task: Task) -> dict[str, Floats]:
         "sprsound_score": (mean + harmonic) / 2,
         "accuracy": right.sum(axis=1) / total,
         "balanced_accuracy": _mean_of_defined(recall),
-        # A class that was never answered counts as 0 in the mean, as in scikit-learn.
+        # A class that was never predicted counts as 0 in the mean, as in scikit-learn.
         "precision_macro": _mean_of_defined(np.where(true > 0, np.nan_to_num(precision), np.nan)),
         "recall_macro": _mean_of_defined(recall),
         "f1_macro": _mean_of_defined(f1),
-        "mcc": _matthews(right.sum(axis=1), total, true, answered),
+        "mcc": _matthews(right.sum(axis=1), total, true, predicted),
     }
     if len(task.classes) > 2:
-        detected = abnormal - (answered[:, normal] - right[:, normal])
-        figures["detection_sensitivity"] = detected / abnormal
+        detected = abnormal - (predicted[:, normal] - right[:, normal])
+        metrics["detection_sensitivity"] = detected / abnormal
     for index, name in enumerate(task.classes):
-        figures[f"precision_{slug(name)}"] = precision[:, index]
-        figures[f"recall_{slug(name)}"] = recall[:, index]
-        figures[f"f1_{slug(name)}"] = f1[:, index]
-    return figures
+        metrics[f"precision_{slug(name)}"] = precision[:, index]
+        metrics[f"recall_{slug(name)}"] = recall[:, index]
+        metrics[f"f1_{slug(name)}"] = f1[:, index]
+    return metrics
 
 
-def _matthews(right: Floats, total: Floats, true: Floats, answered: Floats) -> Floats:
-    covariance = right * total - (true * answered).sum(axis=1)
-    spread = (total**2 - (answered**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
+def _matthews(right: Floats, total: Floats, true: Floats, predicted: Floats) -> Floats:
+    covariance = right * total - (true * predicted).sum(axis=1)
+    spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
     return np.where(spread > 0, covariance / np.sqrt(spread), np.nan)
 
 
 def _mean_of_defined(values: Floats) -> Floats:
-    """Mean over the classes (last axis) that are defined; NaN where none is."""
+    """Return the mean over the defined classes (last axis); NaN where no class is defined."""
     defined = np.isfinite(values)
     return np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1)
 
 
-def _from_ranks(answers: Answers, weights: Floats) -> dict[str, Floats]:
-    task = answers.task
-    roc, precision = ranking(answers.abnormal, answers.y != task.normal_index, weights)
+def _from_ranks(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    task = predictions.task
+    roc, precision = _areas(predictions.abnormal, predictions.y != task.normal_index, weights)
     if len(task.classes) == 2:
         return {"roc_auc": roc, "pr_auc": precision}
-    each = [ranking(answers.probabilities[:, c], answers.y == c, weights) for c in range(len(task.classes))]
+    each = [_areas(predictions.probabilities[:, c], predictions.y == c, weights) for c in range(len(task.classes))]
     return {
         "roc_auc": _mean_of_defined(np.stack([area for area, _ in each], axis=1)),
         "pr_auc": _mean_of_defined(np.stack([area for _, area in each], axis=1)),
@@ -186,8 +190,8 @@ def _from_ranks(answers: Answers, weights: Floats) -> dict[str, Floats]:
     }
 
 
-def ranking(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Areas under the ROC and precision-recall curves, ties counted half; NaN where a class is absent.
+def _areas(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Return the areas under the ROC and precision-recall curves; ties count half, NaN where a class is absent.
 
     Parameters
     ----------
@@ -207,7 +211,7 @@ def ranking(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> tup
         return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # units of equal score enter together
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # units of equal score share a threshold
     sorted_weights = weights[:, order]
     positives = np.add.reduceat(sorted_weights * positive[order], starts, axis=1)
     everyone = np.add.reduceat(sorted_weights, starts, axis=1)
@@ -221,22 +225,22 @@ def ranking(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> tup
     return np.where(both, roc, np.nan), np.where(both, average, np.nan)
 
 
-def _from_probabilities(answers: Answers, weights: Floats) -> dict[str, Floats]:
+def _from_probabilities(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
     total = weights.sum(axis=1)
-    happened = np.eye(len(answers.task.classes))[answers.y]
-    squares = ((answers.probabilities - happened) ** 2).sum(axis=1)
-    if len(answers.task.classes) == 2:
-        squares = squares / 2  # p and 1 − p err by the same
-    predicted, observed = answers.confidence
-    gaps = np.zeros((len(answers), BINS))
-    gaps[np.arange(len(answers)), bins_of(predicted)] = predicted - observed
+    one_hot = np.eye(len(predictions.task.classes))[predictions.y]
+    squares = ((predictions.probabilities - one_hot) ** 2).sum(axis=1)
+    if len(predictions.task.classes) == 2:
+        squares = squares / 2  # p and 1 − p have the same error
+    predicted, observed = predictions.confidence
+    gaps = np.zeros((len(predictions), BINS))
+    gaps[np.arange(len(predictions)), bins_of(predicted)] = predicted - observed
     return {
         "brier": weights @ squares / total,
-        "log_loss": weights @ answers.losses / total,
+        "log_loss": weights @ predictions.losses / total,
         "calibration_error": np.abs(weights @ gaps).sum(axis=1) / total,
     }
 
 
 def bins_of(probability: Floats) -> Ints:
-    """Bin of each probability, 0 … BINS − 1."""
+    """Return the bin of each probability, 0 … BINS − 1; bins are closed on the left, the last one on both sides."""
     return np.minimum((probability * BINS).astype(np.int64), BINS - 1)

@@ -1,4 +1,4 @@
-"""A trained model's answers for an audio file, through the same steps as the pipeline's."""
+"""Predict classes for an audio file, with the pipeline's own steps."""
 
 from __future__ import annotations
 
@@ -24,29 +24,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Probability per class, shape (classes,), and the decided class."""
+class Prediction:
+    """Probability of each class, shape (classes,), and the decided class."""
 
     probabilities: NDArray[np.float64]
     label: str
 
 
-def answers(
-    model: TrainedModel, path: Path, stretches: Iterable[tuple[float | None, float | None]] = ((None, None),)
-) -> list[Answer]:
-    """One answer per stretch (start_s, end_s) of a recording; (None, None) is all of it.
+def predict(
+    model: TrainedModel, path: Path, intervals: Iterable[tuple[float | None, float | None]] = ((None, None),)
+) -> list[Prediction]:
+    """Return one prediction per time interval of a recording.
 
-    A whole recording is the mean over the windows that cover it, as in the pipeline; so is a stretch,
-    where the model judges recordings. A model of segments takes a stretch as one segment.
+    A model of recordings averages the probabilities of the windows that cover the interval, as in the pipeline.
+    A model of segments takes the interval as one segment; the whole recording is the mean over windows here too.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    path
+        An audio file.
+    intervals
+        (start_s, end_s) of each interval, in seconds; (None, None) is the whole recording.
 
     Raises
     ------
     DataError
-        The file cannot be read, or a stretch lies outside it.
+        The file cannot be read, or an interval lies outside it.
     """
     spec = model.spec
     resample = ResampleParams.model_validate(spec["resample"])
-    # The spec leaves out how augmented copies were made, which a recording to be judged does not need.
+    # The spec lacks the parameters of augmented copies, which prediction does not need: construct without validation.
     features = FeaturesParams.model_construct(**spec["features"])
     audio = condition(path, resample)
     logmel = LogMel(
@@ -63,26 +72,27 @@ def answers(
     array = spec[ARRAYS[model.task.unit]]
     cutter = Cutter(array["frames"], frame_s, spec["padding"])
     results = []
-    for start_s, end_s in stretches:
+    for start_s, end_s in intervals:
         items = _items(path, start_s, end_s, duration_s, array["length_s"], array.get("hop_s"))
         rows, valid = cutter.cut(spectrogram, items)
         probabilities = model.probabilities(rows, np.array(valid, dtype=np.int64)).mean(axis=0)
         decided = int(model.decide(probabilities[None])[0])
-        results.append(Answer(probabilities, model.task.classes[decided]))
+        results.append(Prediction(probabilities, model.task.classes[decided]))
     return results
 
 
 def _items(
     path: Path, start_s: float | None, end_s: float | None, duration_s: float, length_s: float, hop_s: float | None
 ) -> list[Item]:
+    """Return the segments or windows of an interval; *hop_s* is None for a model of segments."""
     if start_s is None and end_s is None:
         return windows(path.stem, duration_s, length_s, hop_s or length_s)
     start, end = start_s or 0.0, duration_s if end_s is None else end_s
     if not 0.0 <= start < end or start >= duration_s:
         raise DataError(
-            f"the stretch from {start:g} to {end:g} s does not lie in {path.name}, which lasts {duration_s:.2f} s",
+            f"the interval from {start:g} to {end:g} s does not lie in {path.name}, which lasts {duration_s:.2f} s",
             where=str(path),
-            next_step="give start_s and end_s in seconds from the recording's begin",
+            next_step="give start_s and end_s in seconds from the start of the recording",
         )
     end = min(end, duration_s)
     if hop_s is None:

@@ -1,1 +1,1 @@
-"""Drift: whether recent recordings are still like those that a model learned from."""
+"""Drift: whether recent recordings still resemble those that a model learned from."""

@@ -1,35 +1,45 @@
-"""The verdict: what differs between recent recordings and those that a model learned from.
+"""Decide what differs between recent recordings and those that a model learned from.
 
-Something drifts when it is far (an effect) and when a week without drift is seldom so far (chance): a small
-difference is not worth an alarm however certain it is, and few recordings lie far by themselves.
+A quantity drifts if the difference is large (effect) and rarely that large by chance (p-value): a small difference is
+not worth an alarm even if it is certain, and a few recordings often differ much by chance.
+
+Recordings of one patient resemble each other, and a week holds few patients. A test that takes recordings as
+independent (Kolmogorov-Smirnov, chi-square) reports drift in one week out of three without drift
+(docs/monitoring.md). The null distribution is therefore a cluster bootstrap: patients of the reference are drawn with
+replacement, once as many as a week has and once as many as the reference has, and the two draws are compared like the
+real samples (A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). A week is
+assumed to have as many recordings per patient as the reference.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, ks_2samp
 
-from auscult.monitoring.chance import Chance, draw, ks_distance, stability_index
 from auscult.monitoring.observe import PROBABILITY, numeric_features
 from auscult.settings import MonitorSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLASSES, SET_ASIDE = "predicted classes", "recordings set aside"
-#: The features together (their maximum is judged), the classes, the recordings set aside.
-_QUESTIONS = 3
-#: Weeks that are drawn: ten are expected beyond what counts as unlikely, within limits of time.
+CLASSES, REJECTED = "predicted classes", "rejected recordings"
+#: Hypotheses that share the error probability: all features (by their maximum), classes, rejected recordings.
+_TESTS = 3
+#: Draws of the bootstrap: so many that ten are expected beyond the significance level, within limits of time.
 _EXPECTED_BEYOND, _LEAST_DRAWS, _MOST_DRAWS = 10, 2000, 20000
+_SEED = 47
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and the range of the middle nine tenths, in the feature's unit."""
+    """The 5 %, 50 % and 95 % quantiles, in the feature's unit."""
 
     low: float
     median: float
@@ -38,14 +48,14 @@ class Spread:
 
 @dataclass(frozen=True)
 class Feature:
-    """One numeric feature on both sides.
+    """One numeric feature of the reference and of the recent recordings.
 
     Attributes
     ----------
     distance
-        Kolmogorov and Smirnov's, 0 to 1.
+        Kolmogorov-Smirnov distance, 0 to 1.
     p_value
-        Chance that any feature of a week without drift lies so far.
+        Probability that any feature of a week without drift has such a distance.
     """
 
     name: str
@@ -58,12 +68,12 @@ class Feature:
 
 @dataclass(frozen=True)
 class Classes:
-    """Predicted classes: how many recordings of each, and the population stability index.
+    """Predicted classes: recordings per class, and the population stability index.
 
     Attributes
     ----------
     expected_psi
-        Its mean over weeks without drift; few recordings of few patients differ by themselves.
+        Mean of the index over weeks without drift: few recordings of few patients differ by chance.
     """
 
     reference: dict[str, int]
@@ -75,20 +85,22 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """Recordings that could not be used.
+class Rejected:
+    """Recordings that ``validate`` would reject.
 
     Attributes
     ----------
+    examined
+        All recent recordings.
     reasons
-        One of ``stages.validate``'s → how many.
+        Reason of ``validate`` → recordings.
     reference_share
-        Of the data set that the model learned from, 0 to 1.
+        Rejected share of the data set that the model learned from, 0 to 1.
     p_value
-        Chance of as many, were they set aside independently at the reference's share.
+        Probability of at least as many, if each recording is rejected independently with that share.
     """
 
-    looked_at: int
+    examined: int
     count: int
     reasons: dict[str, int]
     reference_share: float
@@ -98,55 +110,82 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Drift:
-    """What was found.
+    """The result of a comparison.
 
     Attributes
     ----------
-    sound, learned_from
-        Recordings compared on either side.
+    accepted, learned_from
+        Recordings compared: recent ones, and those of the reference.
     needed
-        Of each, before anything is said about features.
+        The least number of each for a verdict on features and classes.
     features, classes
-        Empty and ``None`` where there are too few.
+        Empty and ``None`` if there are fewer.
     """
 
-    sound: int
+    accepted: int
     learned_from: int
     needed: int
-    set_aside: SetAside
+    rejected: Rejected
     features: tuple[Feature, ...]
     classes: Classes | None
 
     @property
     def enough(self) -> bool:
-        """Whether there are enough recordings on both sides to speak about features."""
-        return min(self.sound, self.learned_from) >= self.needed
+        """Whether both samples have enough recordings for a verdict on features and classes."""
+        return min(self.accepted, self.learned_from) >= self.needed
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """What drifts, causes before consequences: set aside, what the model is given (farthest first), its answers."""
+        """Names of what drifts: rejected recordings, features (the most distant first), then the model's outputs."""
         found = [feature for feature in self.features if feature.drifts]
         found.sort(key=lambda feature: (feature.name == PROBABILITY, -feature.distance))
-        names = [SET_ASIDE] if self.set_aside.drifts else []
+        names = [REJECTED] if self.rejected.drifts else []
         names += [feature.name for feature in found]
         return (*names, *([CLASSES] if self.classes is not None and self.classes.drifts else []))
 
     @property
     def verdict(self) -> str:
         """One line."""
-        too_few = f"{self.sound} of {self.needed}"
-        if self.sound >= self.needed and not self.enough:
+        too_few = f"{self.accepted} of {self.needed}"
+        if self.accepted >= self.needed and not self.enough:
             too_few = f"the model learned from {self.learned_from} of {self.needed}"
         if not self.drifted:
-            return "no drift" if self.enough else f"too few recordings to say: {too_few}"
-        more = "" if self.enough else f"; too few recordings to say more: {too_few}"
+            return "no drift" if self.enough else f"too few recordings for a verdict: {too_few}"
+        more = "" if self.enough else f"; too few recordings to compare features: {too_few}"
         return f"drift in: {', '.join(self.drifted)}{more}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, rounded; the verdict first."""
-        said = {"verdict": self.verdict, "enough": self.enough, "drifted": list(self.drifted)}
+        """Return plain data, rounded; the verdict first."""
+        summary = {"verdict": self.verdict, "enough": self.enough, "drifted": list(self.drifted)}
         rounded: dict[str, Any] = _rounded(asdict(self))
-        return said | rounded | {"features": list(rounded["features"])}
+        return summary | rounded | {"features": list(rounded["features"])}
+
+
+@dataclass(frozen=True)
+class NullDistribution:
+    """Statistics of weeks without drift.
+
+    Attributes
+    ----------
+    distance
+        Largest Kolmogorov-Smirnov distance of any feature in each week, shape (draws,).
+    psi
+        Population stability index of the predicted classes, shape (draws,).
+    """
+
+    distance: NDArray[np.floating]
+    psi: NDArray[np.floating]
+
+    def p_distance(self, distance: float) -> float:
+        """Return the p-value of a feature's distance, adjusted for the number of features by their maximum.
+
+        P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", 1993 (single step, max T).
+        """
+        return _p_value(self.distance, distance)
+
+    def p_psi(self, psi: float) -> float:
+        """Return the p-value of a stability index."""
+        return _p_value(self.psi, psi)
 
 
 def compare(
@@ -157,34 +196,103 @@ def compare(
     Parameters
     ----------
     reference, recent
-        Of :func:`auscult.monitoring.observe.observe`, by the same model. A column ``patient`` of the reference says
-        which of its recordings belong together.
+        Results of :func:`auscult.monitoring.observe.observe` with the same model. A column ``patient`` of the
+        reference groups its recordings.
     rejected_reference_share
-        What ``validate`` set aside of the data that the model learned from, 0 to 1.
+        Share of recordings that ``validate`` rejected in the data that the model learned from, 0 to 1.
     settings
-        ``max_p_value`` is shared out among three questions: the features, the classes, the recordings set
-        aside. A whole week without drift is therefore called drift with no more than that chance.
+        ``max_p_value`` is shared among three tests (features, classes, rejected recordings): it bounds the
+        probability that a week without drift is reported at all.
     """
     known, new = (table[table["rejected"] == ""].reset_index(drop=True) for table in (reference, recent))
-    level = settings.max_p_value / _QUESTIONS
-    set_aside = _set_aside(recent, rejected_reference_share, len(known), settings, level)
-    drift = Drift(len(new), len(known), settings.min_recordings, set_aside, (), None)
+    level = settings.max_p_value / _TESTS
+    rejected = _rejected(recent, rejected_reference_share, len(known), settings, level)
+    drift = Drift(len(new), len(known), settings.min_recordings, rejected, (), None)
     if not drift.enough:
         return drift
     names = numeric_features(recent)
     classes = sorted({*known["label"], *new["label"]})
     draws = min(max(math.ceil(_EXPECTED_BEYOND / max(level, 1e-9)), _LEAST_DRAWS), _MOST_DRAWS)
-    chance = draw(known, names, classes, len(new), draws)
-    features = tuple(_feature(name, known[name], new[name], chance, settings, level) for name in names)
-    answered = _classes(classes, known["label"], new["label"], chance, settings, level)
-    return Drift(drift.sound, drift.learned_from, drift.needed, set_aside, features, answered)
+    null = draw(known, names, classes, len(new), draws)
+    features = tuple(_feature(name, known[name], new[name], null, settings, level) for name in names)
+    predicted = _classes(classes, known["label"], new["label"], null, settings, level)
+    return Drift(drift.accepted, drift.learned_from, drift.needed, rejected, features, predicted)
+
+
+def draw(
+    reference: pd.DataFrame, features: Sequence[str], classes: Sequence[str], size: int, draws: int
+) -> NullDistribution:
+    """Draw weeks of *size* recordings from the reference, and compare each with a resampled reference.
+
+    Parameters
+    ----------
+    reference
+        Accepted recordings. A column ``patient`` groups them; without it each is its own group.
+    features
+        Numeric columns.
+    classes
+        All values of ``label``.
+    size
+        Recordings of a week.
+    draws
+        Number of weeks.
+    """
+    rng = np.random.default_rng(_SEED)
+    grouped = reference.get("patient", reference.index)
+    patient = np.unique(grouped, return_inverse=True)[1]
+    patients = int(patient.max()) + 1
+    per_week = max(1, round(size * patients / len(reference)))
+    # How often each recording is in the drawn week, and in the resampled reference: shape (recordings, draws)
+    week, rest = (_counts(rng, draws, n, patients)[patient] for n in (per_week, patients))
+    labels = (np.array(classes)[:, None] == reference["label"].to_numpy()).astype(np.float32)
+    psi = stability_index((labels @ rest).T, (labels @ week).T)
+    week /= week.sum(axis=0)
+    week -= rest / rest.sum(axis=0)
+    distance = np.zeros(draws, dtype=np.float32)
+    for name in features:
+        values = reference[name].to_numpy()
+        order = np.argsort(values, kind="stable")
+        ends = np.append(np.diff(values[order]) > 0, True)  # equal values are one step
+        gap = np.zeros(draws, dtype=np.float32)
+        for row, end in zip(order, ends, strict=True):
+            gap += week[row]
+            if end:
+                np.maximum(distance, np.abs(gap), out=distance)
+    return NullDistribution(distance, psi)
+
+
+def ks_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Return the Kolmogorov-Smirnov distance of two samples, 0 to 1."""
+    return float(ks_2samp(first, second, method="asymp").statistic)
+
+
+def stability_index(reference: NDArray[np.floating], recent: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the population stability index, sum((q - p) ln(q / p)), of class counts: shape (..., classes) → (...).
+
+    It is Jeffreys' divergence; the name and the rule of thumb (0.25 is a major shift) are from N. Siddiqi, "Credit
+    Risk Scorecards", 2006. Half a recording is added to every class, so that an empty class has a finite share that
+    depends on the number of recordings.
+    """
+    p, q = ((counts + 0.5) / (counts + 0.5).sum(axis=-1, keepdims=True) for counts in (reference, recent))
+    return np.asarray(((q - p) * np.log(q / p)).sum(axis=-1), dtype=np.float64)
+
+
+def _counts(rng: np.random.Generator, draws: int, size: int, patients: int) -> NDArray[np.float32]:
+    """Return how often each patient is drawn, shape (patients, draws); the columns sum to *size*."""
+    chosen = rng.integers(patients, size=(draws, size)) * draws + np.arange(draws)[:, None]
+    return np.bincount(chosen.ravel(), minlength=draws * patients).reshape(patients, draws).astype(np.float32)
+
+
+def _p_value(drawn: NDArray[np.floating], value: float) -> float:
+    """Return the share of the draws that are at least *value*; the observed one counts among them."""
+    return (1 + int(np.count_nonzero(drawn >= value - 1e-5))) / (len(drawn) + 1)
 
 
 def _feature(
-    name: str, reference: pd.Series, recent: pd.Series, chance: Chance, settings: MonitorSettings, level: float
+    name: str, reference: pd.Series, recent: pd.Series, null: NullDistribution, settings: MonitorSettings, level: float
 ) -> Feature:
     distance = ks_distance(reference.to_numpy(), recent.to_numpy())
-    p_value = chance.p_distance(distance)
+    p_value = null.p_distance(distance)
     drifts = distance > settings.max_distance and p_value < level
     return Feature(name, _spread(reference), _spread(recent), distance, p_value, drifts)
 
@@ -198,32 +306,30 @@ def _classes(
     names: list[str],
     reference: pd.Series,
     recent: pd.Series,
-    chance: Chance,
+    null: NullDistribution,
     settings: MonitorSettings,
     level: float,
 ) -> Classes:
-    counts = [{name: int((side == name).sum()) for name in names} for side in (reference, recent)]
-    psi = float(stability_index(*(np.array(list(side.values()), dtype=float) for side in counts)))
-    p_value = chance.p_psi(psi)
+    counts = [{name: int((labels == name).sum()) for name in names} for labels in (reference, recent)]
+    psi = float(stability_index(*(np.array(list(each.values()), dtype=float) for each in counts)))
+    p_value = null.p_psi(psi)
     drifts = psi > settings.max_class_psi and p_value < level
-    return Classes(counts[0], counts[1], psi, float(chance.psi.mean()), p_value, drifts)
+    return Classes(counts[0], counts[1], psi, float(null.psi.mean()), p_value, drifts)
 
 
-def _set_aside(
+def _rejected(
     recent: pd.DataFrame, reference_share: float, known: int, settings: MonitorSettings, level: float
-) -> SetAside:
-    """Judged by itself, with all files that were looked at: a broken device leaves few sound ones."""
-    from scipy.stats import binom
-
-    rejected = recent.loc[recent["rejected"] != "", "rejected"]
-    count, looked_at = len(rejected), len(recent)
-    reasons = {str(reason): int(n) for reason, n in rejected.value_counts().sort_index().items()}
-    # A share of zero among few recordings does not promise zero: one more of each kind is taken to be there.
+) -> Rejected:
+    """Test the rejected share of all recent recordings; a broken device may leave few accepted ones."""
+    reasons = recent.loc[recent["rejected"] != "", "rejected"]
+    count, examined = len(reasons), len(recent)
+    counts = {str(reason): int(n) for reason, n in reasons.value_counts().sort_index().items()}
+    # A share of zero among few recordings is no proof of zero: add one rejected and one accepted recording.
     share = (reference_share * known + 1) / (known + 2)
-    p_value = float(binom.sf(count - 1, looked_at, share))
-    far = looked_at > 0 and count / looked_at - reference_share > settings.max_rejected_more
-    drifts = far and p_value < level and looked_at >= settings.min_recordings
-    return SetAside(looked_at, count, reasons, reference_share, p_value, drifts)
+    p_value = float(binom.sf(count - 1, examined, share))
+    far = examined > 0 and count / examined - reference_share > settings.max_rejected_more
+    drifts = far and p_value < level and examined >= settings.min_recordings
+    return Rejected(examined, count, counts, reference_share, p_value, drifts)
 
 
 def _rounded(value: Any) -> Any:

@@ -1,23 +1,23 @@
-"""How often the monitor would call drift where there is none, with this data and these limits.
+"""Measure how often the monitor reports drift where there is none, with the present data and limits.
 
     python -m auscult.monitoring.false_alarms [--experiment NAME] [--recordings 60] [--weeks 200] [--gain DB]
 
-Weeks are made of recordings that the model learned from: patients are drawn until there are enough
-recordings, and compared with those of all other patients. Nothing has changed in such a week, unless a gain
-is given: then every recording of it is that much louder, and the question is how often this is found.
+Weeks are made of recordings that the model learned from: patients are drawn until there are enough recordings, and
+compared with the recordings of all other patients. Such a week has no drift. With a gain every recording of the week
+is that much louder, and the result is how often this drift is detected.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import ks_2samp
 
 from auscult.core.errors import DataError
-from auscult.core.process import run
 from auscult.monitoring import steps
 from auscult.monitoring.drift import compare
 from auscult.monitoring.observe import numeric_features
@@ -29,78 +29,111 @@ if TYPE_CHECKING:
 _SEED = 53
 
 
-def weeks(table: pd.DataFrame, recordings: int, count: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Pairs (reference, week) of different patients, drawn by a fixed seed.
+@dataclass(frozen=True)
+class Alarms:
+    """How many simulated weeks were reported as drift; ``str()`` is the answer for a terminal.
+
+    Attributes
+    ----------
+    alarms
+        Weeks in which the monitor reported drift.
+    independent
+        Weeks in which a test that takes recordings as independent found a feature that drifts.
+    drifted
+        Name of what drifted → weeks, the most frequent first.
+    """
+
+    weeks: int
+    recordings: int
+    gain_db: float
+    alarms: int
+    independent: int
+    drifted: dict[str, int]
+
+    def __str__(self) -> str:
+        change = f"{self.gain_db:g} dB louder" if self.gain_db else "without drift"
+        return "\n".join(
+            [
+                f"drift reported in {self.alarms} of {self.weeks} weeks of {self.recordings} recordings {change}",
+                *(f"  {name}: {count}" for name, count in self.drifted.items()),
+                f"a test that takes recordings as independent: in {self.independent}",
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def measure(*, experiment: str | None = None, recordings: int = 60, weeks: int = 200, gain_db: float = 0.0) -> Alarms:
+    """Simulate weeks and count those that the monitor reports as drift.
+
+    Parameters
+    ----------
+    experiment
+        Whose model is used; by default the first of ``retrain.experiments`` in ``flows/settings.yaml``.
+    recordings
+        Number of recordings of a week.
+    weeks
+        Number of simulated weeks.
+    gain_db
+        Gain of every recording of a week, in dB.
+
+    Raises
+    ------
+    AuscultError
+        As :func:`auscult.monitoring.steps.look` raises, or there are too few recordings for such weeks.
+    """
+    monitored = steps.load_model(experiment)
+    limits = monitored.limits.model_copy(update={"min_recordings": 1})
+    alarms, naive, drifted = 0, 0, Counter[str]()
+    for reference, week in draw_weeks(steps.observe_reference(monitored).table, recordings, weeks):
+        week["level_dbfs"] += gain_db
+        found = compare(reference, week, 0.0, limits).drifted
+        alarms += bool(found)
+        naive += independent(reference, week, limits)
+        drifted.update(found)
+    return Alarms(weeks, recordings, gain_db, alarms, naive, dict(drifted.most_common()))
+
+
+def draw_weeks(table: pd.DataFrame, recordings: int, count: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Yield pairs (reference, week) with different patients, drawn with a fixed seed.
 
     Parameters
     ----------
     table
-        Of :func:`auscult.monitoring.reference.reference`.
+        Of :class:`auscult.monitoring.reference.Reference`.
     recordings
-        Of a week; its last patient may come with some of hers only.
+        Number of recordings of a week; its last patient may come with only some recordings.
 
     Raises
     ------
     DataError
         The table holds less than twice as many recordings.
     """
-    sound = table[table["rejected"] == ""].reset_index(drop=True)
-    if len(sound) < 2 * recordings:
+    accepted = table[table["rejected"] == ""].reset_index(drop=True)
+    if len(accepted) < 2 * recordings:
         raise DataError(
-            f"{len(sound)} recordings are too few to draw weeks of {recordings} from and compare them with the others",
+            f"{len(accepted)} recordings are too few to draw weeks of {recordings} and compare them with the others",
             where="--recordings",
-            next_step=f"--recordings {max(1, len(sound) // 2)}, or fewer",
+            next_step=f"--recordings {max(1, len(accepted) // 2)}, or fewer",
         )
     rng = np.random.default_rng(_SEED)
-    rows = sound.groupby("patient").indices
+    rows = accepted.groupby("patient").indices
     for _ in range(count):
         order = rng.permutation(sorted(rows))
         sizes = np.array([len(rows[patient]) for patient in order])
         chosen = order[np.cumsum(sizes) - sizes < recordings]
         week = np.concatenate([rows[patient] for patient in chosen])[:recordings]
-        yield sound[~sound["patient"].isin(chosen)], sound.loc[week].drop(columns="patient")
+        yield accepted[~accepted["patient"].isin(chosen)], accepted.loc[week].drop(columns="patient")
 
 
 def independent(reference: pd.DataFrame, week: pd.DataFrame, limits: MonitorSettings) -> bool:
-    """Whether a test that takes recordings for independent finds a feature that drifts.
+    """Return whether a test that takes recordings as independent finds a feature that drifts.
 
-    Kolmogorov and Smirnov's two-sample test, its p-value against Bonferroni's share; for comparison only.
+    The two-sample Kolmogorov-Smirnov test with Bonferroni's correction, for comparison only.
     """
-    from scipy.stats import ks_2samp
-
     names = numeric_features(week)
     found = (ks_2samp(reference[name], week[name], method="asymp") for name in names)
     level = limits.max_p_value / len(names)
     return any(each.statistic > limits.max_distance and each.pvalue < level for each in found)
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m auscult.monitoring.false_alarms",
-        description="How often the monitor would call drift for nothing.",
-    )
-    parser.add_argument("--experiment", help="whose model (default: the first of flows.retrain.experiments)")
-    parser.add_argument("--recordings", type=int, default=60, help="of a week (default: 60)")
-    parser.add_argument("--weeks", type=int, default=200, help="how many are drawn (default: 200)")
-    parser.add_argument("--gain", type=float, default=0.0, help="dB by which each week is made louder (default: 0)")
-    arguments = parser.parse_args()
-    watched = steps.subject(arguments.experiment)
-    table = steps.learned(watched).table
-    limits = watched.limits.model_copy(update={"min_recordings": 1})
-    alarms, naive, named = 0, 0, Counter[str]()
-    for reference, week in weeks(table, arguments.recordings, arguments.weeks):
-        week["level_dbfs"] += arguments.gain
-        drifted = compare(reference, week, 0.0, limits).drifted
-        alarms += bool(drifted)
-        naive += independent(reference, week, limits)
-        named.update(drifted)
-    change = f"{arguments.gain:g} dB louder" if arguments.gain else "without drift"
-    print(f"drift called in {alarms} of {arguments.weeks} weeks of {arguments.recordings} recordings {change}")
-    for name, count in named.most_common():
-        print(f"  {name}: {count}")
-    print(f"a test that takes recordings for independent: in {naive}")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""What a recording is to a model: length, rate, level and spectrum as the model hears them, and its answer."""
+"""Measure recordings as a model receives them: length, rate, level, spectrum, and the model's prediction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from auscult.audio.resampling import condition
 from auscult.core.errors import DataError
 from auscult.core.sections import ResampleParams, ValidateParams
 from auscult.core.threads import Progress, in_order
-from auscult.inference.predictor import answers
+from auscult.inference.predictor import predict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
     from auscult.training.trained_model import TrainedModel
 
-#: Columns that describe a file rather than measure it; all others are numeric features.
+#: Columns that describe a file; all others are numeric features.
 TEXTS: dict[str, tuple[str, str]] = {
-    "file": ("string", "path below the folder that was looked at, with forward slashes"),
-    "rejected": ("string", "one of stages.validate's reasons; empty for a sound recording"),
-    "detail": ("string", "the measured value of that reason, for a person"),
-    "label": ("string", "the class that the model decides for; empty where the recording was set aside"),
+    "file": ("string", "path below the examined folder, with forward slashes"),
+    "rejected": ("string", "reason of rejection, as in validate; empty for an accepted recording"),
+    "detail": ("string", "the measured value behind that reason"),
+    "label": ("string", "predicted class; empty for a rejected recording"),
 }
-#: What the model answers rather than what it is given.
+#: The feature that is an output of the model; the others describe its input.
 PROBABILITY = "probability_not_normal"
 _BEFORE_BANDS: dict[str, tuple[str, str]] = {
     "duration_s": ("float64", "length of the audio"),
@@ -45,18 +45,18 @@ _AFTER_BANDS: dict[str, tuple[str, str]] = {
 #: IEC 61260-1:2014: the ratio of an octave (base ten), nominal mid-band frequencies, exact ones 1000 Hz · G^x.
 _OCTAVE = 10**0.3
 _NOMINAL_HZ = {31.5: -5, 63: -4, 125: -3, 250: -2, 500: -1, 1000: 0, 2000: 1, 4000: 2, 8000: 3, 16000: 4}
-#: What the model's band leaves of an octave must be this wide (in octaves) to say something.
+#: Least width (in octaves) of the part of an octave band that lies in the model's band.
 _LEAST_OCTAVES = 1 / 3
-#: Power that counts as nothing, relative to full scale or to the whole.
-_NOTHING = 1e-20
+#: Least power, relative to full scale or to the whole: silence has finite decibels.
+_LEAST_POWER = 1e-20
 _BIN_HZ = 4
 
 
 def octave_bands(low_hz: float, high_hz: float) -> dict[str, tuple[float, float]]:
-    """Octave bands between two frequencies, by column name: ``band_125_hz`` → its edges in Hz.
+    """Return the octave bands between two frequencies: column name such as ``band_125_hz`` → edges in Hz.
 
-    Mid-band frequencies and edges are those of IEC 61260-1:2014 (base ten); the first and the last
-    band are cut at *low_hz* and *high_hz*, and left out where less than a third of an octave remains.
+    Mid-band frequencies and edges are those of IEC 61260-1:2014 (base ten). The first and the last band are cut at
+    *low_hz* and *high_hz*, and left out if less than a third of an octave remains.
     """
     bands = {}
     for nominal, steps in _NOMINAL_HZ.items():
@@ -68,7 +68,7 @@ def octave_bands(low_hz: float, high_hz: float) -> dict[str, tuple[float, float]
 
 
 def columns(spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Type and meaning of the columns of :func:`observe`, for a model of this feature spec."""
+    """Return type and meaning of the columns of :func:`observe`, for a model with this feature spec."""
     about = {
         name: ("float64", f"share of the power between {low:.0f} and {high:.0f} Hz, in dB of the whole")
         for name, (low, high) in octave_bands(spec["resample"]["low_hz"], spec["resample"]["high_hz"]).items()
@@ -77,46 +77,46 @@ def columns(spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def numeric_features(table: pd.DataFrame) -> list[str]:
-    """The columns that are compared as numbers, in their order."""
+    """Return the numeric feature columns, in their order."""
     return [str(name) for name in table.columns if name not in TEXTS]
 
 
 def observe(
     model: TrainedModel, files: Iterable[Path], params: ValidateParams, workers: int, *, base: Path | None = None
 ) -> pd.DataFrame:
-    """Look at recordings as ``validate`` does, and listen to the sound ones as the model does.
+    """Check recordings as ``validate`` does; measure the accepted ones, and predict their class with the model.
 
     Parameters
     ----------
     model
-        Its spec says how audio is resampled and filtered; it answers for the whole recording.
+        Its spec defines resampling and filter; it predicts a class for the whole recording.
     files
         Audio files, in any order.
     params
-        The limits beyond which ``validate`` sets a recording aside.
+        The limits of ``validate``.
     workers
-        Threads.
+        Number of threads.
     base
-        The folder that the names of the files are relative to; without it a file has its bare name.
+        Folder that file names are relative to; without it a file has its bare name.
 
     Returns
     -------
     DataFrame
-        One row per file with the :func:`columns`, sorted by name. Files with the audio of an earlier one, and
-        those that cannot be decoded, are set aside, never an error; they have NaN for every feature.
+        One row per file with the :func:`columns`, sorted by name. Files that cannot be decoded or have the audio of
+        an earlier one are rejected, never an error; all their features are NaN.
     """
     import pandas as pd
 
-    import auscult.audio.compiled  # noqa: F401  the compiled code is loaded before threads ask for it
+    import auscult.audio.compiled  # noqa: F401  load the compiled code before threads need it
 
     named = sorted((readable(path.relative_to(base).as_posix() if base else path.name), path) for path in files)
-    looked = in_order(partial(_look, model, params), [path for _, path in named], workers)
-    progress, rows, heard = Progress("monitor", len(named)), [], set()
-    for (name, _), (audio_sha256, row) in zip(named, looked, strict=True):
-        if audio_sha256 in heard:
-            row = _set_aside("duplicate_audio", "the same audio as an earlier file")
+    examined = in_order(partial(_examine, model, params), [path for _, path in named], workers)
+    progress, rows, seen = Progress("monitor", len(named)), [], set()
+    for (name, _), (audio_sha256, row) in zip(named, examined, strict=True):
+        if audio_sha256 in seen:
+            row = _rejected("duplicate_audio", "the same audio as an earlier file")
         elif not row["rejected"]:
-            heard.add(audio_sha256)
+            seen.add(audio_sha256)
         rows.append({"file": name} | row)
         progress.step()
     about = columns(model.spec)
@@ -125,40 +125,40 @@ def observe(
 
 
 def readable(name: str) -> str:
-    r"""A file's name as text: bytes of it that are no UTF-8 as ``\xff``."""
+    r"""Return a file name as text, with bytes that are not UTF-8 escaped as ``\xff``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _look(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str, dict[str, Any]]:
-    """Key of the audio and the row of one file, but for its name."""
+def _examine(model: TrainedModel, params: ValidateParams, path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the digest of the audio and the row of one file, without its name."""
     try:
         audio, problems = inspect(path, params)
         if audio is None or problems:
-            return "", _set_aside(problems[0].reason, problems[0].detail)
+            return "", _rejected(problems[0].reason, problems[0].detail)
         resample = ResampleParams.model_validate(model.spec["resample"])
         sound = condition(path, resample)
-        answer = answers(model, path)[0]
-    except (DataError, OSError) as error:  # it changed, or went, while it was looked at
-        return "", _set_aside("unreadable", f"{type(error).__name__} while it was read")
-    known = {"rejected": "", "detail": "", "label": answer.label, "duration_s": audio.duration_s}
+        predicted = predict(model, path)[0]
+    except (DataError, OSError) as error:  # changed or removed during the examination
+        return "", _rejected("unreadable", f"{type(error).__name__} while it was read")
+    known = {"rejected": "", "detail": "", "label": predicted.label, "duration_s": audio.duration_s}
     known |= {"sample_rate_hz": float(audio.sample_rate_hz), **_measures(sound, resample)}
-    return audio.audio_sha256, known | {PROBABILITY: 1.0 - float(answer.probabilities[model.task.normal_index])}
+    return audio.audio_sha256, known | {PROBABILITY: 1.0 - float(predicted.probabilities[model.task.normal_index])}
 
 
-def _set_aside(reason: str, detail: str) -> dict[str, Any]:
+def _rejected(reason: str, detail: str) -> dict[str, Any]:
     return {"rejected": reason, "detail": readable(detail), "label": ""}
 
 
 def _measures(sound: NDArray[np.float32], params: ResampleParams) -> dict[str, float]:
-    """Level, crest factor, octave bands and centroid of audio at the model's rate; silence has finite values."""
+    """Return level, crest factor, octave bands and centroid of audio at the model's rate; finite also for silence."""
     import numpy as np
     from scipy import signal
 
-    power = max(float(np.mean(np.square(sound, dtype=np.float64))), _NOTHING)
+    power = max(float(np.mean(np.square(sound, dtype=np.float64))), _LEAST_POWER)
     peak = max(float(np.abs(sound).max()) ** 2, power)
     length = min(len(sound), params.sample_rate_hz // _BIN_HZ)
     hz, density = signal.welch(sound, params.sample_rate_hz, nperseg=length, detrend=False)
-    whole = max(float(density.sum()), _NOTHING)
+    whole = max(float(density.sum()), _LEAST_POWER)
     result = {"level_dbfs": _decibels(power), "crest_db": _decibels(peak) - _decibels(power)}
     for name, (low, high) in octave_bands(params.low_hz, params.high_hz).items():
         inside = (hz >= low) & (hz < high)
@@ -167,4 +167,4 @@ def _measures(sound: NDArray[np.float32], params: ResampleParams) -> dict[str, f
 
 
 def _decibels(power: float) -> float:
-    return 10 * math.log10(max(power, _NOTHING))
+    return 10 * math.log10(max(power, _LEAST_POWER))

@@ -1,4 +1,4 @@
-"""What was found, for a person: one self-contained page, a table in markdown, and JSON for machines."""
+"""The result of a comparison as a self-contained HTML page, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -6,36 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from auscult.core.reject_reasons import REASONS
-from auscult.monitoring.drift import CLASSES, SET_ASIDE, Drift, Feature, Spread
-from auscult.monitoring.histogram import histogram
+from auscult.monitoring.drift import Drift, Feature, Spread
 from auscult.reporting.templates import template
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Decimals by the end of a column's name.
+#: Decimals by the ending of a column's name.
 _DECIMALS = {"_hz": 0, "_db": 1, "_dbfs": 1, "_s": 1}
+#: Size of a histogram in units of its SVG.
+_WIDTH, _HEIGHT, _BINS = 320, 96, 24
 
 
 @dataclass(frozen=True)
 class About:
-    """What was compared with what.
+    """The model, the recordings and the limits of a comparison.
 
     Attributes
     ----------
     folder
-        Name of the folder with the recent recordings, without the place where it lies.
+        Name of the folder with the recent recordings, without its path.
     model
         Digest of the model's files.
     in_service
-        False where no model of the experiment is, and the newest one was asked.
+        False if no model of the experiment is in service, and the newest one was used.
     recordings, patients
-        That the model learned from; the drift's ``learned_from`` says how many of them were compared.
+        Numbers that the model learned from; ``Drift.learned_from`` is the number of recordings compared.
     limits
-        The parameters ``flows.monitor``.
+        The section ``monitor`` of ``flows/settings.yaml``.
     meanings
-        Column of a table of observations → what it means.
+        Column of a table of :func:`auscult.monitoring.observe.observe` → its meaning.
     """
 
     dataset: str
@@ -50,7 +54,7 @@ class About:
 
 
 def record(drift: Drift, recent: pd.DataFrame, about: About) -> dict[str, Any]:
-    """All figures as plain data: a function of the recordings, the model and the parameters."""
+    """Return the result as plain data: a function of the recordings, the model and the settings."""
     learned_from = {"recordings": about.recordings, "patients": about.patients, "compared": drift.learned_from}
     return {
         "dataset": about.dataset,
@@ -60,22 +64,22 @@ def record(drift: Drift, recent: pd.DataFrame, about: About) -> dict[str, Any]:
         "folder": about.folder,
         **drift.to_json(),
         "learned_from": learned_from,
-        "files_set_aside": _files(recent),
+        "rejected_files": _files(recent),
         "limits": dict(about.limits),
     }
 
 
 def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: About) -> str:
-    """The page's HTML, verdict first.
+    """Return the page's HTML, with the verdict first.
 
     Parameters
     ----------
     reference, recent
-        The tables that were compared; only drifted features are drawn.
+        The tables that were compared; features that drift are plotted.
     """
-    sound = [table[table["rejected"] == ""] for table in (reference, recent)]
+    accepted = [table[table["rejected"] == ""] for table in (reference, recent)]
     pictures = {
-        feature.name: histogram(sound[0][feature.name].to_numpy(), sound[1][feature.name].to_numpy())
+        feature.name: histogram(accepted[0][feature.name].to_numpy(), accepted[1][feature.name].to_numpy())
         for feature in drift.features
         if feature.drifts
     }
@@ -88,42 +92,41 @@ def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: Abo
         files=_files(recent),
         pictures=pictures,
         reasons=REASONS,
-        chance=_chance,
+        p_value=_p_value,
         number=_number,
         share=_share,
-        names={"classes": CLASSES, "set_aside": SET_ASIDE},
     )
 
 
 def headline(drift: Drift) -> str:
-    """``No drift``, ``Drift`` or ``Too few recordings``."""
+    """Return ``No drift``, ``Drift`` or ``Too few recordings``."""
     if drift.drifted:
         return "Drift"
     return "No drift" if drift.enough else "Too few recordings"
 
 
 def markdown(drift: Drift, about: About) -> str:
-    """The verdict and its table, for Prefect's page."""
+    """Return the verdict and its table as Markdown, for Prefect's page."""
     lines = [
         f"### {headline(drift)}: {about.experiment} of {about.dataset}",
         "",
         f"{drift.verdict[:1].upper()}{drift.verdict[1:]}.",
         "",
-        f"{drift.set_aside.looked_at} recordings in `{about.folder}`, {drift.set_aside.count} set aside"
-        f" ({_share(drift.set_aside.reference_share)} of the data learned from were).",
+        f"{drift.rejected.examined} recordings in `{about.folder}`, {drift.rejected.count} rejected"
+        f" ({_share(drift.rejected.reference_share)} of the training data set were).",
     ]
     if drift.features:
         lines += [
             "",
-            "| | learned from, median (5 to 95 %) | recent | distance | chance | |",
+            "| | learned from, median (5 to 95 %) | recent | distance | p-value | |",
             "|---|---|---|---|---|---|",
         ]
         for row in map(_row, drift.features):
-            cells = [row["name"], row["reference"], row["recent"], row["distance"], row["chance"]]
+            cells = [row["name"], row["reference"], row["recent"], row["distance"], row["p_value"]]
             lines.append(f"| {' | '.join(cells)} | {'**drifts**' if row['drifts'] else ''} |")
     if drift.classes is not None:
         mark = " **drifts**" if drift.classes.drifts else ""
-        psi = f"stability index {drift.classes.psi:.2f}, chance {_chance(drift.classes.p_value)}.{mark}"
+        psi = f"stability index {drift.classes.psi:.2f}, p-value {_p_value(drift.classes.p_value)}.{mark}"
         lines += ["", f"Predicted classes: {psi}", "", "| class | learned from | recent |", "|---|---|---|"]
         lines += [f"| {row['name']} | {row['reference']} | {row['recent']} |" for row in _class_rows(drift)]
     return "\n".join(lines) + "\n"
@@ -135,7 +138,7 @@ def _row(feature: Feature) -> dict[str, Any]:
         "reference": _spread(feature.name, feature.reference),
         "recent": _spread(feature.name, feature.recent),
         "distance": f"{feature.distance:.2f}",
-        "chance": _chance(feature.p_value),
+        "p_value": _p_value(feature.p_value),
         "drifts": feature.drifts,
     }
 
@@ -143,11 +146,11 @@ def _row(feature: Feature) -> dict[str, Any]:
 def _class_rows(drift: Drift) -> list[dict[str, str]]:
     if drift.classes is None:
         return []
-    sides = {"reference": drift.classes.reference, "recent": drift.classes.recent}
-    totals = {side: sum(counts.values()) for side, counts in sides.items()}
+    samples = {"reference": drift.classes.reference, "recent": drift.classes.recent}
+    totals = {sample: sum(counts.values()) for sample, counts in samples.items()}
     return [
         {"name": name}
-        | {side: f"{_share(counts[name] / totals[side])} ({counts[name]})" for side, counts in sides.items()}
+        | {sample: f"{_share(counts[name] / totals[sample])} ({counts[name]})" for sample, counts in samples.items()}
         for name in drift.classes.reference
     ]
 
@@ -163,7 +166,7 @@ def _spread(name: str, spread: Spread) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    """With the decimals that its unit deserves."""
+    """Format a value with the decimals of its unit."""
     ending = next((end for end in sorted(_DECIMALS, key=len, reverse=True) if name.endswith(end)), "")
     decimals = 1 if name.startswith("band_") else _DECIMALS.get(ending, 2)
     return f"{value:.{decimals}f}".replace("-", "−")
@@ -173,5 +176,34 @@ def _share(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def _chance(p_value: float) -> str:
+def _p_value(p_value: float) -> str:
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Outlines of two histograms over the same bins, as ``d`` of an SVG path, and the ends of their scale."""
+
+    reference: str
+    recent: str
+    low: float
+    high: float
+
+
+def histogram(reference: NDArray[np.floating], recent: NDArray[np.floating]) -> Histogram:
+    """Return histograms of both samples over their common range, as shares of recordings and to one scale."""
+    low, high = (float(end([end(reference), end(recent)])) for end in (np.min, np.max))
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    shares = [np.histogram(sample, bins=edges)[0] / len(sample) for sample in (reference, recent)]
+    tallest = max(float(share.max()) for share in shares)
+    outlines = [_outline(share / tallest) for share in shares]
+    return Histogram(outlines[0], outlines[1], low, high)
+
+
+def _outline(heights: NDArray[np.floating]) -> str:
+    """Return a path of steps with the given heights (0 to 1)."""
+    step = _WIDTH / len(heights)
+    points = [f"M0 {_HEIGHT}"]
+    for index, height in enumerate(heights):
+        points.append(f"V{_HEIGHT * (1 - height):.1f}H{(index + 1) * step:.1f}")
+    return "".join([*points, f"V{_HEIGHT}"])

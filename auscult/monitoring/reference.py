@@ -1,7 +1,8 @@
-"""The recordings that a model learned from, observed once and remembered."""
+"""The recordings that a model learned from, measured once and cached."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
     from auscult.training.trained_model import TrainedModel
 
-#: Enough to know the distribution; of more recordings, those of some patients are looked at.
+#: Enough for the distributions; of more recordings, those of randomly drawn patients are measured.
 MOST_RECORDINGS = 400
 _SEED = 43
-#: What a file alone can be set aside for; a folder of recent recordings has no labels that could be wrong.
+_log = logging.getLogger(__name__)
+#: Reasons of rejection that lie in the audio file; a folder of recent recordings has no labels.
 _OF_AUDIO = frozenset(
     {
         "unreadable",
@@ -35,7 +37,7 @@ _OF_AUDIO = frozenset(
         "duplicate_audio",
     }
 )
-#: What decides a row, the representation's and the architecture's own modules apart.
+#: Modules that determine a row; the modules of the representation and the architecture are added to them.
 _CODE = (
     "auscult.monitoring.observe",
     "auscult.features.examples",
@@ -54,22 +56,22 @@ _CODE = (
     "auscult.audio.container",
     "auscult.audio.fingerprint",
 )
-_PATIENT = {"patient": ("string", "key of the patient, equal for recordings of one")}
+_PATIENT = {"patient": ("string", "key of the patient")}
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What recent recordings are compared with.
+    """The recordings that recent ones are compared with.
 
     Attributes
     ----------
     table
-        Of :func:`auscult.monitoring.observe.observe`, with a column ``patient``.
+        Result of :func:`auscult.monitoring.observe.observe`, with a column ``patient``.
     learned_from
-        How many recordings of how many patients the model learned from; the table holds all of them, or as
-        many whole patients as have at least :data:`MOST_RECORDINGS`.
+        Numbers of recordings and patients that the model learned from. The table holds all of these recordings, or
+        those of as many patients as have at least :data:`MOST_RECORDINGS`.
     rejected_share
-        Of the data set's recordings, set aside by ``validate`` for what their files hold.
+        Share of the data set's recordings that ``validate`` rejected for a fault of the audio file, 0 to 1.
     """
 
     table: pd.DataFrame
@@ -78,7 +80,9 @@ class Reference:
 
 
 def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers: int) -> Reference:
-    """Observe what a model learned from, or remember it: once per model, list of recordings, and code.
+    """Measure the recordings that a model learned from, or read them from the cache.
+
+    The cache has an entry per model, list of recordings and code.
 
     Raises
     ------
@@ -86,13 +90,13 @@ def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers
         The manifest or an audio file is missing, or holds nothing that the model learned from.
     """
     known = learned_from(paths, model)
-    chosen = drawn(known)
+    chosen = sample_patients(known)
     target = CACHE_DIR / "drift" / f"{_key(model, params, chosen)}.parquet"
     try:
         table = read_table(target)
-    except DataError:  # not there, or damaged
+    except DataError:  # missing or damaged
         files = [audio_path(paths, path) for path in chosen["path"]]
-        print(f"monitor: looking at {len(files)} recordings that the model learned from (once)", flush=True)
+        _log.info("monitor: measuring %d recordings that the model learned from (once)", len(files))
         table = observe(model, files, params, workers, base=DATA_DIR)
         patients = {
             file.relative_to(DATA_DIR).as_posix(): patient_key(paths.dataset, str(patient))
@@ -132,10 +136,10 @@ def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
     return known.sort_values("recording_id", ignore_index=True)
 
 
-def drawn(known: pd.DataFrame) -> pd.DataFrame:
-    """All recordings, or those of whole patients, drawn by a fixed seed, until there are enough.
+def sample_patients(known: pd.DataFrame) -> pd.DataFrame:
+    """Return all recordings, or those of patients drawn with a fixed seed until there are :data:`MOST_RECORDINGS`.
 
-    Whole patients, so that as many recordings of one person are among them as among all.
+    Whole patients are drawn to keep the number of recordings per patient.
     """
     sizes = known.groupby("patient_id").size()
     order = sorted(sizes.index, key=lambda patient: digest(_SEED, str(patient)))
@@ -144,7 +148,7 @@ def drawn(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def audio_path(paths: Paths, path: str) -> Path:
-    """The audio file of a manifest's ``path``: relative to ``data/``, in older manifests to the raw folder.
+    """Return the audio file of a manifest's ``path``: relative to ``data/``, in older manifests to the raw folder.
 
     Raises
     ------
@@ -155,14 +159,14 @@ def audio_path(paths: Paths, path: str) -> Path:
         if candidate.is_file():
             return candidate
     raise DataError(
-        f"{path}, which the model learned from, is not there",
+        f"{path}, which the model learned from, does not exist",
         where=str(DATA_DIR),
-        next_step="dvc checkout (after dvc pull, where this machine never had it)",
+        next_step="dvc checkout (after dvc pull if this machine never had it)",
     )
 
 
 def rejected_share(paths: Paths) -> float:
-    """Share of the data set's audio files that ``validate`` set aside for what they hold, 0 to 1."""
+    """Return the share of the data set's audio files that ``validate`` rejected for a fault of the file, 0 to 1."""
     accepted = set(read_table(paths.manifest / "recordings.parquet")["recording_id"])
     rejects = read_table(paths.manifest / "rejects.parquet")
     of_audio = set(rejects.loc[rejects["reason"].isin(_OF_AUDIO), "recording_id"])
@@ -171,7 +175,7 @@ def rejected_share(paths: Paths) -> float:
 
 
 def _key(model: TrainedModel, params: ValidateParams, chosen: pd.DataFrame) -> str:
-    """Everything that the table depends on; ``model.json`` names its weights by their checksums."""
+    """Return the cache key of the table; ``model.json`` holds the checksums of the weights."""
     spec = model.spec["representation"], str(model.about.get("model", ""))
     code = code_digest(
         *_CODE, f"auscult.features.representations.{spec[0]}", "auscult.models.layers", f"auscult.models.{spec[1]}"

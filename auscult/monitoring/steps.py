@@ -1,10 +1,11 @@
-"""The steps of a look at recent recordings, without Prefect: what :mod:`flows.monitor` orders."""
+"""The steps of monitoring, without Prefect: from a folder of recent recordings to a verdict and a report."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auscult import settings
 from auscult.core import params as parameters
@@ -26,18 +27,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = (".wav", ".flac")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The model whose recordings are watched, and by what rule.
+class Monitored:
+    """The model that recent recordings are checked for, and the limits.
 
     Attributes
     ----------
     model_digest
-        Of the model's files.
+        Digest of the model's files.
     in_service
-        False where nothing is, and the newest model is asked.
+        False if no model is in service, and the newest one is used.
     """
 
     paths: Paths
@@ -48,28 +50,39 @@ class Subject:
     validate: ValidateParams
     limits: MonitorSettings
 
-    @property
-    def name(self) -> str:
-        """Data set and experiment."""
-        return f"{self.paths.dataset}/{self.experiment}"
-
-    @property
-    def folder(self) -> Path:
-        """Where the report goes: index.html and drift.json."""
-        return self.paths.reports / "drift"
-
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict, with what a page or an event says around it."""
+    """The result of a comparison, what it is about, and the path of its report."""
 
     drift: Drift
     about: About
     report: Path
 
+    def event_resource(self) -> dict[str, str]:
+        """Return the resource of a drift event: the model, for Prefect's triggers to match."""
+        return {
+            "prefect.resource.id": f"auscult.{self.about.dataset}.{self.about.experiment}",
+            "prefect.resource.name": f"{self.about.experiment} of {self.about.dataset}",
+        }
 
-def subject(experiment: str | None = None) -> Subject:
-    """The champion of an experiment, by default the first of ``flows.retrain.experiments``.
+    def event_payload(self) -> dict[str, Any]:
+        """Return the payload of a drift event: the verdict, and the numbers of what drifts."""
+        content = self.drift.to_json()
+        return {
+            "dataset": self.about.dataset,
+            "experiment": self.about.experiment,
+            "verdict": content["verdict"],
+            "drifted": content["drifted"],
+            "features": [feature for feature in content["features"] if feature["drifts"]],
+            "classes": content["classes"] if content["classes"] and content["classes"]["drifts"] else None,
+            "rejected": content["rejected"] if content["rejected"]["drifts"] else None,
+            "report": str(self.report),
+        }
+
+
+def load_model(experiment: str | None = None) -> Monitored:
+    """Load the champion of an experiment (by default the first one in service); the newest model if there is none.
 
     Raises
     ------
@@ -84,25 +97,25 @@ def subject(experiment: str | None = None) -> Subject:
     champion = champion_folder(params.dataset, name)
     folder = champion or paths.model(name)
     if champion is None:
-        print(f"monitor: nothing is in service for {name} of {params.dataset} yet: asking {folder}", flush=True)
+        _log.info("monitor: no model is in service for %s of %s yet: using %s", name, params.dataset, folder)
     model = TrainedModel.load(folder)
-    return Subject(paths, name, model, digest_of_model(folder), champion is not None, params.validate_, flows.monitor)
+    return Monitored(paths, name, model, digest_of_model(folder), champion is not None, params.validate_, flows.monitor)
 
 
 def usual_folder() -> Path:
-    """Where recent recordings of the data set are looked for on a schedule."""
+    """Return the folder of recent recordings that the scheduled flow examines."""
     return DATA_DIR / "recent" / parameters.load().dataset
 
 
 def recordings(folder: Path) -> list[Path]:
-    """The audio files in a folder, at any depth, but for hidden ones.
+    """Return the audio files in a folder, at any depth, without hidden ones.
 
     Raises
     ------
     DataError
         There is no such folder, or no WAV or FLAC file in it.
     """
-    next_step = "python -m auscult.cli monitor FOLDER, a folder with recent recordings as WAV or FLAC"
+    next_step = "auscult monitor FOLDER, a folder with recent recordings as WAV or FLAC"
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}", where=str(folder), next_step=next_step)
@@ -112,58 +125,56 @@ def recordings(folder: Path) -> list[Path]:
     found = sorted(path for path in visible if path.suffix.lower() in ENDINGS and path.is_file())
     if not found:
         others = sorted({path.suffix.lower() for path in visible if path.is_file() and path.suffix})
-        there = f"; there are: {', '.join(others[:8])}" if others else ""
-        raise DataError(f"{folder} holds no WAV or FLAC file{there}", where=str(folder), next_step=next_step)
+        present = f"; it holds: {', '.join(others[:8])}" if others else ""
+        raise DataError(f"{folder} holds no WAV or FLAC file{present}", where=str(folder), next_step=next_step)
     return found
 
 
-def recent(watched: Subject, folder: Path) -> pd.DataFrame:
-    """Observe the recordings in a folder; raises as :func:`recordings` does."""
-    return observe(watched.model, recordings(folder), watched.validate, workers(), base=folder)
+def observe_recent(monitored: Monitored, folder: Path) -> pd.DataFrame:
+    """Measure the recordings in a folder; raise as :func:`recordings` does."""
+    return observe(monitored.model, recordings(folder), monitored.validate, workers(), base=folder)
 
 
-def learned(watched: Subject) -> Reference:
-    """Observe, or remember, what the model learned from."""
-    return reference(watched.paths, watched.model, watched.validate, workers())
+def observe_reference(monitored: Monitored) -> Reference:
+    """Measure the recordings that the model learned from, or read them from the cache."""
+    return reference(monitored.paths, monitored.model, monitored.validate, workers())
 
 
-def conclude(watched: Subject, folder: Path, table: pd.DataFrame, known: Reference) -> Finding:
-    """Compare, write the report, and say the verdict.
+def conclude(monitored: Monitored, folder: Path, table: pd.DataFrame, known: Reference) -> Finding:
+    """Compare recent recordings with the reference and write the report: ``index.html`` and ``drift.json``.
 
     Parameters
     ----------
     folder
-        That *table* was observed in; only its name is written.
+        Folder that *table* describes; only its name is written.
     """
-    drift = compare(known.table, table, known.rejected_share, watched.limits)
+    drift = compare(known.table, table, known.rejected_share, monitored.limits)
     about = About(
-        dataset=watched.paths.dataset,
-        experiment=watched.experiment,
+        dataset=monitored.paths.dataset,
+        experiment=monitored.experiment,
         folder=readable(folder.resolve().name),
-        model=watched.model_digest,
-        in_service=watched.in_service,
+        model=monitored.model_digest,
+        in_service=monitored.in_service,
         recordings=known.learned_from[0],
         patients=known.learned_from[1],
-        limits=watched.limits.model_dump(),
-        meanings={name: text for name, (_, text) in columns(watched.model.spec).items()},
+        limits=monitored.limits.model_dump(),
+        meanings={name: text for name, (_, text) in columns(monitored.model.spec).items()},
     )
-    with replacing_folder(watched.folder) as scratch:
+    target = monitored.paths.reports / "drift"
+    with replacing_folder(target) as scratch:
         write_json(scratch / "drift.json", record(drift, table, about))
         write_text(scratch / "index.html", page(drift, known.table, table, about))
-    finding = Finding(drift, about, watched.folder / "index.html")
-    for line in lines(finding):
-        print(f"monitor: {line}", flush=True)
-    return finding
+    return Finding(drift, about, target / "index.html")
 
 
 def lines(finding: Finding) -> list[str]:
-    """What a person reads in the terminal."""
+    """Return the result as lines for a terminal or a log."""
     drift, about = finding.drift, finding.about
-    reasons = ", ".join(f"{count} {reason}" for reason, count in drift.set_aside.reasons.items())
-    set_aside = f"{drift.set_aside.count} set aside" + (f" ({reasons})" if reasons else "")
+    reasons = ", ".join(f"{count} {reason}" for reason, count in drift.rejected.reasons.items())
+    rejected = f"{drift.rejected.count} rejected" + (f" ({reasons})" if reasons else "")
     compared = f"compared with {drift.learned_from} recordings that {about.dataset}/{about.experiment} learned from"
     return [
-        f"{drift.set_aside.looked_at} recordings looked at, {set_aside}",
+        f"{drift.rejected.examined} recordings examined, {rejected}",
         *([compared] if drift.enough else []),
         drift.verdict,
         f"report: {finding.report}",
@@ -171,22 +182,24 @@ def lines(finding: Finding) -> list[str]:
 
 
 def look(folder: str, experiment: str | None = None) -> Drift:
-    """Look at recent recordings and write the report, without Prefect.
+    """Compare the recordings in a folder with those that the model learned from, and write the report.
 
     Parameters
     ----------
     folder
         Holds recent recordings as WAV or FLAC, at any depth.
     experiment
-        Whose model is meant; by default the first of ``flows.retrain.experiments``.
+        Whose champion is used; by default the first of ``retrain.experiments`` in ``flows/settings.yaml``.
 
     Raises
     ------
     AuscultError
         No such folder or experiment, no audio, no model, or no manifest of what it learned from.
     """
-    place = Path(folder)
-    recordings(place)  # a mistake in the command's one argument comes before anything slow
-    watched = subject(experiment)
-    known = learned(watched)
-    return conclude(watched, place, recent(watched, place), known).drift
+    recordings(Path(folder))  # report a wrong folder before anything slow
+    monitored = load_model(experiment)
+    known = observe_reference(monitored)
+    finding = conclude(monitored, Path(folder), observe_recent(monitored, Path(folder)), known)
+    for line in lines(finding):
+        _log.info("monitor: %s", line)
+    return finding.drift

@@ -218,11 +218,11 @@ def _checkout(outs: list[str]) -> None:
 
 
 def _finish(params: Params) -> None:
-    from auscult.reporting.report.table import results_table
+    from auscult.reporting.report.summary import results_table
 
     paths = Paths(params.dataset)
     started = time.monotonic()
-    tracked = subprocess.run([sys.executable, "-m", "auscult.registry"], check=False).returncode == 0
+    tracked = subprocess.run([sys.executable, "-m", "auscult", "models", "track"], check=False).returncode == 0
     if time.monotonic() - started > 1:
         print()
     print(results_table(paths, params))
@@ -237,7 +237,7 @@ def _finish(params: Params) -> None:
         raise AuscultError(
             "the results stand, but MLflow was not brought up to date; the message above the table says why",
             where="mlflow.db",
-            next_step="mend it, or move mlflow.db away (it is made again), then: python -m auscult.registry",
+            next_step="mend it, or move mlflow.db away (it is made again), then: auscult models track",
         )
 
 

@@ -1,1 +1,1 @@
-"""What becomes of a run's results: pushed, proposed, promoted, in that order; and what a kill left of it."""
+"""Publish the results of a run (data, branch, pull request, promotions, in this order), and recover after a kill."""

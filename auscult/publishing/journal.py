@@ -1,8 +1,7 @@
-"""What a retraining is doing, on disk: so that one at a time runs, and the next one tidies up after a kill.
+"""The journal of a retraining or ingestion: one run at a time, and recovery after a kill.
 
-A kill may come at any moment. The journal is written before each step that leaves something behind, and
-:func:`recover` either takes back what was begun or, once the branch with the evidence is where it was to
-go, completes what was decided.
+A kill may come at any moment. The journal is written before each step that leaves something behind.
+:func:`Journal.recover` undoes an interrupted run, or completes it if its branch was published already.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json, write_json
-from auscult.publishing.push import is_there
-from auscult.registry.versions import WITHDRAWN, Registry
+from auscult.publishing.push import is_published
+from auscult.registry.versions import ROLLED_BACK, Registry
 from auscult.versioning import worktree
 from auscult.versioning.orphans import end_orphans
 
@@ -33,27 +32,29 @@ class Entry:
     Attributes
     ----------
     name
-        Of the run.
+        Name of the run.
     flow
         ``retrain`` or ``ingest``.
     flow_run_id
-        As Prefect knows it, or empty.
+        Prefect's id of the run, or empty.
     state
-        ``working`` until everything is decided, then ``handing over``.
+        ``working`` until everything is decided, then ``publishing``.
+    worktree
+        Folder in which the run works.
     branch, commit
-        What is handed over.
+        What is published.
     remote
-        The git remote that it goes to; empty where the branch stays here.
+        The git remote to publish to; empty if the branch stays in this repository.
     promotions
-        ``experiment``, ``version`` and ``decision`` of each model that is to be put into service afterwards,
-        and the ``champion`` that it was compared with (``None``: there was none).
+        ``experiment``, ``version`` and ``decision`` of each model to promote after the branch is published, and the
+        ``champion`` that it was compared with (``None`` if there was none).
     """
 
     name: str
     flow: str
     flow_run_id: str = ""
-    state: Literal["working", "handing over"] = "working"
-    place: str = ""
+    state: Literal["working", "publishing"] = "working"
+    worktree: str = ""
     branch: str = ""
     commit: str = ""
     remote: str = ""
@@ -62,12 +63,12 @@ class Entry:
 
 
 class InProgressError(AuscultError):
-    """Another run of the flow holds its journal.
+    """Another run of the flow holds the journal's lock.
 
     Attributes
     ----------
     flow_run_id
-        That run's, as Prefect knows it, or empty.
+        Prefect's id of that run, or empty.
     """
 
     def __init__(self, flow: str, holder: Sequence[str], lock: Path) -> None:
@@ -80,7 +81,7 @@ class InProgressError(AuscultError):
 
 
 class Journal:
-    """The journal of one flow in one repository; the holder of its lock writes it."""
+    """The journal of one flow in one repository. Only the holder of its lock writes it."""
 
     def __init__(self, root: Path, flow: str) -> None:
         self.root = root.resolve()
@@ -90,12 +91,12 @@ class Journal:
 
     @contextmanager
     def held(self, name: str, flow_run_id: str = "") -> Iterator[None]:
-        """Hold the lock; the kernel lets go of it when the process dies.
+        """Hold the lock; the kernel releases it when the process dies.
 
         Raises
         ------
         InProgressError
-            Another run holds it; the message names that one.
+            Another run holds it; the message names that run.
         """
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         with self._lock.open("a+", encoding="utf-8") as file:
@@ -111,20 +112,20 @@ class Journal:
             yield
 
     @contextmanager
-    def running(self, name: str, flow_run_id: str, tell: Callable[[str], None]) -> Iterator[Entry]:
-        """Hold the lock for a run, tidy up before it what a killed one left, and after it where it fails."""
+    def running(self, name: str, flow_run_id: str, log: Callable[[str], None]) -> Iterator[Entry]:
+        """Hold the lock for a run; recover before it from a killed run, and after it if it fails."""
         with self.held(name, flow_run_id):
             if done := self.recover():
-                tell(done)
+                log(done)
             try:
                 yield Entry(name, self.flow, flow_run_id)
             except BaseException:
-                with suppress(AuscultError):  # a remote that cannot be asked: the next start asks again
+                with suppress(AuscultError):  # the remote does not respond: the next start recovers
                     self.recover()
                 raise
 
     def read(self) -> Entry | None:
-        """What is in progress, or was when it was cut off."""
+        """Return the run in progress or interrupted; ``None`` if there is none or the file is damaged."""
         if not self._file.exists():
             return None
         try:
@@ -133,86 +134,70 @@ class Journal:
             return None
 
     def write(self, entry: Entry) -> Entry:
-        """Note what is in progress."""
+        """Record the run in progress."""
         write_json(self._file, asdict(entry))
         return entry
 
-    def clear(self) -> None:
-        """Nothing is in progress."""
-        self._file.unlink(missing_ok=True)
-
     def recover(self) -> str | None:
-        """Take back, or complete, what a run left that was cut off; the lock must be held.
+        """Undo or complete an interrupted run; the lock must be held.
 
         Returns
         -------
         str or None
-            What was done, in words.
+            A line that says what was done; ``None`` if there was nothing to do.
         """
-        end_orphans()  # before anything is asked: a push of the dead run may still be on its way
+        end_orphans()  # first: a push of the dead run may still be in progress
         entry = self.read()
         if entry is None:
-            self._sweep()
+            # A kill between making the worktree and writing the journal leaves a worktree that no journal names.
+            for left in sorted((self.root / worktree.FOLDER).glob(f"{self.flow}-*")):
+                worktree.remove(self.root, left)
             return None
-        if entry.state == "handing over" and self._arrived(entry):
-            said = self.complete(entry)
-            return "; ".join(
-                [f"{entry.name} was cut off after its branch {entry.branch} was handed over: completed", *said]
-            )
-        self.take_back(entry)
-        return f"{entry.name} was cut off before it had handed anything over: taken back"
+        if entry.state == "publishing" and self._is_published(entry):
+            done = f"{entry.name} was interrupted after its branch {entry.branch} was published: completed"
+            return "; ".join([done, *self.complete(entry)])
+        self.close(entry)
+        return f"{entry.name} was interrupted before anything was published: undone"
 
-    def _arrived(self, entry: Entry) -> bool:
+    def _is_published(self, entry: Entry) -> bool:
         try:
-            return is_there(self.root, entry.remote, entry.branch, entry.commit)
+            return is_published(self.root, entry.remote, entry.branch, entry.commit)
         except AuscultError as error:
             raise AuscultError(
-                f"{entry.name} was cut off; whether its branch {entry.branch} arrived cannot be asked: {error.what}",
+                f"{entry.name} was interrupted; its branch {entry.branch} may be published: {error.what}",
                 where=str(self._file),
-                next_step="run the same command when the remote answers; without that file the run is taken back",
+                next_step="run the same command when the remote responds; without that file the run is undone",
             ) from error
 
     def complete(self, entry: Entry) -> list[str]:
-        """Put into service what was decided, and end; returns in words what a person has overtaken meanwhile."""
-        overtaken = []
+        """Promote what was decided and end the run; return a line per promotion that no longer applies."""
+        skipped = []
         if entry.promotions:
             registry = Registry(self.root)
             for each in entry.promotions:
-                if words := _overtaken(registry, entry.dataset, each):
-                    overtaken.append(words)
+                if reason := _outdated(registry, entry.dataset, each):
+                    skipped.append(reason)
                     continue
                 version = registry.version(entry.dataset, each["experiment"], each["version"])
                 registry.promote(entry.dataset, each["experiment"], version, each["decision"])
-        if entry.place:
-            worktree.remove(self.root, Path(entry.place))
-        self.clear()
-        return overtaken
+        self.close(entry)
+        return skipped
 
-    def take_back(self, entry: Entry) -> None:
-        """Remove the worktree, and what was committed in it."""
-        if entry.place:
-            worktree.remove(self.root, Path(entry.place))
-        self.clear()
-
-    def _sweep(self) -> None:
-        """Worktrees that no journal names: the kill came between the two."""
-        for left in sorted((self.root / worktree.FOLDER).glob(f"{self.flow}-*")):
-            worktree.remove(self.root, left)
+    def close(self, entry: Entry) -> None:
+        """Remove the worktree and the journal entry; unpublished commits are lost."""
+        if entry.worktree:
+            worktree.remove(self.root, Path(entry.worktree))
+        self._file.unlink(missing_ok=True)
 
 
-def _overtaken(registry: Registry, dataset: str, promotion: Mapping[str, Any]) -> str:
-    """Why a promotion that was decided no longer holds, if so: it was decided against another champion."""
+def _outdated(registry: Registry, dataset: str, promotion: Mapping[str, Any]) -> str:
+    """Return why a promotion no longer applies: the champion has changed since the decision. Empty if it applies."""
     experiment, number = promotion["experiment"], promotion["version"]
-    current = registry.champion(dataset, experiment)
-    serves = current.number if current is not None else None
-    if WITHDRAWN in registry.version(dataset, experiment, number).tags:
-        return f"version {number} of {experiment} was withdrawn meanwhile and stays out of service"
-    if serves not in (promotion["champion"], number):
-        compared, now = (f"version {v}" if v else "no champion" for v in (promotion["champion"], serves))
-        return f"version {number} of {experiment} was compared with {compared}, now serves {now}: it is left"
+    champion = registry.champion(dataset, experiment)
+    current = champion.number if champion is not None else None
+    if ROLLED_BACK in registry.version(dataset, experiment, number).tags:
+        return f"version {number} of {experiment} was rolled back meanwhile and stays out of service"
+    if current not in (promotion["champion"], number):
+        compared, now = (f"version {v}" if v else "no champion" for v in (promotion["champion"], current))
+        return f"version {number} of {experiment} was compared with {compared}, now serves {now}: not promoted"
     return ""
-
-
-def advanced(entry: Entry, **changes: Any) -> Entry:
-    """The entry with some of its fields changed."""
-    return replace(entry, **changes)

@@ -1,4 +1,4 @@
-"""Handing results over: data to DVC's remote, then a branch to git's, then a pull request. In that order."""
+"""Commit results, push their data to DVC's remote and their branch to git's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from auscult.core.errors import AuscultError
 from auscult.versioning import remotes
 from auscult.versioning.commands import CommandError, dvc, git, succeeds
 
-_NOBODY = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
+_PROJECT = ("-c", "user.name=auscult", "-c", "user.email=auscult@localhost")
 
 
 def free_branch(root: Path, wanted: str) -> str:
-    """*wanted*, or with a number behind it where such a branch is here or on the remote already.
+    """Return *wanted*, with a number appended if the repository or the remote has such a branch already.
 
-    Where a branch is named as the part before the slash, git allows none below it: then it is a dash.
+    If a branch has the name before the slash, git allows no branch below it, and a dash replaces the slash.
     """
     taken = set(git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines())
     remote = git_remote(root)
@@ -24,7 +24,7 @@ def free_branch(root: Path, wanted: str) -> str:
         try:
             listed = git(root, "ls-remote", "--heads", remote).splitlines()
         except CommandError:
-            listed = []  # it cannot be reached; pushing will say so
+            listed = []  # the remote does not respond; the push will report it
         taken |= {line.partition("refs/heads/")[2] for line in listed}
     if wanted.partition("/")[0] in taken:
         wanted = wanted.replace("/", "-")
@@ -36,60 +36,60 @@ def free_branch(root: Path, wanted: str) -> str:
 
 
 def git_remote(root: Path) -> str | None:
-    """``origin``, or the only remote there is; ``None`` without one."""
+    """Return ``origin``, or the only remote; ``None`` if there is none or several others."""
     remotes = git(root, "remote").splitlines()
     return "origin" if "origin" in remotes else remotes[0] if len(remotes) == 1 else None
 
 
-def identity(place: Path) -> tuple[str, ...]:
-    """What git must be told to commit: nothing where it knows the user, else the project's own name."""
-    return () if succeeds(place, "git", "config", "user.email") else _NOBODY
+def identity(workspace: Path) -> tuple[str, ...]:
+    """Return git's options for the author of a commit: none if git knows the user, else the project's name."""
+    return () if succeeds(workspace, "git", "config", "user.email") else _PROJECT
 
 
-def commit(place: Path, message: str, paths: Sequence[str]) -> str:
-    """Commit what changed in or below *paths* of a worktree, on no branch: a branch is made when it is handed over.
+def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:
+    """Commit the changes in or below *paths* of a worktree, on no branch: :func:`publish` makes the branch.
 
     Returns
     -------
     str
-        The commit. Where nothing changed it is the one that is there.
+        The commit; the present one if nothing changed.
     """
     for path in paths:
-        if (place / path).exists():
-            git(place, "add", "--", path)
-    if not succeeds(place, "git", "diff", "--cached", "--quiet"):
-        git(place, *identity(place), "commit", "--quiet", "--message", message)
-    return git(place, "rev-parse", "HEAD")
+        if (workspace / path).exists():
+            git(workspace, "add", "--", path)
+    if not succeeds(workspace, "git", "diff", "--cached", "--quiet"):
+        git(workspace, *identity(workspace), "commit", "--quiet", "--message", message)
+    return git(workspace, "rev-parse", "HEAD")
 
 
-def push_data(place: Path, targets: Sequence[str] = ()) -> bool:
-    """Push what the lock and the ``.dvc`` files name; False where DVC has no remote that others reach.
+def push_data(workspace: Path, targets: Sequence[str] = ()) -> bool:
+    """Push the outputs that the lock and the ``.dvc`` files name; return False if DVC has no shared remote.
 
     Raises
     ------
     AuscultError
-        Something did not arrive.
+        An output is not on the remote after the push.
     """
-    remote = remotes.default(place)
+    remote = remotes.default(workspace)
     if remote is None or not remote.shared:
         return False
-    dvc(place, "push", "--quiet", *targets)
+    dvc(workspace, "push", "--quiet", *targets)
     if not targets:
-        said = json.loads(dvc(place, "data", "status", "--json", "--not-in-remote") or "{}")
-        lost = [*said.get("not_in_remote", []), *said.get("not_in_cache", [])]
+        status = json.loads(dvc(workspace, "data", "status", "--json", "--not-in-remote") or "{}")
+        lost = [*status.get("not_in_remote", []), *status.get("not_in_cache", [])]
         if lost:
             raise AuscultError(
                 f"{len(lost)} outputs did not reach DVC's remote, such as {lost[0]}",
-                where=str(place),
-                next_step="dvc push says more; then run the same command again",
+                where=str(workspace),
+                next_step="see what dvc push reports, then run the same command again",
             )
     return True
 
 
-def hand_over(root: Path, remote: str, branch: str, commit: str) -> None:
-    """Push a commit as a branch, or make the branch here where *remote* is empty.
+def publish(root: Path, remote: str, branch: str, commit: str) -> None:
+    """Push a commit as a branch; make the branch in this repository if *remote* is empty.
 
-    What a branch holds and the commit does not build on is never overwritten.
+    An existing branch is moved forward only, never overwritten.
     """
     if remote:
         git(root, "push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
@@ -97,13 +97,13 @@ def hand_over(root: Path, remote: str, branch: str, commit: str) -> None:
         git(root, "fetch", "--quiet", ".", f"{commit}:refs/heads/{branch}")
 
 
-def is_there(root: Path, remote: str, branch: str, commit: str) -> bool:
-    """Whether a commit has arrived as *branch* on *remote*, or here where that is empty.
+def is_published(root: Path, remote: str, branch: str, commit: str) -> bool:
+    """Return whether *branch* on *remote* (in this repository if empty) is at *commit*.
 
     Raises
     ------
     CommandError
-        The remote cannot be asked.
+        The remote does not respond.
     """
     if not remote:
         return git(root, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}") == commit

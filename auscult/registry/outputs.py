@@ -1,4 +1,4 @@
-"""What there is to track: every trained model with its metrics, and what MLflow already holds."""
+"""Trained models on disk with their metrics and the digests that identify them, and those that MLflow holds."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from auscult.core.digests import digest, file_sha256
 from auscult.core.paths import DATABASE, Paths
 from auscult.core.storage import read_json
 
-#: Tags of a run: digest of the model's files, and of those, the metrics and the data.
+#: Tags of a run: digest of the model's files; digest of the model, its metrics and its data.
 MODEL_TAG, OUTPUTS_TAG = "auscult.model", "auscult.outputs"
-#: Tags of a run and a model version: MD5 of ``model.json``, as ``dvc.lock`` has it, and the data set version's name.
+#: Tags of a run and a model version: MD5 of ``model.json``, as in ``dvc.lock``; name of the data set version.
 MD5_TAG, DATA_TAG = "auscult.model_md5", "auscult.data"
 
 
 def registered_name(dataset: str, experiment: str) -> str:
-    """Name of an experiment's model in MLflow's registry."""
+    """Return the name of an experiment's model in MLflow's registry."""
     return f"auscult-{dataset}-{experiment}"
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """One experiment's outputs as they lie in the folder."""
+    """The trained model and the metrics of one experiment in the working tree."""
 
     dataset: str
     experiment: str
@@ -45,13 +45,13 @@ class Outputs:
         return registered_name(self.dataset, self.experiment)
 
     def lineage(self) -> dict[str, str]:
-        """Tags that say what DVC and git call the same model and its data."""
+        """Return tags that identify the model and its data in DVC and git."""
         with (self.folder / "model.json").open("rb") as file:
             tags = {MD5_TAG: hashlib.file_digest(file, "md5").hexdigest()}
         return tags | {DATA_TAG: self.data_version} if self.data_version else tags
 
     def metrics(self) -> dict[str, float]:
-        """``part.name`` → value, of what ``evaluate`` wrote of this model; empty before it ran."""
+        """Return the metrics of this model as ``part.name`` → value; empty before ``evaluate`` has run."""
         path = _metrics_of(self.dataset, self.experiment)
         if path is None:
             return {}
@@ -66,17 +66,17 @@ class Outputs:
 
 
 def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
-    """Digest of the data that a model was trained on, as an entry of ``dvc.lock`` names them.
+    """Return the digest of the data that a model was trained on, from an entry of ``dvc.lock``.
 
     Parameters
     ----------
     recorded
-        Stages of a ``dvc.lock``.
+        The stages of a ``dvc.lock``.
 
     Returns
     -------
     str or None
-        ``None`` where the lock has no entry for the experiment, or another data set's.
+        ``None`` if the lock has no entry for the experiment, or one of another data set.
     """
     prefix = Paths(dataset).data.as_posix() + "/"
     dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
@@ -85,7 +85,7 @@ def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str
 
 
 def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
-    """Name of the data set version here, where ``dvc.lock`` has the model on the same tables; else empty."""
+    """Return the name of the data set version if the model was trained on the same tables, else an empty string."""
     paths = Paths(dataset)
     tables = (paths.manifest / "recordings.parquet").as_posix()
     described, trained = (
@@ -98,10 +98,10 @@ def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) ->
 
 
 def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
-    """Digest of the data that the model here was trained on.
+    """Return the digest of the data that the model in the working tree was trained on.
 
-    ``None`` where the entry in ``dvc.lock`` is another data set's: this one's model was tracked when it was made.
-    Without an entry (a stage run by hand) the digest of the tables that the features were made from.
+    ``None`` if the entry in ``dvc.lock`` is of another data set: the model was tracked when it was made. Without an
+    entry (a stage run without DVC) the digest of the tables that the features were made from.
     """
     if recorded.get(f"train@{experiment}", {}).get("deps"):
         return data_hash(dataset, experiment, recorded)
@@ -115,7 +115,7 @@ def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> st
 
 
 def _metrics_of(dataset: str, experiment: str) -> Path | None:
-    """The metrics file of the model as it is now; ``None`` where there is none, or one of an earlier model."""
+    """Return the metrics file of the present model; ``None`` if there is none, or one of an earlier model."""
     paths = Paths(dataset)
     evaluation = paths.evaluation(experiment) / "evaluation.json"
     if not paths.metrics(experiment).exists() or not evaluation.exists():
@@ -125,24 +125,24 @@ def _metrics_of(dataset: str, experiment: str) -> Path | None:
 
 
 def _locked() -> dict[str, Any]:
-    """The stages of ``dvc.lock``."""
+    """Return the stages of ``dvc.lock``."""
     lock = Path("dvc.lock")
     if not lock.exists():
         return {}
-    from ruamel.yaml import YAML  # as DVC reads it: every run asks, also one that does nothing, and yaml is slow
+    from ruamel.yaml import YAML  # DVC's reader: much faster than yaml, and every run reads the lock
 
     stages: dict[str, Any] = (YAML(typ="safe").load(lock) or {}).get("stages", {})
     return stages
 
 
 def digest_of_model(folder: Path) -> str:
-    """Digest of a trained folder. ``model.json`` holds the checksums of the weights and stands for them."""
+    """Return the digest of a trained model's folder; ``model.json`` holds the checksums of the weights."""
     files = [folder / name for name in ("model.json", "trials.json", "history.csv")]
     return digest([file_sha256(file) for file in files if file.exists()])
 
 
 def find() -> Iterator[Outputs]:
-    """Every model below ``models/``, by data set and experiment."""
+    """Yield every model below ``models/``, sorted by data set and experiment."""
     recorded = _locked()
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
@@ -156,10 +156,10 @@ def find() -> Iterator[Outputs]:
 
 
 def tracked() -> set[tuple[str, str]]:
-    """(registered name, outputs' digest) of every finished run.
+    """Return (registered name, digest of the outputs) of every finished run.
 
-    Asked of the database itself, without MLflow, whose import takes seconds: a call
-    that finds nothing to do is the usual one. Whatever cannot be read counts as not there.
+    Read from the database without MLflow, whose import takes seconds, because most calls find nothing new. A store
+    that cannot be read counts as empty.
     """
     if not DATABASE.exists():
         return set()

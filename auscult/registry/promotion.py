@@ -1,16 +1,84 @@
-"""Promotion and rollback by hand, and what is in service."""
+"""Manual promotion and rollback, the models in service, and the history of an experiment's versions."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from auscult.core import params as parameters
 from auscult.core.errors import AuscultError, unknown_name
-from auscult.registry.versions import REASON, RULE, SINCE, Registry
-from auscult.settings import load
+from auscult.registry.versions import BEFORE, MANUAL, REASON, ROLLED_BACK, SINCE, Registry, Version
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered version as a listing shows it.
+
+    Attributes
+    ----------
+    created
+        When it was registered, as in ``2026-11-21 03:00 UTC``.
+    served_since, served_until
+        The last time that it was promoted, and the end of that; ``None`` if it never was, or still is.
+    rule, reason
+        Of that promotion; empty if it never was promoted.
+    rolled_back
+        When and why it was rolled back; empty if it was not.
+    """
+
+    number: str
+    created: str
+    served_since: str | None
+    served_until: str | None
+    rule: str
+    reason: str
+    rolled_back: str
+
+    def __str__(self) -> str:
+        lines = [f"version {self.number}, registered {self.created}"]
+        if self.served_since is not None:
+            until = "in service" if self.served_until is None else f"until {self.served_until}"
+            lines.append(f"  served since {self.served_since}, {until}; {self.rule}: {self.reason}")
+        if self.rolled_back:
+            lines.append(f"  rolled back {self.rolled_back}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class InService:
+    """An experiment with the version in service and the challenger, if another one."""
+
+    experiment: str
+    champion: Registered | None
+    challenger: str | None
+
+    def __str__(self) -> str:
+        text = "nothing in service"
+        if self.champion is not None:
+            since, rule, reason = self.champion.served_since, self.champion.rule, self.champion.reason
+            text = f"version {self.champion.number} since {since or '?'}, {rule or '?'}: {reason or '?'}"
+        waiting = f"; challenger: version {self.challenger}" if self.challenger else ""
+        return f"{self.experiment}: {text}{waiting}"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The models in service of a data set; ``str()`` is the listing for a terminal."""
+
+    dataset: str
+    experiments: tuple[InService, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([f"Data set {self.dataset}", *map(str, self.experiments)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
 
 
 def promote(experiment: str, number: str | None, because: str, root: Path = Path()) -> str:
-    """Put a version into service because a person says so; returns what was done, in words.
+    """Put a version into service by a person's decision; return a line that says what was done.
 
     Parameters
     ----------
@@ -30,46 +98,78 @@ def promote(experiment: str, number: str | None, because: str, root: Path = Path
         raise AuscultError(
             f"there is no challenger for {experiment} of {dataset}; versions: {known}",
             where="mlflow.db",
-            next_step=f"python -m auscult.cli retrain, or: python -m auscult.cli promote {experiment} --version N --because …",
+            next_step=f"auscult models retrain, or: auscult models promote {experiment} --version N --because …",
         )
     before = registry.champion(dataset, experiment)
     if before is not None and before.number == version.number:
         return f"version {version.number} of {experiment} ({dataset}) is in service already"
-    registry.promote(dataset, experiment, version, {"rule": "by_hand", "reason": because})
+    registry.promote(dataset, experiment, version, {"rule": MANUAL, "reason": because})
     instead = f" instead of version {before.number}" if before is not None else ""
     return f"version {version.number} of {experiment} ({dataset}) is in service{instead}"
 
 
 def roll_back(experiment: str, because: str, root: Path = Path()) -> str:
-    """Put the champion before the present one into service again; returns what was done, in words."""
+    """Put the previous champion into service again; return a line that says what was done."""
     dataset = _dataset(experiment, root)
-    withdrawn, restored = Registry(root).roll_back(dataset, experiment, because)
+    rolled_back, restored = Registry(root).roll_back(dataset, experiment, because)
     return (
         f"version {restored.number} of {experiment} ({dataset}) is in service again;"
-        f" version {withdrawn.number} is withdrawn, and no retraining promotes that model"
+        f" version {rolled_back.number} is rolled back, and no retraining promotes that model"
     )
 
 
-def overview(root: Path = Path()) -> str:
-    """A line per experiment: its champion, since when, and why."""
-    params, _ = load(root)
+def overview(root: Path = Path()) -> Overview:
+    """Return the champion and the challenger of every experiment of the data set that ``params.yaml`` names."""
+    params = parameters.load(root / parameters.FILE)
     registry = Registry(root)
-    lines = [f"Data set {params.dataset}"]
+    found = []
     for experiment in params.experiments:
         champion = registry.champion(params.dataset, experiment)
         challenger = registry.challenger(params.dataset, experiment)
-        served = "nothing in service"
-        if champion is not None:
-            since, rule, reason = (champion.tags.get(name, "?") for name in (SINCE, RULE, REASON))
-            served = f"version {champion.number} since {since}, {rule}: {reason}"
-        waits = challenger is not None and (champion is None or challenger.number != champion.number)
-        waiting = f"; challenger: version {challenger.number}" if challenger is not None and waits else ""
-        lines.append(f"{experiment}: {served}{waiting}")
-    return "\n".join(lines)
+        served = _registered(champion, until=None) if champion is not None else None
+        waiting = challenger.number if challenger is not None else None
+        found.append(InService(experiment, served, waiting if served is None or waiting != served.number else None))
+    return Overview(params.dataset, tuple(found))
+
+
+def history(experiment: str, root: Path = Path()) -> list[Registered]:
+    """Return all registered versions of an experiment, the newest first.
+
+    Raises
+    ------
+    AuscultError
+        There is no such experiment, or no registry yet.
+    """
+    dataset = _dataset(experiment, root)
+    registry = Registry(root)
+    champion = registry.champion(dataset, experiment)
+    versions = registry.versions(dataset, experiment)
+    in_service = champion.number if champion is not None else None
+    return [_registered(each, until=None if each.number == in_service else _ended(each, versions)) for each in versions]
+
+
+def _ended(version: Version, versions: list[Version]) -> str | None:
+    """Return when a version's time in service ended: when it was rolled back, or when another version replaced it."""
+    if ROLLED_BACK in version.tags:
+        return version.tags[ROLLED_BACK].partition(": ")[0]
+    replaced = [each.tags[SINCE] for each in versions if each.tags.get(BEFORE) == version.number]
+    return max(replaced, default=None)
+
+
+def _registered(version: Version, *, until: str | None) -> Registered:
+    return Registered(
+        number=version.number,
+        created=version.created,
+        served_since=version.tags.get(SINCE),
+        served_until=until,
+        rule=version.rule,
+        reason=version.tags.get(REASON, ""),
+        rolled_back=version.tags.get(ROLLED_BACK, ""),
+    )
 
 
 def _dataset(experiment: str, root: Path) -> str:
-    params, _ = load(root)
+    params = parameters.load(root / parameters.FILE)
     if experiment not in params.experiments:
         next_step = "name one of these, of the data set that params.yaml names"
         raise unknown_name("experiment", experiment, params.experiments, where="params.yaml", next_step=next_step)

@@ -1,4 +1,4 @@
-"""Put outputs into MLflow: experiment, parent run, nested trials, registered model."""
+"""Record trained models in MLflow: experiment, parent run, nested trials, registered model version."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from auscult.core.paths import ARTIFACTS, DATABASE
 from auscult.core.storage import read_json
-from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs
+from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs, find, tracked
+from auscult.registry.wheel import build_wheel, library_version
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
-#: What a model needs where it is loaded, beside this project's own code.
+#: Packages whose versions a logged model pins, beside the library itself.
 REQUIREMENTS = (
     "librosa",
     "mlflow",
@@ -35,11 +36,30 @@ REQUIREMENTS = (
     "soxr",
     "torch",
 )
-_BATCH = 900  # MLflow takes at most 1,000 metrics at a time
+_BATCH = 900  # MLflow accepts at most 1,000 metrics at a time
+_log = logging.getLogger(__name__)
+
+
+def track() -> None:
+    """Record every trained model in the working tree that MLflow does not hold yet.
+
+    MLflow is imported only if there is something new: the import takes seconds, and every run of the pipeline ends
+    with this step.
+    """
+    known = tracked()
+    found = list(find())
+    new = [outputs for outputs in found if (outputs.registered_name, outputs.digest) not in known]
+    if not new:
+        _log.info("track: %d models, nothing new", len(found))
+        return
+    recorder = Recorder()
+    for outputs in new:
+        _log.info("track: %s/%s: %s", outputs.dataset, outputs.experiment, recorder.record(outputs))
+    _log.info("track: to see them: mlflow ui --backend-store-uri sqlite:///%s", DATABASE)
 
 
 class Recorder:
-    """Writes to the SQLite store and the artifact folder beside it."""
+    """Write to the SQLite store and to the artifact folder beside it."""
 
     def __init__(self) -> None:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -53,16 +73,16 @@ class Recorder:
         self._client: MlflowClient = MlflowClient(uri, uri)
 
     def record(self, outputs: Outputs) -> str:
-        """Track one experiment's outputs; returns what was done, in words.
+        """Record one experiment's outputs; return a line that says what was done.
 
-        A model that has a run already gets its new metrics there; a run that was
-        cut short is removed and made again.
+        A model that already has a run gets its new metrics there. A run that was interrupted is removed and made
+        again.
         """
         experiment_id = self._experiment(outputs.dataset)
         finished = None
         for run in self._runs(experiment_id, outputs):
             if run.info.status == "FINISHED":
-                # The same model on data that changed elsewhere (a test label mended) is another result.
+                # The same model on other data (such as a corrected test label) is another result.
                 if finished is None and run.data.params.get("data_hash") == outputs.data_hash:
                     finished = run.info.run_id
             else:
@@ -116,7 +136,7 @@ class Recorder:
         self._parameters(run_id, parameters)
         self._metrics(run_id, outputs.metrics())
         if about["validation_score"] is not None:
-            # Not under the curve's name: MLflow shows the value of the last step, which is rarely the chosen epoch.
+            # Not under the curve's name, because MLflow shows the last step, which is rarely the chosen epoch.
             self._metrics(run_id, {"model.validation_score": about["validation_score"]})
         with (outputs.folder / "history.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -145,7 +165,7 @@ class Recorder:
             _metric(key, value, int(epoch["epoch"]))
             for epoch in epochs
             for key, value in epoch.items()
-            if key != "epoch" and value not in (None, "")  # a score is undefined where validation lacks a side
+            if key != "epoch" and value not in (None, "")  # a score is undefined if validation lacks a class
         ]
         self._log(run_id, points)
 
@@ -154,7 +174,7 @@ class Recorder:
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
 
     def _register(self, run_id: str, outputs: Outputs) -> str:
-        """The registered version of this model; a new one only for a model that has none."""
+        """Return the registered version of this model; make one if there is none."""
         from mlflow.exceptions import MlflowException
 
         name = outputs.registered_name
@@ -175,7 +195,7 @@ class Recorder:
 
 
 def _log_model(run_id: str, outputs: Outputs) -> Any:
-    """Log the trained folder with the code that reads it; no pickle."""
+    """Log the trained model's folder with the wheel of the code that reads it; nothing is pickled."""
     from importlib.metadata import version
 
     import mlflow
@@ -193,16 +213,18 @@ def _log_model(run_id: str, outputs: Outputs) -> Any:
         ),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"probability_{name}") for name in classes)]),
     )
-    code = Path(__file__).resolve().parents[1]
+    artifacts = {"model": str(outputs.folder.resolve())}
+    if (wheel := build_wheel()) is not None:
+        artifacts["wheel"] = str(wheel)
+    requirements = [f"auscult[serve]=={library_version()}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)]
     with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*input example.*")  # it would open audio that is not there
+        warnings.filterwarnings("ignore", message=".*input example.*")  # an example would need an audio file
         return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("mlflow_model.py")),
-            artifacts={"model": str(outputs.folder.resolve())},
-            code_paths=[str(code)],
+            artifacts=artifacts,
             signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pip_requirements=requirements,
             metadata={"classes": list(classes)},
         )
 
@@ -214,5 +236,5 @@ def _metric(key: str, value: Any, step: int) -> Metric:
 
 
 def _named(seed: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Columns of ``history.csv`` as metric names: seed 0 under the plain ones."""
+    """Return the columns of ``history.csv`` as metric names; those of seed 0 have no prefix."""
     return row if seed == "0" else {f"seed_{seed}.{key}": value for key, value in row.items()}

@@ -1,7 +1,7 @@
-"""Which model serves: the aliases ``champion`` and ``challenger`` of MLflow's registry, and why.
+"""Registered model versions, and which one is in service: the aliases ``champion`` and ``challenger`` in MLflow.
 
-Each change of the champion leaves its record with the model version: tags that say who came before, since
-when and by which rule, and the decision itself as an artifact of the version's run.
+A promotion sets tags of the model version: the previous champion, the time, the rule and the reason. The record of
+the decision is an artifact of the version's run.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-#: Tags of a model version: the champion before it, when and by which rule it was promoted, why it was withdrawn.
-BEFORE, SINCE, RULE, REASON, WITHDRAWN = (
+#: Tags of a model version: the champion before it; when, by which rule and why it was promoted; when and why it was
+#: rolled back. They are stored in users' registries and keep their keys ("withdrawn").
+BEFORE, SINCE, RULE, REASON, ROLLED_BACK = (
     f"auscult.{name}" for name in ("before", "since", "rule", "reason", "withdrawn")
 )
+#: Rule of a promotion by a person, and its value in tags that earlier versions of Auscult wrote.
+MANUAL, _MANUAL_BEFORE = "manual", "by_hand"
 _NONE = "none"
+_TIME = "%Y-%m-%d %H:%M UTC"
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,17 @@ class Version:
     Attributes
     ----------
     number
-        As MLflow counts them.
+        MLflow's version number.
     run_id
         The run that made it.
     digest
-        Of the model's files.
+        Digest of the model's files.
     tags
-        All of them.
+        All tags.
     package
         Folder of the logged model: code, environment, artifacts.
+    created
+        When it was registered.
     """
 
     number: str
@@ -54,11 +60,18 @@ class Version:
     digest: str
     tags: Mapping[str, str]
     package: Path
+    created: str = ""
 
     @property
     def folder(self) -> Path:
-        """The trained folder in the package (:class:`auscult.training.trained_model.TrainedModel`)."""
+        """Folder of the trained model in the package (:class:`auscult.training.trained_model.TrainedModel`)."""
         return next(iter(sorted(self.package.glob("artifacts/*/model.json"))), self.package / "model.json").parent
+
+    @property
+    def rule(self) -> str:
+        """The rule by which it was promoted; empty if it never was."""
+        rule = self.tags.get(RULE, "")
+        return MANUAL if rule == _MANUAL_BEFORE else rule
 
 
 class Registry:
@@ -77,7 +90,7 @@ class Registry:
             raise AuscultError(
                 "there is no model registry here yet",
                 where=str(database),
-                next_step="make repro, which tracks what it trains",
+                next_step="auscult run, which registers the models that it trains",
             )
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.tracking import MlflowClient
@@ -87,48 +100,48 @@ class Registry:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's own client of this registry."""
+        """MLflow's client of this registry."""
         return self._client
 
     def experiments(self, dataset: str) -> list[str]:
-        """Experiments of a data set that have a registered model, also those that ``params.yaml`` no longer names."""
+        """Return the experiments with a registered model, also those that ``params.yaml`` no longer names."""
         prefix = registered_name(dataset, "")
         found = self._client.search_registered_models(filter_string=f"name LIKE '{prefix}%'", max_results=1000)
         return sorted(model.name.removeprefix(prefix) for model in found)
 
     def champion(self, dataset: str, experiment: str) -> Version | None:
-        """The version in service."""
+        """Return the version in service."""
         return self._aliased(dataset, experiment, CHAMPION)
 
     def challenger(self, dataset: str, experiment: str) -> Version | None:
-        """The version that was last put up against it."""
+        """Return the version that was last compared with the champion."""
         return self._aliased(dataset, experiment, CHALLENGER)
 
     def version(self, dataset: str, experiment: str, number: str) -> Version:
-        """A version by its number.
+        """Return a version by its number.
 
         Raises
         ------
         AuscultError
-            There is none; the message names those that there are.
+            There is none; the message names those that exist.
         """
         known = self.versions(dataset, experiment)
         found = next((version for version in known if version.number == number), None)
         if found is None:
-            there = ", ".join(version.number for version in known) or "none"
+            numbers = ", ".join(version.number for version in known) or "none"
             raise AuscultError(
-                f"{registered_name(dataset, experiment)} has no version {number!r}; there are: {there}",
+                f"{registered_name(dataset, experiment)} has no version {number!r}; there are: {numbers}",
                 where="mlflow.db",
-                next_step="name one of these, or: make repro",
+                next_step="name one of these, or: auscult run",
             )
         return found
 
     def versions(self, dataset: str, experiment: str) -> list[Version]:
-        """All versions, the newest first."""
+        """Return all versions, the newest first."""
         found = self._client.search_model_versions(f"name = '{registered_name(dataset, experiment)}'")
         return [self._version(each) for each in sorted(found, key=lambda v: int(v.version), reverse=True)]
 
-    def put_up(self, dataset: str, experiment: str, version: Version) -> None:
+    def set_challenger(self, dataset: str, experiment: str, version: Version) -> None:
         """Make a version the challenger."""
         self._client.set_registered_model_alias(registered_name(dataset, experiment), CHALLENGER, version.number)
 
@@ -138,7 +151,7 @@ class Registry:
         Parameters
         ----------
         decision
-            Its ``rule`` and ``reason`` become tags; all of it should have been kept by :meth:`keep_record` before.
+            Its ``rule`` and ``reason`` become tags. Store the whole record with :meth:`keep_record` first.
         """
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
@@ -150,21 +163,21 @@ class Registry:
             RULE: str(decision["rule"]),
             REASON: str(decision["reason"])[:4000],
         }
-        for key, value in tags.items():  # before the alias: whoever sees the new champion can read why
+        for key, value in tags.items():  # before the alias, so that a new champion always has its reason
             self._client.set_model_version_tag(name, version.number, key, value)
-        if WITHDRAWN in version.tags:
-            self._client.delete_model_version_tag(name, version.number, WITHDRAWN)
+        if ROLLED_BACK in version.tags:
+            self._client.delete_model_version_tag(name, version.number, ROLLED_BACK)
         self._client.set_registered_model_alias(name, CHAMPION, version.number)
 
     def roll_back(self, dataset: str, experiment: str, because: str) -> tuple[Version, Version]:
-        """Put the champion before the present one into service again; returns (withdrawn, restored).
+        """Put the previous champion into service again; return the versions (rolled back, restored).
 
-        The withdrawn version is marked, and no retraining promotes that model again.
+        The version that is rolled back is marked: no retraining promotes that model again.
 
         Raises
         ------
         AuscultError
-            Nothing is in service, or nothing was before.
+            Nothing is in service, or there is no previous champion.
         """
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
@@ -172,43 +185,44 @@ class Registry:
             raise AuscultError(
                 f"nothing is in service for {experiment} of {dataset}",
                 where="mlflow.db",
-                next_step=f"python -m auscult.cli promote {experiment} --because …",
+                next_step=f"auscult models promote {experiment} --because …",
             )
         restored = self._before(dataset, experiment, current)
         if restored is None:
             raise AuscultError(
-                f"version {current.number} of {name}: nothing was in service before it that is not withdrawn",
+                f"version {current.number} of {name} has no earlier champion that was not rolled back as well",
                 where="mlflow.db",
-                next_step=f"put another into service: python -m auscult.cli promote {experiment} --version N --because …",
+                next_step=f"promote another version: auscult models promote {experiment} --version N --because …",
             )
-        # The mark first: after a kill in between, the same command again ends at the same version.
-        self._client.set_model_version_tag(name, current.number, WITHDRAWN, f"{_now()}: {because}"[:4000])
+        # The tag before the alias: after a kill in between, the same command restores the same version.
+        self._client.set_model_version_tag(name, current.number, ROLLED_BACK, f"{_now()}: {because}"[:4000])
         self._client.set_registered_model_alias(name, CHAMPION, restored.number)
         return current, restored
 
     def _before(self, dataset: str, experiment: str, current: Version) -> Version | None:
-        """The last one in service before a version and not withdrawn since: one promoted twice leads in a circle."""
+        """Return the latest earlier champion that was not rolled back."""
         known = {version.number: version for version in self.versions(dataset, experiment)}
         seen, before = {current.number}, current.tags.get(BEFORE, _NONE)
-        while before in known and before not in seen:  # one that learned from a patient who withdrew may be gone
+        # A version promoted twice makes a cycle; one that learned from a withdrawn patient may have been deleted.
+        while before in known and before not in seen:
             found = known[before]
-            if WITHDRAWN not in found.tags:
+            if ROLLED_BACK not in found.tags:
                 return found
             seen.add(before)
             before = found.tags.get(BEFORE, _NONE)
         return None
 
     def keep_record(self, version: Version, folder: Path) -> None:
-        """Keep the files of a decision beside the version: artifacts of its run, under ``decision/<folder's name>``."""
+        """Store the files of a decision as artifacts of the version's run, under ``decision/<name of the folder>``."""
         self._client.log_artifacts(version.run_id, str(folder), f"decision/{folder.name}")
 
     def by_digest(self, dataset: str, experiment: str, digest: str) -> Version:
-        """The version that was registered for a model's files.
+        """Return the version registered for a model's files.
 
         Raises
         ------
         AuscultError
-            It was not registered.
+            There is none.
         """
         for version in self.versions(dataset, experiment):
             if version.digest == digest:
@@ -216,7 +230,7 @@ class Registry:
         raise AuscultError(
             f"the model of {experiment} is not in the registry",
             where="mlflow.db",
-            next_step="python -m auscult.registry",
+            next_step="auscult models track",
         )
 
     def _aliased(self, dataset: str, experiment: str, alias: str) -> Version | None:
@@ -238,11 +252,12 @@ class Registry:
             digest=str(found.tags.get(MODEL_TAG, "")),
             tags=dict(found.tags),
             package=Path(unquote(urlsplit(uri).path)) if uri.startswith("file:") else Path(uri),
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC).strftime(_TIME),
         )
 
 
 def champion_folder(dataset: str, experiment: str, root: Path = Path()) -> Path | None:
-    """The trained folder of the model in service; ``None`` where nothing is."""
+    """Return the folder of the trained model in service; ``None`` if there is none."""
     if not (root / DATABASE).exists():
         return None
     champion = Registry(root).champion(dataset, experiment)
@@ -250,4 +265,4 @@ def champion_folder(dataset: str, experiment: str, root: Path = Path()) -> Path 
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.now(UTC).strftime(_TIME)

@@ -1,1 +1,1 @@
-"""Pages for people: the report, the data card and the validation page, from one set of templates."""
+"""Write the report, the data card and the validation page, from one set of templates."""

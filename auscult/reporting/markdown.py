@@ -1,4 +1,4 @@
-"""Markdown from data: tables, and text that says nothing but itself."""
+"""Markdown tables, and text without markup."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _MARKUP = {"<": "&lt;", ">": "&gt;", "&": "&amp;"} | {character: f"\\{character}
 
 
 def escape(text: str) -> str:
-    """Text that a publisher or a user chose, on one line, without links, markup or mentions of anybody."""
+    """Return text on one line, without links, markup or mentions: a publisher or a user may have written it."""
     return " ".join("".join(_MARKUP.get(character, character) for character in text).split())
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], words: int = 1) -> str:
-    """A table whose cells are escaped; the first *words* columns are words, the others are numbers and set right."""
+    """Return a table with escaped cells; the first *words* columns hold words, the others numbers, aligned right."""
     lines = [_line(head), f"|{' --- |' * words}{' ---: |' * (len(head) - words)}"]
     return "\n".join([*lines, *(_line([str(cell) for cell in row]) for row in rows)])
 

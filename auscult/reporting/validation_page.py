@@ -1,4 +1,4 @@
-"""The validation page: the summary and the rejects for a person, self-contained and offline."""
+"""The validation page: summary and rejected recordings as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def render(summary: Mapping[str, Any], rejects: pd.DataFrame) -> str:
-    """One HTML page.
+    """Return the page as HTML.
 
     Parameters
     ----------
     summary
-        Of :func:`auscult.validation.summary.summarise`.
+        Result of :func:`auscult.validation.summary.summarise`.
     rejects
         Columns ``recording_id``, ``reason``, ``detail``.
     """

@@ -1,1 +1,1 @@
-"""Steps of a retraining and of an ingestion, without Prefect."""
+"""The steps of a retraining and of an ingestion, without Prefect; ``flows/`` orders them."""

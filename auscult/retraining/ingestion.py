@@ -1,4 +1,4 @@
-"""The steps of an ingestion, without Prefect: what :mod:`flows.ingest` orders and a test can call."""
+"""The steps of an ingestion, without Prefect."""
 
 from __future__ import annotations
 
@@ -6,47 +6,56 @@ import csv
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from auscult.core.errors import AuscultError
-from auscult.core.paths import Paths
+from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.storage import write_text
+from auscult.curation.additions import Rejected, add_all, left_out, message
 from auscult.publishing import push
-from auscult.versioning import graph
+from auscult.publishing.journal import Entry, Journal
+from auscult.retraining.steps import destination, newest
+from auscult.versioning import graph, worktree
 from auscult.versioning.commands import CommandError, git, succeeds
 
-if TYPE_CHECKING:
-    from auscult.curation.additions import Rejected
-
-#: Branch on which additions wait for somebody to merge them.
+#: Branch on which additions wait to be merged.
 BRANCH = "ingest"
-#: The watched folder, where none is named: a folder per data set.
+#: The watched folder by default, with a folder per data set.
 INBOX = Path("data/inbox")
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What became of a delivery.
+class Ingested:
+    """The result of an ingestion.
 
     Attributes
     ----------
     batches
-        Names of the additions; none where nothing could join.
+        Names of the additions; empty if nothing was added.
     message
-        For the commit: counts, nobody's name.
-    words
+        Commit message: counts, without names.
+    summary
         One line.
     """
 
     batches: list[str]
     message: str
-    words: str
+    summary: str
+
+
+def begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
+    """Make the worktree of a run on the waiting additions and the newest merged revision, and fill it."""
+    entry = journal.write(replace(entry, worktree=str((root / worktree.FOLDER / entry.name).resolve())))
+    revision = newest(root)  # not the checkout, whose commits may be unpublished
+    workspace = worktree.create(root, entry.name, base(root, revision))
+    catch_up(root, workspace, revision)
+    worktree.fill(workspace)
+    return entry, workspace
 
 
 def base(root: Path, revision: str) -> str:
-    """Where the next addition goes on top of: the branch of those that wait, else *revision*."""
+    """Return the commit to add to: the branch of the waiting additions; *revision* if there are none."""
     remote = push.git_remote(root)
     for waiting in ([f"{remote}/{BRANCH}"] if remote else []) + [BRANCH]:
         if succeeds(root, "git", "rev-parse", "--verify", "--quiet", waiting):
@@ -55,66 +64,76 @@ def base(root: Path, revision: str) -> str:
     return revision
 
 
-def catch_up(root: Path, place: Path, revision: str) -> None:
-    """Merge what has happened on *revision* since into the worktree.
+def catch_up(root: Path, workspace: Path, revision: str) -> None:
+    """Merge the later changes of *revision* into the worktree.
 
     Raises
     ------
     AuscultError
-        The two contradict each other.
+        There is a merge conflict.
     """
     commit = git(root, "rev-parse", revision)
     try:
-        git(place, *push.identity(place), "merge", "--no-edit", commit)
+        git(workspace, *push.identity(workspace), "merge", "--no-edit", commit)
     except CommandError as error:
         raise AuscultError(
-            f"the branch {BRANCH!r} and {revision} contradict each other",
+            f"the branch {BRANCH!r} and {revision} have a merge conflict",
             where=", ".join(error.lines[-3:]),
-            next_step=f"merge {BRANCH} by hand, and run the same command again",
+            next_step=f"merge {BRANCH} manually, and run the same command again",
         ) from error
 
 
-def take_in(root: Path, place: Path, dataset: str, folder: Path, run: str, tell: Callable[[str], None]) -> Taken:
-    """Add what can join of a folder's deliveries to the worktree, and let the stages that check it accept it.
+def ingest(root: Path, workspace: Path, dataset: str, folder: Path, run: str, log: Callable[[str], None]) -> Ingested:
+    """Add the valid new recordings of a folder's deliveries to the worktree, and run the stages that check them.
 
-    What stays out is listed, with reasons, in ``reports/<dataset>/ingest/<run>.csv`` of the repository.
+    Rejected recordings are listed with reasons in ``reports/<dataset>/ingest/<run>.csv`` of the repository.
 
     Raises
     ------
     AuscultError
-        The delivery is something else, or the stages refuse what was added.
+        The folder holds something else, or the stages refuse what was added.
     """
-    from auscult.curation.additions import add_all, left_out, message
-
-    _check(place, tell)
-    deliveries, rejected = add_all(dataset, folder, place)
+    _check(workspace, log)
+    deliveries, rejected = add_all(dataset, folder, workspace)
     added = sum(len(delivery.accepted) for delivery in deliveries)
-    there = sum(len(delivery.already_there) for delivery in deliveries)
+    present = sum(len(delivery.already_there) for delivery in deliveries)
     reasons = left_out(rejected)
-    words = f"{added} recordings added, {there} there already, {reasons.total()} left out"
+    summary = f"{added} recordings added, {present} there already, {reasons.total()} left out"
     if rejected:
         where = write_rejected(root, dataset, run, rejected)
-        words += f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))}; {where})"
+        summary += f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))}; {where})"
     batches = [delivery.batch for delivery in deliveries if delivery.accepted]
     if batches:
-        _check(place, tell)
-    return Taken(batches, message(*deliveries), words)
+        _check(workspace, log)
+    return Ingested(batches, message(*deliveries), summary)
 
 
-def _check(place: Path, tell: Callable[[str], None]) -> None:
-    """Bring the manifest and the split up to date: the stages that say whether recordings fit in."""
+def push_additions(workspace: Path, dataset: str, batches: Sequence[str]) -> bool:
+    """Push the audio of the additions to DVC's remote; return False if there is no shared remote."""
+    return push.push_data(workspace, [f"{Paths(dataset).added / batch}.dvc" for batch in batches])
+
+
+def commit_additions(root: Path, journal: Journal, entry: Entry, message: str, *, data_pushed: bool) -> Entry:
+    """Commit the additions in the worktree, and record in the journal that they are to be published."""
+    commit = push.commit(Path(entry.worktree), message, [ADDED_DIR.as_posix()])
+    remote = destination(root, data_pushed=data_pushed)
+    return journal.write(replace(entry, branch=BRANCH, commit=commit, remote=remote, state="publishing"))
+
+
+def _check(workspace: Path, log: Callable[[str], None]) -> None:
+    """Bring the manifest and the split up to date: these stages check the recordings."""
 
     def run(node: str, due: bool) -> graph.Did:
-        return graph.reproduce(place, node, tell)[0] if due else "unchanged"
+        return graph.reproduce(workspace, node, log)[0] if due else "unchanged"
 
-    graph.walk(place, run, upto="split")
+    graph.walk(workspace, run, upto="split")
 
 
 def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:
-    """List what stayed out, names that are no text with their bytes; the path, relative to the repository.
+    """Write the list of rejected recordings; return its path relative to the repository.
 
-    Recordings of patients who have withdrawn are listed without their names.
-    The list of the last run stands where nothing has changed: an inbox is looked into every hour.
+    Names that are not UTF-8 are written with escaped bytes; recordings of withdrawn patients without their names.
+    An unchanged list is not written again, because the inbox is read every hour.
     """
     folder, text = Paths(dataset).reports / "ingest", io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

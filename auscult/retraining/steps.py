@@ -1,22 +1,22 @@
-"""The steps of a retraining, without Prefect: what :mod:`flows.retrain` orders and a test can call."""
+"""The steps of a retraining, without Prefect."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from auscult.core import params as parameters
 from auscult.core.errors import unknown_name
-from auscult.core.paths import Paths
+from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.sections import Params
 from auscult.core.storage import write_json
 from auscult.publishing import push
-from auscult.publishing.journal import Entry, Journal, advanced
+from auscult.publishing.journal import Entry, Journal
 from auscult.publishing.pull_request import open_pull_request
 from auscult.registry.gate.judging import judge
 from auscult.registry.gate.page import markdown, write_page
@@ -27,7 +27,7 @@ from auscult.settings import Settings, load
 from auscult.versioning import worktree
 from auscult.versioning.commands import CommandError, follow, git, succeeds
 
-#: Where decisions lie in the repository; git ignores it, MLflow keeps a copy with the model.
+#: Records of decisions; git ignores the folder, and MLflow keeps a copy with the model.
 DECISIONS = Path("reports/decisions")
 
 
@@ -38,9 +38,9 @@ class Decided:
     Attributes
     ----------
     version
-        The challenger's number in the registry.
+        Version number of the challenger.
     champion
-        Number of the version that it was compared with, if any.
+        Number of the version that it was compared with; ``None`` if there was none.
     """
 
     experiment: str
@@ -49,23 +49,22 @@ class Decided:
     champion: str | None = None
 
     def promotion(self) -> dict[str, Any]:
-        """What the journal keeps of a promotion."""
-        kept = {"rule": self.decision.rule, "reason": self.decision.reason}
+        """Return the promotion as the journal keeps it."""
         return {
             "experiment": self.experiment,
             "version": self.version,
             "champion": self.champion,
-            "decision": kept,
+            "decision": {"rule": self.decision.rule, "reason": self.decision.reason},
         }
 
 
 def run_name(flow: str, now: datetime, flow_run_id: str) -> str:
-    """Name of a run and its worktree, such as ``retrain-2026-11-21-0300-1a2b3c``."""
-    return f"{flow}-{now:%Y-%m-%d-%H%M}-{flow_run_id.replace('-', '')[-6:] or 'byhand'}"
+    """Return the name of a run and its worktree, such as ``retrain-2026-11-21-0300-1a2b3c``."""
+    return f"{flow}-{now:%Y-%m-%d-%H%M}-{flow_run_id.replace('-', '')[-6:] or 'manual'}"
 
 
 def fetch(root: Path) -> str:
-    """Bring what is new on git's remote, without touching a branch here; returns what was done."""
+    """Fetch from git's remote without changing a local branch; return a line that says what was done."""
     remote = push.git_remote(root)
     if remote is None:
         return "no git remote to fetch from"
@@ -74,7 +73,7 @@ def fetch(root: Path) -> str:
 
 
 def newest(root: Path) -> str:
-    """What others have merged: the remote's default branch; without a remote what is checked out here."""
+    """Return the remote's default branch, which holds what was merged; without a remote ``HEAD``."""
     remote = push.git_remote(root)
     if remote is None:
         return "HEAD"
@@ -83,22 +82,22 @@ def newest(root: Path) -> str:
 
 
 def begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
-    """Make the worktree, and fill it with what the revision's lock records."""
-    entry = journal.write(advanced(entry, place=str((root / worktree.FOLDER / entry.name).resolve())))
-    place = worktree.create(root, entry.name, revision)
-    worktree.fill(place)
-    return entry, place
+    """Make the worktree of a run and fill it with the outputs that the revision's lock records."""
+    entry = journal.write(replace(entry, worktree=str((root / worktree.FOLDER / entry.name).resolve())))
+    workspace = worktree.create(root, entry.name, revision)
+    worktree.fill(workspace)
+    return entry, workspace
 
 
-def read_params(root: Path, place: Path) -> tuple[Params, Settings]:
-    """The revision's parameters, and how it is judged: as the repository's own ``params.yaml`` says.
+def read_params(root: Path, workspace: Path) -> tuple[Params, Settings]:
+    """Return the parameters of the revision in *workspace*, and the settings of the checkout *root* that judge it.
 
     Raises
     ------
     ParameterError
         An experiment that is in service does not exist in the revision.
     """
-    params, (_, settings) = parameters.load(place / parameters.FILE), load(root)
+    params, (_, settings) = parameters.load(workspace / parameters.FILE), load(root)
     for name in settings.retrain.experiments:
         if name not in params.experiments:
             where = "the revision's params.yaml: experiments"
@@ -108,21 +107,21 @@ def read_params(root: Path, place: Path) -> tuple[Params, Settings]:
     return params, settings
 
 
-def track(place: Path, tell: Any) -> None:
-    """Record what was trained in MLflow."""
-    follow(place, [sys.executable, "-m", "auscult.registry"], tell)
+def track(workspace: Path, log: Callable[[str], None]) -> None:
+    """Record the trained models in MLflow."""
+    follow(workspace, [sys.executable, "-m", "auscult", "models", "track"], log)
 
 
-def decide_on(root: Path, place: Path, params: Params, settings: Settings, experiment: str) -> Decided:
-    """Put the retrained model of an experiment up against its champion."""
+def decide_on(root: Path, workspace: Path, params: Params, settings: Settings, experiment: str) -> Decided:
+    """Make the retrained model of an experiment the challenger, and decide whether it replaces the champion."""
     registry = Registry(root)
-    digest = digest_of_model(place / Paths(params.dataset).model(experiment))
+    digest = digest_of_model(workspace / Paths(params.dataset).model(experiment))
     challenger = registry.by_digest(params.dataset, experiment, digest)
     champion = registry.champion(params.dataset, experiment)
     if champion is None or champion.number != challenger.number:
-        registry.put_up(params.dataset, experiment, challenger)
+        registry.set_challenger(params.dataset, experiment, challenger)
     decision = judge(
-        place,
+        workspace,
         params.dataset,
         params.experiments[experiment].task,
         challenger,
@@ -134,9 +133,9 @@ def decide_on(root: Path, place: Path, params: Params, settings: Settings, exper
 
 
 def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[str, Any]:
-    """Write the decision as JSON and as a page, and keep both with the model; returns the record.
+    """Write the record of a decision as JSON and HTML, store both with the model, and return the record.
 
-    Of a night in which nothing has changed nothing is kept.
+    Nothing is written if the model has not changed.
     """
     record = {"dataset": dataset, "experiment": decided.experiment, "run": run, **decided.decision.to_json()}
     if decided.decision.rule != "unchanged":
@@ -149,7 +148,7 @@ def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[
 
 
 def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:
-    """The commit's message: what was promoted, and why."""
+    """Return the commit message: what was promoted, and why."""
     promoted = [each.experiment for each in decided if each.decision.outcome == "promote"]
     lines = [f"retrain: {', '.join(promoted)} of {dataset} promoted", "", f"Retrained at {revision}."]
     for each in decided:
@@ -157,37 +156,55 @@ def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def name_branch(root: Path, entry: Entry, dataset: str) -> Entry:
+    """Choose a free branch name for the results of today's retraining."""
+    branch = push.free_branch(root, f"retrain/{datetime.now(UTC):%Y-%m-%d}")
+    return replace(entry, branch=branch, dataset=dataset)
+
+
+def commit_results(
+    root: Path, journal: Journal, entry: Entry, message: str, promoted: Sequence[Decided], *, data_pushed: bool
+) -> Entry:
+    """Commit the lock and the small outputs in the worktree, and record in the journal what is to be promoted."""
+    paths = Paths(entry.dataset)
+    results = ["dvc.lock", *(path.as_posix() for path in (paths.reports / "metrics", paths.card, paths.version))]
+    commit = push.commit(Path(entry.worktree), message, [*results, ADDED_DIR.as_posix()])
+    promotions = [each.promotion() for each in promoted]
+    remote = destination(root, data_pushed=data_pushed)
+    return journal.write(replace(entry, commit=commit, remote=remote, promotions=promotions, state="publishing"))
+
+
 def destination(root: Path, *, data_pushed: bool) -> str:
-    """The git remote that a branch goes to; empty for none: a commit whose data nobody else can get stays here."""
+    """Return the git remote to publish to; empty for none: without pushed data the commit is of no use elsewhere."""
     return (push.git_remote(root) or "") if data_pushed else ""
 
 
-def hand_over_branch(root: Path, entry: Entry) -> str:
-    """Push the branch where it is to go; returns what was done."""
-    push.hand_over(root, entry.remote, entry.branch, entry.commit)
+def publish_branch(root: Path, entry: Entry) -> str:
+    """Push the branch to its remote; return a line that says what was done."""
+    push.publish(root, entry.remote, entry.branch, entry.commit)
     if not entry.remote:
         return (
-            f"the branch {entry.branch} stays here: git has no remote, or DVC none that others reach"
-            " (one inside this repository is none): docs/remotes.md"
+            f"the branch {entry.branch} stays here: git has no remote, or DVC has no shared remote"
+            " (a folder inside this repository is not shared): docs/remotes.md"
         )
     return f"pushed {entry.branch} to {entry.remote}"
 
 
 def propose(root: Path, entry: Entry, title: str, records: Sequence[Mapping[str, Any]]) -> str:
-    """Open a pull request into the default branch; returns its address, or why there is none."""
+    """Open a pull request into the default branch; return its address, or a line that says why there is none."""
     body = "\n\n".join(markdown(record) for record in records)
     return open_pull_request(root, entry.branch, default_branch(root), title, body)
 
 
 def default_branch(root: Path) -> str:
-    """The remote's default branch, as this clone knows it, else as the remote says; else ``main``."""
+    """Return the remote's default branch, as this clone or else the remote knows it; ``main`` if neither does."""
     remote = push.git_remote(root)
     if remote is None:
         return "main"
     with suppress(CommandError):
         return git(root, "rev-parse", "--abbrev-ref", f"{remote}/HEAD").partition("/")[2]
     with suppress(CommandError):
-        said = git(root, "ls-remote", "--symref", remote, "HEAD")
-        if said.startswith("ref: refs/heads/"):
-            return said.removeprefix("ref: refs/heads/").partition("\t")[0]
+        head = git(root, "ls-remote", "--symref", remote, "HEAD")
+        if head.startswith("ref: refs/heads/"):
+            return head.removeprefix("ref: refs/heads/").partition("\t")[0]
     return "main"

@@ -1,1 +1,1 @@
-"""Prefect on one machine: server, worker and deployments, kept alive and tidied up after a kill."""
+"""Prefect on one machine: server, worker and deployments, kept running, and cleaned up after a kill."""

@@ -1,4 +1,4 @@
-"""Prefect's server and worker as children: started, kept alive, ended; and found again after a kill."""
+"""Prefect's server and worker as child processes: start, restart and end them, and find them again after a kill."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import psutil
 from auscult.core.errors import AuscultError
 from auscult.core.storage import read_json, write_json
 
-#: The processes of the last start.
-NOTES = "processes.json"
-#: A child that ends sooner after its start than this, so many times in a row, is given up.
+#: File that names the processes of the last start.
+RUNNING = "processes.json"
+#: A child that ends within this time after its start, so many times in a row, is not started again.
 _SHORT_S, _ATTEMPTS = 20.0, 3
 
 
 class Children:
-    """The processes that ``make flows`` keeps alive.
+    """The child processes of ``auscult serve-flows``.
 
     Parameters
     ----------
     home
-        Folder for their logs and for the note of who they are.
+        Folder for their logs and for the file that names them.
     api
-        Address of the server that they serve or ask.
+        Address of the server's API.
     """
 
     def __init__(self, home: Path, api: str) -> None:
@@ -41,10 +41,10 @@ class Children:
         self._short: dict[str, int] = {}
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
-        """Start ``prefect <arguments>``, its output in ``<name>.log``."""
+        """Start ``prefect <arguments>`` with its output in ``<name>.log``."""
         self._commands[name] = arguments
         with (self._home / f"{name}.log").open("ab") as log:
-            # A session of its own: Ctrl-C reaches this process only, which ends the others in order.
+            # In a session of its own: Ctrl-C reaches the parent only, which ends the children in order.
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", "prefect", *arguments],
                 stdout=log,
@@ -52,56 +52,53 @@ class Children:
                 start_new_session=True,
             )
         self._started[name] = time.monotonic()
-        self._note()
+        alive = {
+            name: {"pid": child.pid, "started": psutil.Process(child.pid).create_time()}
+            for name, child in self._running.items()
+            if child.poll() is None
+        }
+        write_json(self._home / RUNNING, {"api": self._api, "processes": alive})
 
     def alive(self, name: str) -> bool:
-        """Whether it runs."""
+        """Return whether a child runs."""
         return self._running[name].poll() is None
 
     def ended(self) -> list[str]:
-        """Names of those that have ended by themselves."""
+        """Return the names of the children that have ended."""
         return [name for name in self._running if not self.alive(name)]
 
-    def revive(self, name: str) -> None:
-        """Start again what has ended.
+    def restart(self, name: str) -> None:
+        """Start a child that has ended again.
 
         Raises
         ------
         AuscultError
-            It ends again and again.
+            It has ended shortly after each of several starts.
         """
         lived = time.monotonic() - self._started[name]
         self._short[name] = self._short.get(name, 0) + 1 if lived < _SHORT_S else 0
         if self._short[name] >= _ATTEMPTS:
             raise AuscultError(
-                f"Prefect's {name} ends again and again",
+                f"Prefect's {name} ends shortly after each start",
                 where=str(self._home / f"{name}.log"),
-                next_step="read that file, then make flows again",
+                next_step="read that file, then run make flows again",
             )
         self.start(name, self._commands[name])
 
     def end(self) -> None:
-        """End them, the last one first, and forget them."""
+        """End all children, the last one first."""
         for name in reversed(list(self._running)):
             _end(self._running[name])
-        (self._home / NOTES).unlink(missing_ok=True)
-
-    def _note(self) -> None:
-        known = {
-            name: {"pid": child.pid, "started": psutil.Process(child.pid).create_time()}
-            for name, child in self._running.items()
-            if child.poll() is None
-        }
-        write_json(self._home / NOTES, {"api": self._api, "processes": known})
+        (self._home / RUNNING).unlink(missing_ok=True)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child, first of all the flows that it runs: they take back what they have begun."""
+    """End a child; before it the flow runs that it has started, so that they can undo their changes."""
     if child.poll() is None:
-        below: list[psutil.Process] = []
+        descendants: list[psutil.Process] = []
         with suppress(psutil.Error):
-            below = psutil.Process(child.pid).children(recursive=True)
-        runs = [each for each in below if _is_a_run(each)]
+            descendants = psutil.Process(child.pid).children(recursive=True)
+        runs = [each for each in descendants if _is_flow_run(each)]
         for each in runs:
             with suppress(psutil.Error):
                 each.terminate()
@@ -114,34 +111,46 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _is_a_run(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):  # it may have ended just now
+def _is_flow_run(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):  # it may just have ended
         return "prefect.engine" in process.cmdline()
     return False
 
 
-def end_left_over(home: Path) -> None:
-    """End the server and worker of a ``make flows`` that was killed.
+def is_command(process: psutil.Process, *names: str) -> bool:
+    """Return whether a process is ``auscult … NAME …`` or ``python -m auscult… … NAME …`` for one of *names*.
+
+    Raises
+    ------
+    psutil.Error
+        The process has ended or belongs to another user.
+    """
+    words = process.cmdline()[:6]
+    return any(Path(word).name.split(".")[0] == "auscult" for word in words[:4]) and not {*names}.isdisjoint(words)
+
+
+def end_orphaned(home: Path) -> None:
+    """End the server and worker of a killed ``auscult serve-flows``.
 
     Raises
     ------
     AuscultError
-        They belong to one that is still running.
+        Their parent still runs.
     """
     try:
-        left: dict[str, Any] = read_json(home / NOTES)["processes"]
+        left: dict[str, Any] = read_json(home / RUNNING)["processes"]
     except (AuscultError, KeyError, TypeError):
         return
     for each in left.values():
         try:
             process = psutil.Process(each["pid"])
             if abs(process.create_time() - each["started"]) > 1.0:
-                continue  # the id was given to another process meanwhile
+                continue  # another process has the id now
             parent = process.parent()
-            if parent is not None and "serve" in parent.cmdline()[:5]:
+            if parent is not None and is_command(parent, "serve", "serve-flows"):
                 raise AuscultError(
-                    f"make flows runs here already: process {parent.pid}",
-                    where=str(home / NOTES),
+                    f"the flows are served here already: process {parent.pid}",
+                    where=str(home / RUNNING),
                     next_step="open its page, or stop it",
                 )
             process.terminate()

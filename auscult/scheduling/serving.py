@@ -1,11 +1,12 @@
-"""Prefect on one machine: where it keeps its things, and the server, worker and deployments of ``make flows``.
+"""Prefect on one machine: its environment, and the server, worker and deployments of ``auscult serve-flows``.
 
-Everything lies in ``.cache/prefect`` (SQLite), so that stopping and starting keeps runs and schedules.
+Its database (SQLite) and logs lie in ``.cache/prefect``: runs and schedules survive a restart.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,21 +20,23 @@ from urllib.request import urlopen
 from auscult.core.digests import digest, file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import CACHE_DIR
-from auscult.scheduling.processes import NOTES, Children, end_left_over
+from auscult.scheduling.crashed_runs import clean_up
+from auscult.scheduling.processes import RUNNING, Children, end_orphaned
 
 HOME = CACHE_DIR / "prefect"
 POOL = "auscult"
-#: Which prefect.yaml was deployed.
+#: File with the digest of the ``prefect.yaml`` that was deployed.
 DEPLOYED = "deployed.txt"
 HOST = "127.0.0.1"
 _START_S = 120.0
+_log = logging.getLogger(__name__)
 
 
 def settle(root: Path = Path()) -> None:
-    """Set Prefect's environment, to be called before Prefect is imported.
+    """Set Prefect's environment variables; call it before Prefect is imported.
 
-    Flows report to the server of ``make flows`` where it runs, and to a server of their own, on the same
-    database, where it does not. What the environment says already is left alone.
+    Flows report to the server of ``auscult serve-flows`` if it runs, else to a temporary server on the same database.
+    Variables that are set already are kept.
     """
     home = (root / HOME).resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -47,81 +50,79 @@ def settle(root: Path = Path()) -> None:
 
 
 def api_of_running(home: Path) -> str | None:
-    """Address of the server that ``make flows`` started here, if it answers."""
+    """Return the address of the server that ``auscult serve-flows`` started here; ``None`` if none responds."""
     try:
-        url = str(json.loads((home / NOTES).read_text(encoding="utf-8"))["api"])
+        url = str(json.loads((home / RUNNING).read_text(encoding="utf-8"))["api"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return url if answers(url) else None
+    return url if responds(url) else None
 
 
-def answers(url: str, path: str = "health") -> bool:
-    """Whether a Prefect server answers there, and knows the path."""
+def responds(url: str, path: str = "health") -> bool:
+    """Return whether a Prefect server responds at an address, and knows the path."""
     try:
-        with urlopen(f"{url}/{path}", timeout=2) as answer:
-            return bool(answer.status == 200)
+        with urlopen(f"{url}/{path}", timeout=2) as response:
+            return bool(response.status == 200)
     except (URLError, OSError, ValueError):
         return False
 
 
 def serve(port: int, root: Path = Path()) -> None:
-    """Start server, worker and deployments, and keep them alive until somebody stops it.
+    """Start server, worker and deployments, and keep them running until the process is stopped.
 
     Raises
     ------
     AuscultError
-        It runs already, the port is taken, or server or worker end again and again.
+        It runs already, the port is taken, or the server or worker ends shortly after each start.
     """
     root = root.resolve()
     home = (root / HOME).resolve()
     os.environ["PREFECT_API_URL"] = url = f"http://{HOST}:{port}/api"
     settle(root)
-    end_left_over(home)
+    end_orphaned(home)
     _refuse_taken(port)
-    for stop in (signal.SIGTERM, signal.SIGINT):  # also where a shell started it in the background, deaf to Ctrl-C
-        signal.signal(stop, lambda *_: _interrupt())
+    for stop in (signal.SIGTERM, signal.SIGINT):  # a shell lets background processes ignore Ctrl-C
+        signal.signal(stop, signal.default_int_handler)
     children = Children(home, url)
     try:
         children.start("server", ["server", "start", "--host", HOST, "--port", str(port)])
         _wait_for(url, children, home)
-        _reap(root)
+        _clean_up(root)
         deploy(root, home)
         children.start("worker", ["worker", "start", "--pool", POOL, "--type", "process"])
-        print(f"\nPrefect's page: http://{HOST}:{port}\nCtrl-C stops it; runs and schedules are kept.", flush=True)
+        _log.info("\nPrefect's page: http://%s:%d\nCtrl-C stops it; runs and schedules are kept.", HOST, port)
         while True:
             time.sleep(0.5)
             for name in children.ended():
-                if name == "worker":  # before there is another one, whose runs would be taken for its
-                    _reap(root)
-                children.revive(name)
-                print(f"flows: Prefect's {name} had ended and was started again", flush=True)
+                if name == "worker":  # before the next worker starts runs of its own
+                    _clean_up(root)
+                children.restart(name)
+                _log.info("flows: Prefect's %s had ended and was started again", name)
     except KeyboardInterrupt:
-        print("\nflows: stopping", flush=True)
+        _log.info("\nflows: stopping")
     finally:
         children.end()
 
 
-def _reap(root: Path) -> None:
-    from auscult.scheduling.reaping import reap
-
-    for line in reap(root):
-        print(f"flows: {line}", flush=True)
+def _clean_up(root: Path) -> None:
+    for line in clean_up(root):
+        _log.info("flows: %s", line)
 
 
 def deploy(root: Path, home: Path) -> None:
-    """Make the deployments of ``prefect.yaml``, where that has changed since they were made, or they are gone.
+    """Make the deployments of ``prefect.yaml`` if it has changed since they were made, or they are gone.
 
-    Where it has not, what somebody changed on the page (a schedule paused, a parameter set) stays.
+    Otherwise changes made on Prefect's page, such as a paused schedule, stay.
     """
     key = digest(file_sha256(root / "prefect.yaml"), str(root))
     marker = home / DEPLOYED
-    there = answers(os.environ["PREFECT_API_URL"], "deployments/name/retrain/nightly")
-    if there and marker.exists() and marker.read_text(encoding="utf-8").strip() == key:
+    exists = responds(os.environ["PREFECT_API_URL"], "deployments/name/retrain/nightly")
+    if exists and marker.exists() and marker.read_text(encoding="utf-8").strip() == key:
         return
     _prefect(root, "work-pool", "create", POOL, "--type", "process", "--overwrite")
     _prefect(root, "--no-prompt", "deploy", "--all")
     marker.write_text(key + "\n", encoding="utf-8")
-    print("flows: deployments made from prefect.yaml", flush=True)
+    _log.info("flows: deployments made from prefect.yaml")
 
 
 def _prefect(root: Path, *arguments: str) -> None:
@@ -129,22 +130,22 @@ def _prefect(root: Path, *arguments: str) -> None:
         [sys.executable, "-m", "prefect", *arguments], cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        words = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise AuscultError(
-            f"prefect {' '.join(arguments)} failed:\n" + "\n".join(f"    {line}" for line in words[-15:]),
+            f"prefect {' '.join(arguments)} failed:\n" + "\n".join(f"    {line}" for line in lines[-15:]),
             where="prefect.yaml",
-            next_step="mend it and run the same command again",
+            next_step="correct it and run the same command again",
         )
 
 
 def _wait_for(url: str, children: Children, home: Path) -> None:
     deadline = time.monotonic() + _START_S
-    while not answers(url):
+    while not responds(url):
         if not children.alive("server") or time.monotonic() > deadline:
             raise AuscultError(
                 "Prefect's server does not start",
                 where=str(home / "server.log"),
-                next_step="read that file; make flows",
+                next_step="read that file, then run make flows again",
             )
         time.sleep(0.2)
 
@@ -158,9 +159,5 @@ def _refuse_taken(port: int) -> None:
             raise AuscultError(
                 f"port {port} is taken",
                 where=f"{HOST}:{port}",
-                next_step=f"make flows PORT={port + 1}, or stop what listens there",
+                next_step=f"make flows PORT={port + 1}, or stop the process that uses it",
             ) from error
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt

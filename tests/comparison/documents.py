@@ -1,6 +1,6 @@
-"""Comparisons made by hand, and the comments that they give.
+"""Example comparisons, and the comments that they give.
 
-``python -m tests.comparison.documents`` writes the comments.
+``python -m tests.comparison.documents`` writes the comments to ``golden/``.
 """
 
 from __future__ import annotations
@@ -15,48 +15,49 @@ from auscult.comparison.document import (
     Data,
     Experiment,
     Fault,
-    Figure,
     Mark,
+    Metric,
     Parameter,
     Part,
-    Side,
+    Revision,
     Size,
     Stage,
 )
+from auscult.comparison.markdown import render
 
 GOLDEN = Path(__file__).with_name("golden")
-BASE, HEAD = Side("main", "a" * 40, False, ""), Side("change", "b" * 40, False, "")
+BASE, HEAD = Revision("main", "a" * 40, False, ""), Revision("change", "b" * 40, False, "")
 
 
-def figure(name: str, base: float | None, head: float | None, mark: Mark = "within noise", note: str = "") -> Figure:
-    """A figure with an interval around the difference that agrees with its mark."""
+def metric(name: str, base: float | None, head: float | None, mark: Mark = "within noise", note: str = "") -> Metric:
+    """Return a metric with an interval around the difference that agrees with its mark."""
     half = 0.2 if mark == "within noise" else 0.03
     moved = None if base is None or head is None or mark in ("same", "unknown") else head - base
     low, high = (None, None) if moved is None else (round(moved - half, 6), round(moved + half, 6))
-    return Figure(name, base, head, low, high, mark, note)
+    return Metric(name, base, head, low, high, mark, note)
 
 
 def part(name: str, base: float | None, head: float | None, mark: Mark = "within noise", units: int = 129) -> Part:
-    """A part with a score, a loss that went the other way, and a figure that is undefined."""
-    figures = (
-        figure("score", base, head, mark),
-        figure("log_loss", base and 0.8, 0.62, mark if mark in ("same", "unknown") else "better"),
-        figure("recall_wheeze", None, 0.5, "unknown", "undefined: no 'wheeze' in the validation part"),
+    """Return a part with a score, a loss that moved in the other direction, and an undefined metric."""
+    metrics = (
+        metric("score", base, head, mark),
+        metric("log_loss", base and 0.8, 0.62, mark if mark in ("same", "unknown") else "better"),
+        metric("recall_wheeze", None, 0.5, "unknown", "undefined: no 'wheeze' in the validation part"),
     )
     matrices = ((50, 9), (12, 58)), ((53, 6), (11, 59))
     name_: object = name
-    return Part(name_, 129, units, units, 9, ("normal", "CAS & DAS"), figures, *matrices)  # type: ignore[arg-type]
+    return Part(name_, 129, units, units, 9, ("normal", "CAS & DAS"), metrics, *matrices)  # type: ignore[arg-type]
 
 
 def experiment(name: str, base: float, head: float, mark: Mark = "within noise", **changes: object) -> Experiment:
-    """An experiment whose validation score has that mark; its test score has not moved beyond noise."""
+    """Return an experiment whose validation score has that mark; its test score has not moved beyond noise."""
     parts = (part("validation", base, head, mark), part("test", base - 0.05, head - 0.05))
     made = Experiment(name, "sounds", "compared", "measured", "", parts)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def comparison(*experiments: Experiment, **changes: object) -> Comparison:
-    """A comparison of experiments in which nothing else has changed."""
+    """Return a comparison of experiments in which nothing else has changed."""
     data = Data("sample-11a6ad31", "sample-11a6ad31", False, ())
     shared = max(1, len(experiments))
     made = Comparison(
@@ -66,13 +67,13 @@ def comparison(*experiments: Experiment, **changes: object) -> Comparison:
 
 
 def golden() -> dict[str, Comparison]:
-    """Name of a golden comment → its comparison."""
+    """Return name of a golden comment → its comparison."""
     same = experiment("same", 0.7, 0.7, "same", state="same", noise="same model")
     unknown = experiment("few", 0.7, 0.8, "unknown")
-    few = "no interval: 2 patients with normal, 7 with abnormal recordings, 8 of each are asked for"
+    few = "no interval: 2 patients with normal, 7 with abnormal recordings; 8 of each are needed"
     unknown = replace(
         unknown,
-        parts=tuple(replace(each, figures=(figure("score", 0.7, 0.8, "unknown", few),)) for each in unknown.parts),
+        parts=tuple(replace(each, metrics=(metric("score", 0.7, 0.8, "unknown", few),)) for each in unknown.parts),
     )
     everything = comparison(
         experiment("sounds_logmel_cnn2d", 0.765, 0.85, "better"),
@@ -94,7 +95,9 @@ def golden() -> dict[str, Comparison]:
         "perhaps": comparison(experiment("one", 0.7, 0.8, "better", noise="not measured")),
         "no_difference": comparison(experiment("one", 0.7, 0.71), same, unknown),
         "nothing_changed": comparison(same),
-        "broken_file": comparison(same, faults=(Fault("head", "reports/sample/metrics/x.json", "it is not JSON"),)),
+        "broken_file": comparison(
+            same, faults=(Fault("head", "reports/sample/metrics/x.json", "this is not a metrics file"),)
+        ),
         "other_data": comparison(experiment("one", 0.7, 0.71), data=data),
         "no_base": comparison(
             replace(
@@ -105,7 +108,7 @@ def golden() -> dict[str, Comparison]:
                     replace(part(each, None, 0.7, "unknown"), base_confusion=()) for each in ("validation", "test")
                 ),
             ),
-            base=Side("main", "", False, "this is the first commit: there is nothing before it"),
+            base=Revision("main", "", False, "this is the first commit: there is nothing before it"),
             data=None,
         ),
         "removed": comparison(
@@ -115,8 +118,6 @@ def golden() -> dict[str, Comparison]:
 
 
 if __name__ == "__main__":
-    from auscult.comparison.markdown import render
-
     GOLDEN.mkdir(exist_ok=True)
     for name, made in golden().items():
         (GOLDEN / f"{name}.md").write_text(render(made))

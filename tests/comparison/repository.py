@@ -1,4 +1,4 @@
-"""A repository whose models are as good as a test says, whatever a training makes of them."""
+"""A repository whose models have the accuracy that a test sets."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ _CHANGES: dict[str, Any] = SMALL | {
     "train.epochs": 1,
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
     "flows.retrain.experiments": [EXPERIMENT],
-    "auscult.comparison.min_patients": 4,
-    "auscult.comparison.resamples": 400,
+    "flows.compare.min_patients": 4,
+    "flows.compare.resamples": 400,
 }
-#: Goes to the end of evaluate's code: answers that are right in so many of 100 units, the same ones every time.
-_ANSWERS = '''
+#: Appended to the code of evaluate: predictions that are correct in a set share of the units, always the same ones.
+_PREDICTIONS = '''
 
-_heard = judge
+_original = judge
 
 
 def judge(paths, representation, model):
-    """Answers that are right as often as the test says."""
+    """Return predictions with the accuracy that the test sets."""
     from dataclasses import replace
     from zlib import crc32
 
-    judged = _heard(paths, representation, model)
+    judged = _original(paths, representation, model)
     own = judged.answers[MODEL]
-    right = np.array([crc32(f"{{unit}}{salt}".encode()) % 100 < {right} for unit in judged.table["unit_id"]])
-    predicted = np.where(right, own.y, 1 - own.y)
+    correct = np.array([crc32(f"{{unit}}{salt}".encode()) % 100 < {percent} for unit in judged.table["unit_id"]])
+    predicted = np.where(correct, own.y, 1 - own.y)
     own = replace(own, predicted=predicted, probabilities=np.eye(2)[predicted] * 0.8 + 0.1)
     return replace(judged, answers={{**judged.answers, MODEL: own}})
 '''
 
 
 def make(root: Path) -> Path:
-    """A clone with one experiment, and of the pipeline only what it needs; nothing has run, ``start`` is its commit."""
+    """Clone the project with one experiment and the stages that it needs; nothing has run, and all is committed."""
     clone(root, _CHANGES)
     graph = yaml.safe_load((root / "dvc.yaml").read_text())
     del graph["stages"]["report"]
     graph["stages"]["features"]["foreach"] = {"logmel": graph["stages"]["features"]["foreach"]["logmel"]}
     (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     (root / "judging.py").write_text((root / JUDGING).read_text())
-    answer(root, 60)
+    set_accuracy(root, 60)
     git(root, "branch", "-M", "main")
     commit(root, "start")
     return root
 
 
-def answer(root: Path, right: int, salt: str = "") -> None:
-    """Have the model right in so many of 100 units; *salt* chooses other ones."""
-    (root / JUDGING).write_text((root / "judging.py").read_text() + _ANSWERS.format(right=right, salt=salt))
+def set_accuracy(root: Path, percent: int, salt: str = "") -> None:
+    """Make the model's predictions correct in so many percent of the units; *salt* selects other units."""
+    (root / JUDGING).write_text((root / "judging.py").read_text() + _PREDICTIONS.format(percent=percent, salt=salt))
 
 
 def commit(root: Path, message: str) -> None:
@@ -69,5 +69,5 @@ def commit(root: Path, message: str) -> None:
 
 
 def branch(root: Path, name: str) -> None:
-    """A branch from main, with main's outputs as DVC left them where only answers differ."""
+    """Check out a new branch from main."""
     git(root, "checkout", "-q", "-f", "-B", name, "main")

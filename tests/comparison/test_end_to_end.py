@@ -1,6 +1,6 @@
-"""``python -m auscult.cli compare`` as a reviewer runs it: one base, and a branch for each kind of change.
+"""``auscult compare`` as a reviewer runs it: one base, and a branch for each kind of change.
 
-The better, equal and worse models are made so by evaluate's code: no test here depends on what a training learns.
+The code of ``evaluate`` makes the models better, equal or worse, so no test depends on what a training learns.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from auscult.comparison import document, markdown
 from auscult.comparison.document import Comparison
 from auscult.comparison.report import FOLDER, report
 from auscult.comparison.verdict import verdict
-from tests.comparison.repository import EXPERIMENT, METRICS, answer, branch, commit, make
+from tests.comparison.repository import EXPERIMENT, METRICS, branch, commit, make, set_accuracy
 from tests.flows.repositories import git
 from tests.pipeline.workspace import run, set_params
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose ``main`` was reproduced and committed."""
+    """Return a repository whose ``main`` was reproduced and committed."""
     root = make(tmp_path_factory.mktemp("compare") / "clone")
     run(root, "dvc", "repro", "--quiet")
     commit(root, "results")
@@ -30,27 +30,27 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The repository as the working folder; afterwards no worktree is left."""
+    """Change to the repository; afterwards no worktree may be left."""
     monkeypatch.chdir(repository)
     yield repository
     assert git(repository, "worktree", "list").count("\n") == 0
 
 
-def compared(base: str = "main") -> Comparison:
-    """The comparison, read back from the file; its markdown lies beside it as the workflow would render it."""
-    report(base, lambda line: None)
+def compared(base: str = "main", head: str | None = None) -> Comparison:
+    """Compare, and return the comparison read back from its file."""
+    report(base, head)
     made = document.read(FOLDER / document.JSON)
     assert (FOLDER / document.MARKDOWN).read_text() == markdown.render(made)
-    assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "where it lies is nobody else's business"
+    assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "no absolute paths"
     return made
 
 
-def score(made: Comparison) -> document.Figure:
+def score(made: Comparison) -> document.Metric:
     part = made.experiments[0].part("validation")
     assert part is not None
-    figure = part.figure("score")
-    assert figure is not None
-    return figure
+    metric = part.metric("score")
+    assert metric is not None
+    return metric
 
 
 def test_nothing_changed(inside: Path) -> None:
@@ -67,23 +67,35 @@ def test_nothing_changed(inside: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "right", "kind"), [("better", 97, "better"), ("equal", 60, "no difference"), ("worse", 15, "worse")]
 )
-def test_a_change_of_the_answers(inside: Path, name: str, right: int, kind: str) -> None:
+def test_a_change_of_the_predictions(inside: Path, name: str, right: int, kind: str) -> None:
     branch(inside, name)
-    answer(inside, right, salt=name)
+    set_accuracy(inside, right, salt=name)
     commit(inside, name)
     made = compared()
     assert verdict(made).kind == kind
-    figure = score(made)
-    assert figure.low is not None and figure.high is not None and figure.difference is not None
-    assert figure.low < figure.difference < figure.high
+    metric = score(made)
+    assert metric.low is not None and metric.high is not None and metric.difference is not None
+    assert metric.low < metric.difference < metric.high
     assert made.experiments[0].noise == "same model"  # only evaluate ran
     (stage,) = made.stages
     assert (stage.name, stage.code) == (f"evaluate@{EXPERIMENT}", ("auscult/evaluation/predictions.py",))
-    assert (stage.head_did, stage.base_did) == ("ran", "unchanged")
-    (fault, *_) = made.faults  # nobody ran the pipeline before the commit
-    assert (fault.side, fault.where) == ("head", METRICS) and "in git" in fault.reason
+    assert (stage.head_outcome, stage.base_outcome) == ("ran", "unchanged")
+    (fault, *_) = made.faults  # the pipeline did not run before the commit
+    assert (fault.revision, fault.where) == ("head", METRICS) and "in git" in fault.reason
     if kind == "better":
-        assert compared().faults == made.faults, "the first comparison has run it, and committed nothing"
+        assert compared().faults == made.faults, "the first comparison committed nothing"
+
+
+def test_a_named_head_is_reproduced_beside_the_checkout(inside: Path) -> None:
+    branch(inside, "improved")
+    set_accuracy(inside, 97, salt="improved")
+    commit(inside, "improved")
+    git(inside, "checkout", "-q", "-f", "main")
+    made = compared("main", "improved")
+    assert verdict(made).kind == "better"
+    assert (made.head.name, made.head.commit) == ("improved", git(inside, "rev-parse", "improved"))
+    assert git(inside, "rev-parse", "--abbrev-ref", "HEAD") == "main"
+    assert git(inside, "status", "--porcelain", "--", "auscult", "params.yaml", "reports/sample") == ""
 
 
 def test_a_changed_data_set(inside: Path) -> None:
@@ -96,11 +108,11 @@ def test_a_changed_data_set(inside: Path) -> None:
     assert made.data is not None and made.data.changed and made.data.base != made.data.head
     assert [each.name for each in made.parameters] == ["validate.max_duration_s"]
     text = (FOLDER / document.MARKDOWN).read_text()
-    assert "the data differ, so it rests on what both sides hold" in text
+    assert "the data differ" in text
     assert f"{part.units} validation units" in text
 
 
-def test_a_removed_experiment_and_one_that_was_added(inside: Path) -> None:
+def test_added_and_removed_experiments(inside: Path) -> None:
     branch(inside, "renamed")
     set_params(inside, {"experiments": {"other": {"task": "abnormal", "features": "logmel", "model": "cnn2d"}}})
     set_params(inside, {"flows.retrain.experiments": ["other"]})
@@ -112,18 +124,18 @@ def test_a_removed_experiment_and_one_that_was_added(inside: Path) -> None:
     assert f"removed: `{EXPERIMENT}`" in text and "added: `other`" in text
 
 
-def test_a_broken_metrics_file_is_said_and_is_not_no_change(inside: Path) -> None:
+def test_a_broken_metrics_file_is_a_fault_and_not_unchanged(inside: Path) -> None:
     branch(inside, "broken")
     (inside / METRICS).write_text('{"validation": {"score": NaN')
     commit(inside, "broken")
     made = compared()
     (fault,) = made.faults
-    assert (fault.side, fault.where) == ("head", METRICS) and "no metrics file" in fault.reason
+    assert (fault.revision, fault.where) == ("head", METRICS) and "not a metrics file" in fault.reason
     assert verdict(made).kind != "nothing changed"
-    assert "1 thing could not be read" in verdict(made).line()
+    assert "1 item is unreadable" in verdict(made).line()
 
 
-def test_a_stage_that_fails_is_said_and_the_other_side_is_shown(inside: Path) -> None:
+def test_a_failing_stage_is_reported_and_the_base_is_shown(inside: Path) -> None:
     branch(inside, "failing")
     path = inside / "auscult/evaluation/predictions.py"
     path.write_text(path.read_text() + '\nraise RuntimeError("no such thing as `a | b`")\n')
@@ -133,10 +145,10 @@ def test_a_stage_that_fails_is_said_and_the_other_side_is_shown(inside: Path) ->
     assert experiment.state == "unreadable" and "no such thing" in experiment.note
     assert verdict(made).kind == "cannot say"
     assert score(made).base is not None and score(made).head is None
-    assert (inside / METRICS).exists(), "the last good outputs are back"
+    assert (inside / METRICS).exists(), "the last good outputs are restored"
 
 
-def test_a_base_whose_pipeline_fails_leaves_heads_figures(inside: Path) -> None:
+def test_a_failing_base_leaves_heads_metrics(inside: Path) -> None:
     branch(inside, "broken-base")
     good = (inside / "params.yaml").read_text()
     (inside / "params.yaml").write_text("dataset: [\n")
@@ -148,11 +160,11 @@ def test_a_base_whose_pipeline_fails_leaves_heads_figures(inside: Path) -> None:
     assert score(made).head is not None and score(made).base is None
 
 
-def test_a_first_commit_has_no_base_and_its_figures_are_shown(inside: Path) -> None:
+def test_a_first_commit_has_no_base_and_its_metrics_are_shown(inside: Path) -> None:
     git(inside, "checkout", "-q", "-f", "main")
     git(inside, "checkout", "-q", "--orphan", "first")
     commit(inside, "everything")
     made = compared("trunk")
     assert "first commit" in made.base.fault and made.base.commit == ""
-    assert verdict(made).line().startswith("Cannot say: there is no base")
+    assert verdict(made).kind == "cannot say"
     assert score(made).head is not None

@@ -1,4 +1,4 @@
-"""The comment: what it says, that nothing in the document can break out of it, and that it fits."""
+"""The comment: its content, escaping of untrusted strings, and its size."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
-from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Part, Side, Size, Stage
+from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Revision, Size, Stage
 from auscult.comparison.markdown import render
 from auscult.comparison.verdict import verdict
 from tests.comparison.documents import GOLDEN, comparison, experiment, golden
 from tests.contract.imports import ROOT
 
-#: Each would do something if it were taken for more than a name.
+#: Each would have an effect if it were taken for markup.
 HOSTILE = (
     "@evil",
     "` @evil `",
@@ -35,8 +35,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("name", sorted(golden()))
-def test_the_comment_is_as_it_was_agreed(name: str) -> None:
-    """After a change that is meant: python -m tests.comparison.documents, and read the difference."""
+def test_the_comment_equals_the_golden_file(name: str) -> None:
+    """After an intended change: python -m tests.comparison.documents, and read the difference."""
     assert render(golden()[name]) == (GOLDEN / f"{name}.md").read_text()
 
 
@@ -46,11 +46,11 @@ def test_the_comment_is_as_it_was_agreed(name: str) -> None:
         ("better", "Better: sounds_logmel_cnn2d +8.5 (+5.5 to +11.5)"),
         ("worse", "Worse: sounds_logmel_cnn2d −14.5 (−17.5 to −11.5)"),
         ("mixed", "Mixed: one +10.0 (+7.0 to +13.0); two −10.0"),
-        ("perhaps", "Perhaps better: one +10.0 (+7.0 to +13.0); retraining noise was not measured"),
+        ("perhaps", "Perhaps better: one +10.0 (+7.0 to +13.0); retraining noise not measured"),
         ("no_difference", "No difference beyond noise; not comparable: few (no interval: 2 patients"),
         ("nothing_changed", "Nothing changed: every model and metric is the same"),
-        ("broken_file", "No difference: every model that could be compared is the same; 1 thing could not be read"),
-        ("other_data", "No difference beyond noise; the data differ, so it rests on"),
+        ("broken_file", "No difference: every model that could be compared is the same; 1 item is unreadable"),
+        ("other_data", "No difference beyond noise; the data differ: compared on"),
         ("no_base", "Cannot say: there is no base: this is the first commit"),
         ("removed", "Cannot say: not comparable: few (no interval: 2 patients"),
     ],
@@ -60,23 +60,23 @@ def test_the_verdict_is_one_line(name: str, begin: str) -> None:
     assert line.startswith(begin) and "\n" not in line
 
 
-def test_the_test_part_has_no_say() -> None:
+def test_the_test_part_does_not_decide() -> None:
     one = experiment("one", 0.7, 0.71)
     moved = replace(
-        one, parts=(one.parts[0], replace(one.parts[1], figures=experiment("x", 0.1, 0.9, "better").parts[0].figures))
+        one, parts=(one.parts[0], replace(one.parts[1], metrics=experiment("x", 0.1, 0.9, "better").parts[0].metrics))
     )
     assert verdict(comparison(moved)).kind == "no difference"
 
 
 def hostile(text: str) -> Comparison:
-    """A comparison whose every string is *text*."""
+    """Return a comparison whose every string is *text*."""
     one, gone = experiment(text, 0.7, 0.8, "better", task=text, note=text), experiment(text + "2", 0.7, 0.6)
     named = [
         replace(
             each,
             parts=tuple(
                 replace(
-                    part, classes=(text, text), figures=(*part.figures, replace(part.figures[2], name=text, note=text))
+                    part, classes=(text, text), metrics=(*part.metrics, replace(part.metrics[2], name=text, note=text))
                 )
                 for part in each.parts
             ),
@@ -87,8 +87,8 @@ def hostile(text: str) -> Comparison:
         *named,
         replace(named[0], name=text + "3", state="removed"),
         replace(named[0], name=text + "4", state="unreadable"),
-        base=Side(text, "a" * 40, False, ""),
-        head=Side(text, "b" * 40, True, ""),
+        base=Revision(text, "a" * 40, False, ""),
+        head=Revision(text, "b" * 40, True, ""),
         dataset=text,
         parameters=(Parameter(text, text, text),),
         data=Data(text, text, True, (Count(text, 1, 2),)),
@@ -98,13 +98,8 @@ def hostile(text: str) -> Comparison:
     )
 
 
-def _named(part: Part, text: str) -> Part:
-    figure = replace(part.figures[2], name=text, note=text)
-    return replace(part, classes=(text, text), figures=(*part.figures, figure))
-
-
 def outside_code(text: str) -> str:
-    """All that a reader's browser gets of a comment, without what is shown as code."""
+    """Return what a browser gets of a comment, without what is shown as code."""
     tokens = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table").parse(text)
     shown = []
     for token in tokens:
@@ -115,26 +110,26 @@ def outside_code(text: str) -> str:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_string_of_the_document_cannot_be_more_than_a_name(text: str) -> None:
+def test_untrusted_strings_never_become_markup(text: str) -> None:
     made = hostile(text)
     for document in (
         made,
-        replace(made, base=Side(text, "", False, text)),
-        replace(made, head=Side(text, "", False, text)),
+        replace(made, base=Revision(text, "", False, text)),
+        replace(made, head=Revision(text, "", False, text)),
     ):
         comment = render(document)
         left = outside_code(comment)
         assert "evil" in comment and "evil" not in left
-        assert not re.search(r"<(?!/?(details|summary|table|tr|td|br)\b)", left), "markup that is not ours"
+        assert not re.search(r"<(?!/?(details|summary|table|tr|td|br)\b)", left), "unexpected markup"
         tags = re.findall(r"<(/?)(details|summary|table|tr|td)\b", left)
         assert sum(1 if not end else -1 for end, _ in tags) == 0
         assert not re.search("[\u202e\u2066\u200b\x1b\r]", comment)
     rows = [line for line in render(made).splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} <= {4, 5, 6}, "a cell that is none"
+    assert {row.count("|") for row in rows} <= {4, 5, 6}, "a string made a cell"
 
 
 @pytest.mark.parametrize("limit", [65_536, 30_000, 4_000, 700, 150, 20])
-def test_a_comment_over_the_limit_is_shortened_and_says_so(limit: int) -> None:
+def test_a_long_comment_is_shortened_and_names_what_is_left_out(limit: int) -> None:
     same = [experiment(f"same_{n}", 0.7, 0.7, "same", state="same") for n in range(30)]
     many = comparison(*(experiment(f"moved_{n}", 0.7, 0.71) for n in range(60)), *same)
     assert len(render(many, limit=10**9).encode()) > 65_536
@@ -144,39 +139,38 @@ def test_a_comment_over_the_limit_is_shortened_and_says_so(limit: int) -> None:
     if limit >= 700:
         assert "artifact" in comment
     if limit == 65_536:
-        assert "figures of unchanged experiments" in comment and "<code>moved_0</code>" in comment
-        assert "<code>same_29</code>" not in comment, "the least telling goes first"
+        assert "metrics of unchanged experiments" in comment and "<code>moved_0</code>" in comment
+        assert "<code>same_29</code>" not in comment, "the least important goes first"
 
 
-def test_counts_that_are_not_shown_are_counted() -> None:
+def test_counts_beyond_the_limit_are_counted() -> None:
     data = Data("sample-1", "sample-2", True, tuple(Count(f"label {n}", 1, 2) for n in range(67)))
     assert "and 7 more." in render(comparison(data=data))
 
 
-def test_the_link_is_the_callers_and_a_plain_address() -> None:
+def test_the_link_must_be_a_plain_web_address() -> None:
     made = golden()["better"]
     assert "[the run's artifact](<https://example.org/runs/1>)" in render(made, link="https://example.org/runs/1")
     for address in ("javascript:alert(1)", "https://example.org/a)b", "https://example.org/ x", "example.org"):
-        with pytest.raises(ValueError, match="no plain web address"):
+        with pytest.raises(ValueError, match="plain web address"):
             render(made, link=address)
 
 
-def test_a_posted_comment_says_whose_code_made_the_figures() -> None:
-    """No check of their form can tell that they are true."""
-    said = "made by the pull request's own code"
-    assert said in render(golden()["better"], link="https://example.org/runs/1")
-    assert said not in render(golden()["better"])
+def test_a_posted_comment_says_that_the_pull_requests_code_computed_the_metrics() -> None:
+    warning = "pull request's own code computed"
+    assert warning in render(golden()["better"], link="https://example.org/runs/1")
+    assert warning not in render(golden()["better"])
 
 
-def test_the_command_of_a_posted_comment_brings_a_forks_commit() -> None:
+def test_the_command_of_a_posted_comment_fetches_the_commit_of_a_fork() -> None:
     made = golden()["better"]
     command = f"git checkout {made.head.commit} && make pr-report BASE={made.base.commit}\n"
     assert f"\n    {command}" in render(made)
     assert f"\n    git fetch origin {made.head.commit} && {command}" in render(made, link="https://example.org/runs/1")
 
 
-def test_reading_and_rendering_need_the_standard_library_alone() -> None:
-    """They run where the comment is posted, with a Python in which nothing is installed."""
+def test_reading_and_rendering_need_the_standard_library_only() -> None:
+    """They run where the comment is posted, with a Python without packages."""
     code = "import auscult.comparison.markdown, auscult.comparison.document, auscult.comparison.verdict"
     done = subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

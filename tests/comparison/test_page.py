@@ -1,4 +1,4 @@
-"""The page: all that the comment says, self-contained, with every string of the document escaped."""
+"""The page: self-contained, complete, and with every string of the document escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.comparison.test_markdown import HOSTILE, hostile
 
 
 @pytest.mark.parametrize("name", ["better", "no_base", "removed", "other_data"])
-def test_the_page_says_what_the_comment_says_and_needs_nothing_else(tmp_path: Path, name: str) -> None:
+def test_the_page_is_complete_and_needs_no_network(tmp_path: Path, name: str) -> None:
     made = golden()[name]
     write_page(tmp_path / "page.html", made)
     html = (tmp_path / "page.html").read_text()
@@ -29,7 +29,7 @@ def test_the_page_says_what_the_comment_says_and_needs_nothing_else(tmp_path: Pa
     assert ("data:image/png" in html) == (name not in ("no_base",))
 
 
-def test_counts_are_whole_however_large(tmp_path: Path) -> None:
+def test_large_counts_are_shown_in_full(tmp_path: Path) -> None:
     data = Data("sample-1", "sample-2", True, (Count("segments", 1_234_567, 1_234_568),))
     write_page(tmp_path / "page.html", replace(golden()["other_data"], data=data))
     html = (tmp_path / "page.html").read_text()
@@ -37,7 +37,7 @@ def test_counts_are_whole_however_large(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [HOSTILE[4], HOSTILE[5], '" onload="evil'])
-def test_a_string_of_the_document_is_text_on_the_page(tmp_path: Path, text: str) -> None:
+def test_untrusted_strings_are_escaped(tmp_path: Path, text: str) -> None:
     write_page(tmp_path / "page.html", hostile(text))
     html = (tmp_path / "page.html").read_text()
     assert "evil" in html

@@ -11,17 +11,8 @@ from typing import Any
 
 import yaml
 
-from auscult.core.paths import Paths
-from auscult.registry.outputs import (
-    ARTIFACTS,
-    DATA_TAG,
-    DATABASE,
-    MD5_TAG,
-    MODEL_TAG,
-    data_hash,
-    digest_of_model,
-    registered_name,
-)
+from auscult.core.paths import ARTIFACTS, DATABASE, Paths
+from auscult.registry.outputs import DATA_TAG, MD5_TAG, MODEL_TAG, data_hash, digest_of_model, registered_name
 from tests.flows.repositories import git, make
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.storage import read_table
@@ -19,6 +17,8 @@ from auscult.curation.additions.template import template
 from auscult.datasets import names
 from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS
 from auscult.validation.additions import checksums
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
 
 HEADER = ["file", "patient_id", "recording_id", "label", "device", "location", "age_years", "sex"]
@@ -57,7 +57,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(clinic: Path, tmp_path: Pa
         "new patients: 1",
     ):
         assert line in said.splitlines()
-    assert f"python -m auscult.cli data add {delivery}" in said
+    assert f"auscult data add {delivery}" in said
 
 
 def test_what_was_added_is_read_by_validate_like_any_other(clinic: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_delivery_in_the_data_sets_own_layout_and_a_folder_of_several(clinic: 
 def test_the_command_ends_with_two_where_nothing_joins(
     clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.__main__ import main
+    from auscult.cli.__main__ import main
 
     from auscult.core.process import run
 

@@ -1,4 +1,4 @@
-"""``data clear`` removes what only versions with the patient use, wherever it is, and nothing else."""
+"""``data purge`` removes what only versions with the patient use, wherever it is, and nothing else."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_the_command_ends_with_1_where_they_disagree(clinic: Clinic) -> None:
     shutil.copy2(REPOSITORY / "dvc.yaml", clinic.root / "dvc.yaml")
     clinic.lock("june", sounds_logmel_cnn2d=("one", "june"))
     clinic.register("one", "july")
-    command = [sys.executable, "-m", "auscult.cli", "data", "lineage", EXPERIMENT, "--json"]
+    command = [sys.executable, "-m", "auscult", "data", "lineage", EXPERIMENT, "--json"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=clinic.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr

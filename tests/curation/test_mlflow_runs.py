@@ -97,7 +97,7 @@ def test_a_model_in_service_is_not_removed_unless_that_is_said(root: Path) -> No
         registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, number), decision)
     with pytest.raises(AuscultError, match=rf"in service has learned.*: {EXPERIMENT} \(version 2\)") as caught:
         _check_service(load(DATASET), table, root, retire=False)
-    assert "flows retrain" in caught.value.next_step and "--retire" in caught.value.next_step
+    assert "retrain" in caught.value.next_step and "--retire" in caught.value.next_step
     _check_service(load(DATASET), table, root, retire=True)
     remove(theirs(root), DATASET, root)
     assert in_service(registry) is None

@@ -106,7 +106,7 @@ def test_what_the_cache_has_lost_comes_from_the_remote(root: Path, tmp_path: Pat
     withdrawals.write(Withdrawals("sample", {patient_key("sample", "p00001"): "2026-11-25"}), root)
     with pytest.raises(DataError) as caught:
         at_revision(root, "old")
-    assert "data clear may have removed it" in caught.value.next_step
+    assert "data purge may have removed it" in caught.value.next_step
 
 
 def test_outputs_that_are_nowhere_are_named_with_what_to_do(root: Path) -> None:

@@ -12,8 +12,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core import withdrawals
 from auscult.core.digests import patient_key
@@ -21,9 +19,11 @@ from auscult.core.errors import DataError, ParameterError
 from auscult.core.storage import read_table
 from auscult.curation.withdrawals.withdraw import withdraw
 from auscult.datasets import load
-from auscult.datasets.retrieval.leave_out import reduce
+from auscult.datasets.retrieval.withdrawn_files import leave_out_of_raw
 from auscult.splitting import pinned
 from auscult.validation.additions import batches
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.flows.repositories import git
 from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch
 
@@ -93,14 +93,14 @@ def test_a_dry_run_says_what_it_touches_and_changes_nothing(root: Path) -> None:
 def test_the_others_stand_where_they_stood_and_git_learns_no_id(root: Path) -> None:
     before = sides(root)
     said = withdraw("104", "2026-11-25", root=root)
-    assert "git add data/withdrawn" in said and "data clear" in said
+    assert "git add data/withdrawn" in said and "data purge" in said
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
     assert patient_key("sample", "104") not in (root / PATHS.pinned_split).read_text()
     assert not list((root / PATHS.added).rglob("104_*")), "the addition is another one now"
     (batch,) = batches(root / PATHS.added)
     assert list(batch.rglob("301_*.wav"))
     with chdir(root):
-        reduce(load("sample"), PATHS.raw, withdrawals.read("sample"))
+        leave_out_of_raw(load("sample"), PATHS.raw, withdrawals.read("sample"))
         validate()
         split()
     assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
@@ -120,7 +120,7 @@ def test_given_again_it_changes_nothing_whatever_has_been_made_since(root: Path)
     before = everything(root)
     assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)
     assert everything(root) == before
-    reduce(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
+    leave_out_of_raw(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
     before = everything(root)
     withdraw("104", root=root)
     assert everything(root) == before

@@ -1,4 +1,4 @@
-"""A server that misbehaves on purpose, and small copies of the data sets."""
+"""An HTTP server with configurable faults, and small copies of the data sets."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ from auscult.datasets import RemoteFile
 
 @dataclass
 class Page:
-    """What the server does for one path."""
+    """What the server sends for one path."""
 
     body: bytes = b""
     status: int = 200
     ranges: bool = True
     etag: str | None = '"one"'
-    cut_after: list[int] = field(default_factory=list)  # bytes of the body sent before hanging up, per request
-    hold_s: float = 0.0  # seconds to wait after a cut before hanging up, or until released
-    busy: int = 0  # so many first requests are answered 503
+    cut_after: list[int] = field(
+        default_factory=list
+    )  # bytes of the body sent before the connection is closed, per request
+    hold_s: float = 0.0  # seconds to keep an interrupted connection open, or until released
+    busy: int = 0  # number of first requests that are answered with 503
 
 
 @dataclass
@@ -101,7 +103,7 @@ class Server:
             self._released.wait(page.hold_s)
 
     def release(self) -> None:
-        """Let go of held connections."""
+        """Close held connections."""
         self._released.set()
 
     def close(self) -> None:
@@ -119,14 +121,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def in_a_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test runs in an empty folder, beside the copies that it makes."""
+    """Run the test in an empty folder."""
     (tmp_path / "root").mkdir()
     monkeypatch.chdir(tmp_path / "root")
 
 
 @pytest.fixture
 def self_signed(tmp_path: Path) -> Iterator[str]:
-    """An https address whose certificate nobody vouches for."""
+    """An https URL with a self-signed certificate."""
     certificate, key = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -140,7 +142,7 @@ def self_signed(tmp_path: Path) -> Iterator[str]:
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate that expired long ago, signed by itself, and its key."""
+    """Create an expired, self-signed certificate and its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -159,7 +161,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def remote(server: Server) -> Callable[..., RemoteFile]:
-    """A file that the publisher states the checksum of, at the given paths of the server."""
+    """Return a file with a known checksum at the given paths of the server."""
 
     def make(body: bytes, *paths: str, name: str = "archive.zip") -> RemoteFile:
         urls = tuple(server.url(path) for path in paths)
@@ -184,7 +186,7 @@ ICBHI_NAMES = (
 
 @pytest.fixture
 def official_copy(tmp_path: Path) -> Path:
-    """Four recordings as ICBHI's publisher lays them out."""
+    """Four recordings in the layout of ICBHI's publisher."""
     root = tmp_path / "official"
     for name in ICBHI_NAMES:
         write(root / "ICBHI_final_database" / f"{name}.wav", b"RIFF" + name.encode())
@@ -193,17 +195,17 @@ def official_copy(tmp_path: Path) -> Path:
             "0.1\t1.5\t0\t0\n1.5\t2.75\t1\t0\n2.75\t4\t0\t1\n4\t5\t1\t1\n",
         )
     write(root / "ICBHI_Challenge_diagnosis.txt", "101\tURTI\r\n156\tCOPD\r\n226\tPneumonia\r\n")
-    people = "101 3 F NA 19 99\r\n156 80 M 24.3 NA NA\r\n226 NA NA NA NA NA\r\n"
-    write(root / "ICBHI_Challenge_demographic_information.txt", people)
-    sides = ("101_1b1_Al_sc_Meditron\ttest", "156_2b3_Al_mc_AKGC417L\ttrain", "156_5b3_Al_mc_AKGC417L\ttest")
-    split = "\r\n".join((*sides, "226_1b1_Pl_sc_Meditron\ttest", "999_1b1_Al_sc_Meditron\ttrain"))
+    demographics = "101 3 F NA 19 99\r\n156 80 M 24.3 NA NA\r\n226 NA NA NA NA NA\r\n"
+    write(root / "ICBHI_Challenge_demographic_information.txt", demographics)
+    parts = ("101_1b1_Al_sc_Meditron\ttest", "156_2b3_Al_mc_AKGC417L\ttrain", "156_5b3_Al_mc_AKGC417L\ttest")
+    split = "\r\n".join((*parts, "226_1b1_Pl_sc_Meditron\ttest", "999_1b1_Al_sc_Meditron\ttrain"))
     write(root / "ICBHI_challenge_train_test.txt", split + "\r\n")
     return root
 
 
 @pytest.fixture
 def other_copy(official_copy: Path, tmp_path: Path) -> Path:
-    """The same recordings in the other layout, nested, the split elsewhere, one recording as FLAC."""
+    """The same recordings in the other layout, in nested folders, with one recording as FLAC."""
     root = tmp_path / "other"
     audio = root / "Respiratory_Sound_Database" / "audio_and_txt_files"
     for file in (official_copy / "ICBHI_final_database").iterdir():

@@ -1,4 +1,4 @@
-"""ICBHI as published, with its known faults corrected by name."""
+"""ICBHI is read as published, and its known faults are corrected."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from auscult import datasets
 from auscult.core.errors import DataError
 from auscult.core.records import Recording, Segment
 from auscult.datasets import AnnotationError
-from auscult.datasets.retrieval.bring import bring
+from auscult.datasets.retrieval.retrieve import assemble
 
 ICBHI = datasets.load("icbhi")
 
 
 @pytest.fixture
 def raw(official_copy: Path, tmp_path: Path) -> Path:
-    bring(ICBHI, str(official_copy), tmp_path / "data" / "raw")
+    assemble(ICBHI, str(official_copy), tmp_path / "data" / "raw")
     return tmp_path / "data" / "raw"
 
 
@@ -25,7 +25,7 @@ def by_id(raw: Path) -> dict[str, Recording]:
     return {recording.recording_id: recording for recording in ICBHI.recordings(raw)}
 
 
-def test_a_recording_carries_what_name_and_tables_say(raw: Path) -> None:
+def test_a_recording_has_the_metadata_of_its_name_and_the_tables(raw: Path) -> None:
     assert by_id(raw)["101_1b1_Al_sc_Meditron"] == Recording(
         recording_id="101_1b1_Al_sc_Meditron",
         patient_id="101",
@@ -39,17 +39,17 @@ def test_a_recording_carries_what_name_and_tables_say(raw: Path) -> None:
     )
 
 
-def test_the_misnamed_recording_has_its_part(raw: Path) -> None:
+def test_the_recording_with_a_wrong_name_in_the_split_has_its_part(raw: Path) -> None:
     assert by_id(raw)["226_1b1_Pl_sc_LittC2SE"].published_part == "test"
 
 
-def test_patients_on_both_sides_are_exempt_on_the_test_side_only(raw: Path) -> None:
+def test_patients_in_both_parts_are_exempt_in_the_test_part_only(raw: Path) -> None:
     train, test = by_id(raw)["156_2b3_Al_mc_AKGC417L"], by_id(raw)["156_5b3_Al_mc_AKGC417L"]
     assert (train.published_part, train.exempt_reason) == ("train", None)
     assert test.published_part == "test" and "156" in str(test.exempt_reason)
 
 
-def test_cycles_have_the_four_sounds_in_the_order_of_the_file(raw: Path) -> None:
+def test_cycles_are_read_in_the_order_of_the_file(raw: Path) -> None:
     assert list(ICBHI.segments(raw, by_id(raw)["101_1b1_Al_sc_Meditron"])) == [
         Segment(0.1, 1.5, "normal"),
         Segment(1.5, 2.75, "crackle"),
@@ -58,12 +58,12 @@ def test_cycles_have_the_four_sounds_in_the_order_of_the_file(raw: Path) -> None
     ]
 
 
-def test_what_the_publisher_does_not_know_is_not_missing(raw: Path) -> None:
+def test_na_in_a_table_is_not_missing(raw: Path) -> None:
     recording = by_id(raw)["226_1b1_Pl_sc_LittC2SE"]
     assert (recording.age_years, recording.sex, recording.missing) == (None, None, ())
 
 
-def test_a_copy_without_split_or_demographics_still_reads(raw: Path) -> None:
+def test_split_and_demographics_are_optional(raw: Path) -> None:
     (raw / "ICBHI_challenge_train_test.txt").unlink()
     (raw / "ICBHI_Challenge_demographic_information.txt").unlink()
     recordings = ICBHI.recordings(raw)
@@ -72,7 +72,7 @@ def test_a_copy_without_split_or_demographics_still_reads(raw: Path) -> None:
     }
 
 
-def test_gaps_in_the_tables_are_listed(raw: Path) -> None:
+def test_patients_missing_in_a_table_are_listed(raw: Path) -> None:
     (raw / "ICBHI_Challenge_diagnosis.txt").write_text("101\tURTI\n156\tNA\n")
     (raw / "ICBHI_Challenge_demographic_information.txt").write_text("156 80 M 24.3 NA NA\n")
     recordings = by_id(raw)
@@ -80,7 +80,7 @@ def test_gaps_in_the_tables_are_listed(raw: Path) -> None:
     assert recordings["156_2b3_Al_mc_AKGC417L"].missing == ("diagnosis",)
 
 
-def test_files_without_their_partner_are_still_named(raw: Path) -> None:
+def test_audio_without_annotation_and_annotation_without_audio_are_recordings(raw: Path) -> None:
     folder = raw / "ICBHI_final_database"
     (folder / "101_1b1_Al_sc_Meditron.wav").unlink()
     (folder / "156_2b3_Al_mc_AKGC417L.txt").unlink()
@@ -93,7 +93,7 @@ def test_files_without_their_partner_are_still_named(raw: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
         ("0 1 0 0\n1 2 0\n", "line 2: 3 columns instead of 4"),
         ("0 1 0 0\n\none 2 0 0\n", "line 3: 'one' is no time"),
@@ -103,10 +103,10 @@ def test_files_without_their_partner_are_still_named(raw: Path) -> None:
         ("\x00\xff", "columns"),
     ],
 )
-def test_a_malformed_annotation_names_the_line(text: str, words: str, raw: Path) -> None:
+def test_a_malformed_annotation_names_the_line(text: str, expected: str, raw: Path) -> None:
     path = raw / "ICBHI_final_database" / "101_1b1_Al_sc_Meditron.txt"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(AnnotationError, match=words):
+    with pytest.raises(AnnotationError, match=expected):
         ICBHI.segments(raw, by_id(raw)["101_1b1_Al_sc_Meditron"])
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(AnnotationError, match="not a text file"):

@@ -1,4 +1,4 @@
-"""The sample: ICBHI's layout and shares, the same bytes every time, seven faults and no trivial clue."""
+"""The sample data set: ICBHI's layout and class shares, reproducible bytes, and seven faults."""
 
 from __future__ import annotations
 
@@ -52,25 +52,25 @@ def recordings(raw: Path) -> list[Recording]:
     return DATASET.recordings(raw)
 
 
-def test_the_same_bytes_whatever_the_number_of_workers(
+def test_the_bytes_do_not_depend_on_the_number_of_workers(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUSCULT_WORKERS", "1")
     assert digests(make(tmp_path / "alone", PATIENTS, SEED)) == digests(raw)
 
 
-def test_another_seed_makes_other_patients() -> None:
+def test_another_seed_gives_other_patients() -> None:
     assert [visit.patient for visit in plan(PATIENTS, 1)] != [visit.patient for visit in plan(PATIENTS, 2)]
 
 
-def test_names_are_those_of_icbhi_and_unique(recordings: list[Recording]) -> None:
+def test_names_have_the_format_of_icbhi_and_are_unique(recordings: list[Recording]) -> None:
     names = [recording.recording_id for recording in recordings]
     assert len(set(names)) == len(names)
     pattern = r"\d{3}_\db\d_(Tc|[APL][lr])_(sc|mc)_(AKGC417L|LittC2SE|Litt3200|Meditron)"
     assert [name for name in names if not re.fullmatch(pattern, name)] == []
 
 
-def test_every_good_recording_reads_as_its_plan_says(raw: Path, recordings: list[Recording]) -> None:
+def test_every_valid_recording_matches_its_plan(raw: Path, recordings: list[Recording]) -> None:
     by_name = {recording.recording_id: recording for recording in recordings}
     for visit in plan(PATIENTS, SEED):
         recording = by_name[visit.name]
@@ -84,21 +84,21 @@ def test_every_good_recording_reads_as_its_plan_says(raw: Path, recordings: list
         assert all(before.end_s <= after.start_s for before, after in pairwise(cycles))
 
 
-def test_the_broken_recordings_are_seven_of_seven_kinds(recordings: list[Recording]) -> None:
+def test_there_is_one_broken_recording_for_each_of_seven_faults(recordings: list[Recording]) -> None:
     visits = plan(PATIENTS, SEED)
     broken = expected_rejects(visits, SEED)
     assert sorted(broken.values()) == sorted(FAULTS)
     assert {recording.recording_id for recording in recordings} - {visit.name for visit in visits} == broken.keys()
 
 
-def test_validate_sets_aside_exactly_the_broken_ones(raw: Path) -> None:
+def test_validate_rejects_exactly_the_broken_recordings(raw: Path) -> None:
     examined = examine_all(DATASET, raw, settings(PATIENTS, SEED).validate_, workers=1)
     rejects = build(examined).rejects
     found = dict(zip(rejects["recording_id"], rejects["reason"], strict=True))
     assert found == expected_rejects(plan(PATIENTS, SEED), SEED)
 
 
-def test_seven_faults_stay_below_the_share_that_stops_the_pipeline() -> None:
+def test_the_share_of_broken_recordings_is_below_the_limit() -> None:
     visits = plan(60, SEED)
     broken = len(expected_rejects(visits, SEED))
     assert broken == 7
@@ -107,17 +107,17 @@ def test_seven_faults_stay_below_the_share_that_stops_the_pipeline() -> None:
 
 @pytest.mark.parametrize("patients", [8, 12, 16, 60])
 def test_every_class_of_every_task_occurs_in_several_patients(patients: int) -> None:
-    people = {visit.patient.number: visit.patient.diagnosis for visit in plan(patients, SEED)}
-    assert len(people) == patients
+    diagnosis_of = {visit.patient.number: visit.patient.diagnosis for visit in plan(patients, SEED)}
+    assert len(diagnosis_of) == patients
     for task in DATASET.tasks:
         if task.unit == "recording":
-            counts = Counter(task.mapping[diagnosis] for diagnosis in people.values())
+            counts = Counter(task.mapping[diagnosis] for diagnosis in diagnosis_of.values())
             assert set(counts) == set(task.classes)
             assert min(counts.values()) >= 2
-    assert Counter(people.values())["Healthy"] >= (8 if patients == 60 else 3)
+    assert Counter(diagnosis_of.values())["Healthy"] >= (8 if patients == 60 else 3)
 
 
-def test_the_default_size_has_the_kinds_and_shares_of_icbhi() -> None:
+def test_the_default_sample_has_the_formats_and_class_shares_of_icbhi() -> None:
     visits = plan(60, SEED)
     assert 170 <= len(visits) <= 240
     assert {visit.sample_rate_hz for visit in visits} == {4000, 10000, 44100}

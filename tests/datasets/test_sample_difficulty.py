@@ -1,4 +1,4 @@
-"""Honest difficulty: patients matter, the audio tells more than the circumstances, and nothing trivial tells all.
+"""Difficulty of the sample: patients matter, audio is more informative than metadata, and no feature is trivial.
 
 A quick classifier (extra trees on statistics of log-mel spectrograms of the breathing
 cycles, as the pipeline sees them: at most 4 s, 50 to 1900 Hz) is scored as the pipeline
@@ -26,10 +26,10 @@ Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass
 class Cycles:
-    """Every annotated cycle of the default sample, and every recording; one row each."""
+    """One row for every annotated cycle and for every recording of the default sample."""
 
     features: list[Rows] = field(default_factory=list)
-    circumstances: list[list[float]] = field(default_factory=list)
+    metadata: list[list[float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     patients: list[int] = field(default_factory=list)
     recording: list[int] = field(default_factory=list)
@@ -70,21 +70,26 @@ def cycles() -> Cycles:
     places = sorted({visit.location for visit in visits})
     result = Cycles()
     for visit, (features, trivial, labels) in zip(visits, measured, strict=True):
-        person = visit.patient
-        about = [DEVICES.index(visit.device), places.index(visit.location), person.age_years or 50.0, person.sex == "M"]
+        patient_ = visit.patient
+        about = [
+            DEVICES.index(visit.device),
+            places.index(visit.location),
+            patient_.age_years or 50.0,
+            patient_.sex == "M",
+        ]
         result.features += features
-        result.circumstances += [[*map(float, about), *values] for values in trivial]
+        result.metadata += [[*map(float, about), *values] for values in trivial]
         result.labels += labels
-        result.patients += [person.number] * len(labels)
+        result.patients += [patient_.number] * len(labels)
         result.recording += [len(result.recorded)] * len(labels)
         result.known.append([*map(float, about), visit.duration_s])
-        result.diseased.append(int(person.diagnosis != "Healthy"))
-        result.recorded.append(person.number)
+        result.diseased.append(int(patient_.diagnosis != "Healthy"))
+        result.recorded.append(patient_.number)
     return result
 
 
 def probabilities(rows: Any, labels: Any, patients: Any, *, apart: bool, seed: int = 0) -> Rows:
-    """Class probabilities from four folds, shape (rows, classes); *apart* keeps a patient's rows on one side."""
+    """Class probabilities from four folds, shape (rows, classes); *apart* keeps the rows of a patient in one fold."""
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, StratifiedKFold
 
@@ -124,28 +129,28 @@ def abnormal(cycles: Cycles) -> list[int]:
     return [int(label > 0) for label in cycles.labels]
 
 
-def test_a_random_split_flatters_and_the_patient_split_is_neither_hopeless_nor_easy(cycles: Cycles) -> None:
-    # Device, location, age, sex and duration; the last column is loudness, which is heard.
-    without_audio = [row[:5] for row in cycles.circumstances]
+def test_a_random_split_scores_higher_and_the_patient_split_is_neither_impossible_nor_easy(cycles: Cycles) -> None:
+    # Device, location, age, sex and duration; the last column, loudness, is a feature of the audio.
+    without_audio = [row[:5] for row in cycles.metadata]
     for labels, least in ((abnormal(cycles), 8.0), (cycles.labels, 8.0)):
         patient = score(cycles.features, labels, cycles.patients, apart=True)
         random = score(cycles.features, labels, cycles.patients, apart=False)
-        floor = max(score(without_audio, labels, cycles.patients, apart=True), 50.0)  # 50: always the same answer
-        print(f"random {random:.1f}, patient {patient:.1f}, no audio {floor:.1f}")
+        baseline = max(score(without_audio, labels, cycles.patients, apart=True), 50.0)  # 50: a constant answer
+        print(f"random {random:.1f}, patient {patient:.1f}, metadata only {baseline:.1f}")
         assert random >= patient + least
-        assert floor + 5 <= patient <= 95
+        assert baseline + 5 <= patient <= 95
 
 
-def test_loudness_or_duration_alone_tells_next_to_nothing(cycles: Cycles) -> None:
+def test_loudness_or_duration_alone_is_hardly_informative(cycles: Cycles) -> None:
     for column, name in ((4, "duration"), (5, "loudness")):
-        rows = [[row[column]] for row in cycles.circumstances]
+        rows = [[row[column]] for row in cycles.metadata]
         assert score(rows, abnormal(cycles), cycles.patients, apart=True) < 60, name
 
 
-def test_the_audio_tells_the_healthy_from_the_diseased_better_than_the_circumstances(cycles: Cycles) -> None:
+def test_audio_separates_healthy_and_diseased_better_than_metadata(cycles: Cycles) -> None:
     heard = area(cycles.features, cycles.recording, cycles)
     known = area(cycles.known, range(len(cycles.known)), cycles)
-    print(f"recordings: audio {heard:.1f}, no audio {known:.1f}")
+    print(f"recordings: audio {heard:.1f}, metadata only {known:.1f}")
     assert known <= 75
     assert known + 8 <= heard <= 97
 

@@ -1,4 +1,4 @@
-"""The making of the sample on a machine that is not at its best."""
+"""The dataset generator on a full disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auscult.datasets.synthesis.files import write_audio
 from auscult.datasets.synthesis.population import plan
 
 
-def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_users_error(tmp_path: Path) -> None:
     visit = plan(12, 2017)[0]
     with pytest.raises(AuscultError, match="no space left"), replacing_folder(tmp_path / "raw") as folder:
         (folder / f"{visit.name}.wav").symlink_to("/dev/full")

@@ -1,4 +1,4 @@
-"""Audio with two tables, as people and spreadsheets write them: what is read, and what each fault is called."""
+"""The layout of audio files with two tables: what is read, and the error for each fault."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """A folder with two files called audio (a data set opens none), and the tables."""
+    """Create a folder with the tables and two empty audio files (readers open no audio)."""
 
     def written(recordings: str | bytes = GOOD, segments: str | bytes | None = CYCLES) -> Path:
         for name, content in ((RECORDINGS, recordings), (SEGMENTS, segments)):
@@ -36,7 +36,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def missing(folder: Path) -> dict[str, str]:
-    """Recording that is to be set aside → what its rows lack."""
+    """Return recording to be rejected → errors of its rows."""
     found = TablesLayout(load("sample")).recordings(folder)
     return {each.recording_id: "; ".join(each.missing) for each in found if each.missing}
 
@@ -53,12 +53,12 @@ def test_recordings_and_segments_are_read_in_order_of_time(write: Write) -> None
     assert set(source.layout(folder)) == {RECORDINGS, SEGMENTS, "a.wav", "b.wav"}
 
 
-def test_a_folder_without_the_tables_is_read_as_the_data_set_reads_it(tmp_path: Path) -> None:
+def test_a_folder_without_the_tables_is_read_by_the_data_set(tmp_path: Path) -> None:
     assert reader(load("sample"), tmp_path) is load("sample")
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_data_set_takes_its_own_labels(name: str, write: Write) -> None:
+def test_every_data_set_accepts_its_own_labels(name: str, write: Write) -> None:
     dataset = load(name)
     label, sound = min(dataset.recording_labels), min(dataset.segment_labels)
     folder = write(
@@ -72,28 +72,28 @@ def test_every_data_set_takes_its_own_labels(name: str, write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "changed",
     [
         pytest.param(lambda text: b"\xef\xbb\xbf" + text.encode(), id="byte-order mark"),
         pytest.param(lambda text: text.replace("\n", "\r\n").encode(), id="Windows line ends"),
         pytest.param(lambda text: text.replace(",", ";").replace(".5", ",5").encode(), id="semicolons"),
-        pytest.param(lambda text: text.replace("\n", "\n\n# a note, of somebody\n,,\n").encode(), id="comments"),
+        pytest.param(lambda text: text.replace("\n", "\n\n# a note, with a comma\n,,\n").encode(), id="comments"),
         pytest.param(lambda text: text.replace("\n", ",,\n").encode(), id="empty columns at the end"),
         pytest.param(lambda text: text.replace("a.wav", '"a.wav"').encode(), id="quotes"),
         pytest.param(lambda text: text.replace("a.wav", ".\\a.wav").encode(), id="backslashes"),
         pytest.param(lambda text: text.replace("file,", "File , ").encode(), id="capitals and blanks"),
     ],
 )
-def test_what_spreadsheets_do_to_a_table_does_no_harm(spoilt: Callable[[str], bytes], write: Write) -> None:
+def test_formats_of_spreadsheets_are_accepted(changed: Callable[[str], bytes], write: Write) -> None:
     folder = write()
     plain = TablesLayout(load("sample")).excerpt(folder, {"a", "b"})
-    write(spoilt(GOOD), spoilt(CYCLES))
+    write(changed(GOOD), changed(CYCLES))
     assert missing(folder) == {}
     assert TablesLayout(load("sample")).excerpt(folder, {"a", "b"}) == plain
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "said"),
+    ("good", "bad", "expected"),
     [
         ("a.wav,", "c.wav,", "line 2: there is no file 'c.wav'"),
         ("a.wav,", "A.WAV,", "line 2: there is no file 'A.WAV'; did you mean 'a.wav'?"),
@@ -108,21 +108,21 @@ def test_what_spreadsheets_do_to_a_table_does_no_harm(spoilt: Callable[[str], by
         (",F", ",W", "line 2: sex 'W' is neither female nor male"),
     ],
 )
-def test_a_bad_row_sets_its_recording_aside_and_no_other(good: str, bad: str, said: str, write: Write) -> None:
+def test_an_invalid_row_rejects_its_recording_and_no_other(good: str, bad: str, expected: str, write: Write) -> None:
     folder = write(GOOD.replace(good, bad, 1))
     found = missing(folder)
-    assert said in "; ".join(found.values())
+    assert expected in "; ".join(found.values())
     assert "b" not in found
 
 
-def test_a_recording_that_is_named_twice_is_set_aside(write: Write) -> None:
+def test_a_duplicated_recording_is_rejected(write: Write) -> None:
     assert missing(write(GOOD + "a.wav,P1,COPD,Meditron,Al,63.5,F\n")) == {
         "a": "recordings.csv, line 4: 'a' is in line 2 already"
     }
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "said"),
+    ("good", "bad", "expected"),
     [
         ("2.5,4,", "0:02,4,", "line 2: start_s '0:02' is no time in seconds"),
         ("2.5,4,", '"2,5",4,', "line 2: start_s '2,5' is no time in seconds: write 2.5"),
@@ -133,17 +133,19 @@ def test_a_recording_that_is_named_twice_is_set_aside(write: Write) -> None:
         ("a.wav,0.25,2.5,normal", "a.wav,2.5,4,crackle", "line 3: the row is in line 2 already"),
     ],
 )
-def test_a_bad_segment_sets_its_recording_aside_with_the_line(good: str, bad: str, said: str, write: Write) -> None:
+def test_an_invalid_segment_rejects_its_recording_and_names_the_line(
+    good: str, bad: str, expected: str, write: Write
+) -> None:
     folder = write(segments=CYCLES.replace(good, bad, 1))
     source = TablesLayout(load("sample"))
     a, b = source.recordings(folder)
     with pytest.raises(AnnotationError) as caught:
         source.segments(folder, a)
-    assert str(caught.value).startswith(f"{SEGMENTS}, {said}")
+    assert str(caught.value).startswith(f"{SEGMENTS}, {expected}")
     assert len(source.segments(folder, b)) == 1
 
 
-def test_an_unknown_label_is_named_with_the_known_ones(write: Write) -> None:
+def test_an_unknown_label_is_rejected_and_the_known_ones_are_listed(write: Write) -> None:
     folder = write(segments=CYCLES.replace("crackle", "crackles"))
     source = TablesLayout(load("sample"))
     with pytest.raises(
@@ -152,13 +154,13 @@ def test_an_unknown_label_is_named_with_the_known_ones(write: Write) -> None:
         source.segments(folder, source.recordings(folder)[0])
 
 
-def test_a_segment_of_nobody_is_set_aside_by_its_name(write: Write) -> None:
+def test_a_segment_without_a_recording_is_rejected_by_its_name(write: Write) -> None:
     folder = write(segments=CYCLES + "c.wav,0,1,normal\nc.wav,1,2,normal\n")
     assert missing(folder) == {"c.wav": "segments.csv, line 5: recordings.csv has no recording 'c.wav'"}
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (GOOD.replace("patient_id", "patient"), "line 1: there is no column 'patient'; there are: file, patient_id"),
         (
@@ -168,7 +170,7 @@ def test_a_segment_of_nobody_is_set_aside_by_its_name(write: Write) -> None:
         (GOOD.replace(",label", "").replace(",COPD", "").replace(",URTI", ""), "line 1: the column 'label' is missing"),
         (GOOD.replace("age_years", "age"), "Did you mean 'age_years'?"),
         (GOOD.replace("sex", "name"), "line 1: there is no column 'name'"),
-        (GOOD.replace("sex", "file"), "line 1: the column 'file' is there twice"),
+        (GOOD.replace("sex", "file"), "line 1: the column 'file' is duplicated"),
         (GOOD.replace("P2", '"P2'), "line 3: the row cannot be read"),
         (GOOD.encode("utf-16"), "line 1: the table is not UTF-8"),
         (GOOD.replace("P2", "Müller").encode("latin-1"), "line 3: the table is not UTF-8"),
@@ -177,20 +179,20 @@ def test_a_segment_of_nobody_is_set_aside_by_its_name(write: Write) -> None:
         (GOOD.splitlines()[0], "line 1: no row follows the header"),
     ],
 )
-def test_a_broken_table_stops_with_the_line(content: str | bytes, said: str, write: Write) -> None:
+def test_an_invalid_table_is_an_error_that_names_the_line(content: str | bytes, expected: str, write: Write) -> None:
     folder = write(content)
     with pytest.raises(DataError) as caught:
         TablesLayout(load("sample")).layout(folder)
-    assert said in caught.value.what
+    assert expected in caught.value.what
     assert caught.value.where.startswith(f"{folder / RECORDINGS}:")
 
 
-def test_segments_that_name_neither_file_nor_recording_stop_the_reading(write: Write) -> None:
+def test_segments_without_file_and_recording_are_an_error(write: Write) -> None:
     with pytest.raises(DataError, match="neither recording_id nor file is among the columns"):
         TablesLayout(load("sample")).layout(write(segments="start_s,end_s,label\n0,1,normal\n"))
 
 
-def test_an_excerpt_holds_nothing_of_what_stays_out(write: Write) -> None:
+def test_an_excerpt_contains_only_the_given_recordings(write: Write) -> None:
     folder = write()
     written = TablesLayout(load("sample")).excerpt(folder, {"b"})
     assert written[RECORDINGS].decode().splitlines()[1:] == ["b.wav,P2,b,URTI,Meditron,Ar,,"]

@@ -1,4 +1,4 @@
-"""Hostile and broken archives are refused by name, and nothing of them lands outside."""
+"""Hostile and damaged archives are refused, and no file is written outside the target."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refused(path: Path, tmp_path: Path, limits: Limits | None = None) -> str:
     return str(caught.value)
 
 
-def test_files_and_folders_come_out_as_they_went_in(tmp_path: Path) -> None:
+def test_files_and_folders_are_unpacked(tmp_path: Path) -> None:
     path = archive(tmp_path, ("a/b.wav", b"sound"), ("empty/", b""), ("ümläut & blank.txt", b"text"), packed=True)
     assert unpack(path, tmp_path / "out") == 2
     assert (tmp_path / "out" / "a" / "b.wav").read_bytes() == b"sound"
@@ -49,29 +49,29 @@ def test_files_and_folders_come_out_as_they_went_in(tmp_path: Path) -> None:
         "//host/evil.txt",
     ],
 )
-def test_no_member_leaves_the_folder(name: str, tmp_path: Path) -> None:
+def test_members_outside_the_folder_are_refused(name: str, tmp_path: Path) -> None:
     path = archive(tmp_path, ("good.txt", b"good"), (name, b"evil"))
     message = refused(path, tmp_path)
     assert "outside the folder" in message and "evil.txt" in message
-    assert not (tmp_path / "inner" / "target" / "good.txt").exists()  # names are checked before anything is written
+    assert not (tmp_path / "inner" / "target" / "good.txt").exists()  # names are checked first
 
 
 def test_links_and_devices_are_refused(tmp_path: Path) -> None:
-    for mode, words in ((stat.S_IFLNK, "it is a link"), (stat.S_IFCHR, "neither a file nor a folder")):
+    for mode, expected in ((stat.S_IFLNK, "link"), (stat.S_IFCHR, "neither")):
         member = zipfile.ZipInfo("trap")
         member.external_attr = (mode | 0o777) << 16
-        assert words in refused(archive(tmp_path, (member, b"/etc/passwd")), tmp_path)
+        assert expected in refused(archive(tmp_path, (member, b"/etc/passwd")), tmp_path)
 
 
-def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused_before_unpacking(tmp_path: Path) -> None:
     path = archive(tmp_path, ("zeros.wav", bytes(5_000_000)), packed=True)
     assert "bomb" in refused(path, tmp_path, Limits(free_bytes=1_000_000))
     assert "unpacks to more than" in refused(path, tmp_path, Limits(total_bytes=1_000_000))
     assert not (tmp_path / "inner" / "target" / "zeros.wav").exists()
-    assert unpack(path, tmp_path / "out") == 1  # silence in a small archive is no bomb
+    assert unpack(path, tmp_path / "out") == 1  # silence in a small archive is accepted
 
 
-def test_a_bomb_that_lies_about_its_size_is_stopped(tmp_path: Path) -> None:
+def test_a_bomb_with_a_wrong_size_is_stopped(tmp_path: Path) -> None:
     path = archive(tmp_path, ("zeros.wav", bytes(5_000_000)), packed=True)
     data = path.read_bytes()
     path.write_bytes(data.replace(struct.pack("<L", 5_000_000), struct.pack("<L", 1000)))
@@ -88,17 +88,17 @@ def test_too_many_members_are_refused(tmp_path: Path) -> None:
 def test_a_truncated_archive_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path, ("a.wav", bytes(range(256)) * 100))
     path.write_bytes(path.read_bytes()[:-2000])
-    assert "no zip, or is damaged or cut short" in refused(path, tmp_path)
+    assert "damaged or truncated" in refused(path, tmp_path)
 
 
-def test_a_page_instead_of_an_archive_is_refused(tmp_path: Path) -> None:
+def test_a_web_page_instead_of_an_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     path.write_bytes(b"<html>please log in</html>")
     assert "no zip" in refused(path, tmp_path)
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_flipped_byte_is_noticed_and_its_member_named(packed: bool, tmp_path: Path) -> None:
+def test_a_changed_byte_is_found_and_its_member_named(packed: bool, tmp_path: Path) -> None:
     body = bytes(range(256)) * 40
     path = archive(tmp_path, ("good.txt", b"good"), ("flipped.wav", body), packed=packed)
     data = bytearray(path.read_bytes())
@@ -108,15 +108,15 @@ def test_a_flipped_byte_is_noticed_and_its_member_named(packed: bool, tmp_path: 
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_packing_that_unpacks_whole_blocks_in_memory_is_refused(method: int, tmp_path: Path) -> None:
+def test_other_compression_methods_are_refused(method: int, tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     with zipfile.ZipFile(path, "w", method) as opened:
         opened.writestr("zeros.wav", bytes(5_000_000))
     message = refused(path, tmp_path)
-    assert "zeros.wav" in message and "packed in another way" in message
+    assert "zeros.wav" in message and "compression" in message
 
 
-def test_a_bomb_hides_behind_no_packed_size_that_a_member_claims(tmp_path: Path) -> None:
+def test_the_packed_size_that_a_member_states_is_not_trusted(tmp_path: Path) -> None:
     path = archive(tmp_path, ("zeros.wav", bytes(5_000_000)), ("pad/", b""), packed=True)
     data = bytearray(path.read_bytes())
     entry = data.rindex(b"PK\x01\x02")  # of pad/, in the directory at the end
@@ -126,7 +126,7 @@ def test_a_bomb_hides_behind_no_packed_size_that_a_member_claims(tmp_path: Path)
 
 
 @pytest.mark.parametrize("damage", ["name", "version", "directory"])
-def test_a_damaged_directory_is_refused_in_words(damage: str, tmp_path: Path) -> None:
+def test_a_damaged_directory_is_refused(damage: str, tmp_path: Path) -> None:
     path = archive(tmp_path, ("ümläut.wav", bytes(range(256)) * 40))
     data = bytearray(path.read_bytes())
     entry = data.index(b"PK\x01\x02")
@@ -140,19 +140,19 @@ def test_a_damaged_directory_is_refused_in_words(damage: str, tmp_path: Path) ->
     assert "is not unpacked" in refused(path, tmp_path)
 
 
-def test_an_archive_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_archive_is_named(tmp_path: Path) -> None:
     path = tmp_path / "archive.zip"
     path.mkdir()
     assert "archive.zip cannot be read: Is a directory" in refused(path, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_names_that_clash_are_refused(tmp_path: Path) -> None:
+def test_duplicate_names_are_refused(tmp_path: Path) -> None:
     assert "two members" in refused(archive(tmp_path, ("a.txt", b"one"), ("a.txt", b"two")), tmp_path)
     assert "file and a folder" in refused(archive(tmp_path, ("a", b"one"), ("a/b", b"two")), tmp_path)
 
 
-def test_odd_names_are_refused_in_words(tmp_path: Path) -> None:
+def test_invalid_names_are_refused(tmp_path: Path) -> None:
     assert "control characters" in refused(archive(tmp_path, ("a\nb.txt", b"")), tmp_path)
     assert "too long" in refused(archive(tmp_path, ("x" * 300, b"")), tmp_path)
     assert "too long" in refused(archive(tmp_path, ("/".join(["d" * 200] * 25), b"")), tmp_path)

@@ -1,4 +1,4 @@
-"""A finished little pipeline, made once; a test that changes it takes a copy."""
+"""A small finished pipeline, made once; a test that changes it uses a copy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from auscult.core.paths import Paths
-from tests.evaluation.world import EXPERIMENTS, write_world
+from tests.evaluation.finished_pipeline import EXPERIMENTS, write_pipeline
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with data, split, features and untrained models."""
-    root = tmp_path_factory.mktemp("world")
+    """Return a root with data, split, features and untrained models."""
+    root = tmp_path_factory.mktemp("pipeline")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        write_world(root)
+        write_pipeline(root)
     return root
 
 
 @pytest.fixture
-def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """A copy of it as the current directory."""
+def pipeline(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Make a copy of it the current directory."""
     shutil.copytree(finished, tmp_path / "root", ignore=shutil.ignore_patterns("reports"))
     monkeypatch.chdir(tmp_path / "root")
     return Paths("sample")
@@ -31,8 +31,8 @@ def world(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture(scope="session")
 def evaluated_root(finished: Path) -> Path:
-    """The same with all three experiments evaluated."""
-    from stages.evaluate.__main__ import main
+    """Return the root with all three experiments evaluated."""
+    from stages.evaluate import main
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(finished)
@@ -44,6 +44,6 @@ def evaluated_root(finished: Path) -> Path:
 
 @pytest.fixture
 def evaluated(evaluated_root: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """That root as the current directory, to be read only."""
+    """Make that root the current directory; a test may only read it."""
     monkeypatch.chdir(evaluated_root)
     return Paths("sample")

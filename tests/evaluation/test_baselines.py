@@ -1,4 +1,4 @@
-"""Floors and opponent: what they see, and what they cannot."""
+"""Baselines: what each of them sees and learns."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import pandas as pd
 import pytest
 
 from auscult.core.tasks import Task
-from auscult.evaluation.baselines import Units, constant, no_audio, opponent
-from auscult.evaluation.metadata_features import Encoder
-from auscult.evaluation.subgroups import age_group
-from auscult.evaluation.summary_statistics import pool, summarise
+from auscult.evaluation.assessment import age_group
+from auscult.evaluation.baselines import (
+    MetadataEncoder,
+    Units,
+    constant,
+    gradient_boosting,
+    metadata_only,
+    pool,
+    summarise,
+)
 
 TWO = Task("abnormal", "segment", ("normal", "abnormal"), "normal", {})
 THREE = Task("record", "recording", ("healthy", "chronic", "infectious"), "healthy", {})
@@ -21,7 +27,7 @@ def units(task: Task, y: np.ndarray) -> Units:
     return Units(task, y, third == 0, third == 1)
 
 
-def circumstances(n: int, rng: np.random.Generator) -> pd.DataFrame:
+def metadata(n: int, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "device": rng.choice(["A", "B"], n),
@@ -33,51 +39,51 @@ def circumstances(n: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def test_the_constant_of_two_classes_is_the_frequent_one() -> None:
+def test_the_constant_answer_for_two_classes_is_the_frequent_class() -> None:
     assert set(constant(units(TWO, np.array([1, 1, 0] * 3 + [1, 1, 1, 0, 1, 0]))).predicted) == {1}
 
 
-def test_the_constant_of_several_classes_is_normal_even_if_rare_since_that_scores_best() -> None:
+def test_the_constant_answer_for_several_classes_is_normal_even_if_rare_because_it_scores_best() -> None:
     y = np.array([1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0, 0])
     assert set(constant(units(THREE, y)).predicted) == {0}
 
 
-def test_a_device_that_gives_the_class_away_is_seen_by_the_floor() -> None:
+def test_the_metadata_only_baseline_uses_a_device_that_determines_the_class() -> None:
     rng = np.random.default_rng(1)
-    table = circumstances(240, rng)
+    table = metadata(240, rng)
     y = (table["device"] == "B").to_numpy().astype(np.int64)
-    assert (no_audio(units(TWO, y), table).predicted == y).mean() > 0.95
+    assert (metadata_only(units(TWO, y), table).predicted == y).mean() > 0.95
 
 
-def test_the_floor_learns_nothing_from_chance() -> None:
+def test_the_metadata_only_baseline_learns_nothing_from_random_labels() -> None:
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 600)
-    found = no_audio(units(TWO, y), circumstances(600, rng))
+    found = metadata_only(units(TWO, y), metadata(600, rng))
     unseen = np.arange(600) % 3 == 2
     assert abs((found.predicted == y)[unseen].mean() - 0.5) < 0.12
 
 
-def test_values_that_training_never_saw_are_not_an_error() -> None:
+def test_metadata_values_that_training_lacks_are_encoded() -> None:
     rng = np.random.default_rng(3)
-    table = circumstances(30, rng)
-    encoder = Encoder.fit(table)
+    table = metadata(30, rng)
+    encoder = MetadataEncoder.fit(table)
     other = table.assign(device="C", location=None, age_years=np.nan)
     encoded = encoder.encode(other)
     assert np.isfinite(encoded).all()
     assert encoded.shape == encoder.encode(table).shape
 
 
-def test_a_class_without_training_units_gets_a_small_probability_and_no_error() -> None:
+def test_a_class_without_training_units_gets_a_small_probability() -> None:
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, 90)
     y[2] = 2  # only outside training and validation
-    found = opponent(units(THREE, y), rng.normal(size=(90, 3)).astype(np.float32))
+    found = gradient_boosting(units(THREE, y), rng.normal(size=(90, 3)).astype(np.float32))
     assert found.probabilities.shape == (90, 3)
     assert np.allclose(found.probabilities.sum(axis=1), 1)
     assert found.probabilities[:, 2].max() < 1e-4
 
 
-def test_statistics_see_valid_frames_only() -> None:
+def test_statistics_use_valid_frames_only() -> None:
     rng = np.random.default_rng(5)
     array = rng.normal(size=(7, 4, 20)).astype(np.float32)
     frames = np.array([20, 5, 5, 1, 12, 20, 5])
@@ -88,7 +94,7 @@ def test_statistics_see_valid_frames_only() -> None:
     assert np.array_equal(summarise(array, rows, frames), summarise(padded, rows, frames, chunk=2))
 
 
-def test_statistics_are_those_of_numpy() -> None:
+def test_statistics_agree_with_numpy() -> None:
     array = np.random.default_rng(6).normal(size=(3, 4, 21)).astype(np.float32)
     table = summarise(array, np.array([2, 0]), np.array([21, 21]))
     assert table.shape == (2, 11 * 4 + 1)

@@ -1,4 +1,4 @@
-"""The stage from files to files: what it writes, and that no choice has seen the test part."""
+"""The stage evaluate: the files it writes, and that no choice uses the test part."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from stages.evaluate.__main__ import main
 
 from auscult.core import params
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table, write_table
 from auscult.evaluation.assessment import assess
-from auscult.evaluation.predictions import judge
+from auscult.evaluation.predictions import predict_units
 from auscult.training.trained_model import TrainedModel
-from tests.evaluation import world as made
+from stages.evaluate import main
+from tests.evaluation import finished_pipeline as made
 
 SOUNDS, ABNORMAL, BINARY = "sounds_logmel_cnn2d", "abnormal_logmel_cnn2d", "binary_logmel_cnn2d"
 
@@ -34,27 +34,30 @@ def read(experiment: str) -> dict[str, Any]:
     return evaluation
 
 
-def undefined_or_number(figure: dict[str, Any]) -> bool:
-    return ("undefined" in figure) != ("value" in figure)
+def undefined_or_number(metric: dict[str, Any]) -> bool:
+    return ("undefined" in metric) != ("value" in metric)
 
 
 @pytest.mark.parametrize("experiment", [SOUNDS, BINARY])
-def test_everything_is_written_and_every_figure_is_a_number_or_words(experiment: str, evaluated: Paths) -> None:
+def test_all_files_are_written_and_every_metric_is_a_number_or_undefined(experiment: str, evaluated: Paths) -> None:
     evaluation = read(experiment)
     written = {path.name for path in evaluated.evaluation(experiment).iterdir()}
     plots = {f"{name}.{ending}" for name in ("confusion", "roc", "reliability") for ending in ("csv", "png")}
     assert written == plots | {"evaluation.json", "predictions.parquet"}
     assert set(evaluation["parts"]) == {"validation", "test", "exempt"}
     for part in evaluation["parts"].values():
-        assert all(undefined_or_number(figure) for figure in part["metrics"].values())
-        assert set(part["baselines"]) == {"constant", "no_audio", "opponent"}
+        assert all(undefined_or_number(metric) for metric in part["metrics"].values())
+        assert set(part["baselines"]) == {"constant", "metadata_only", "gradient_boosting"}
     metrics = read_json(evaluated.metrics(experiment))
     assert set(metrics) == {"validation", "test"}
     assert all(isinstance(value, float) for part in metrics.values() for value in part.values())
     assert metrics["test"]["constant_score"] == 0.5
+    assert metrics["test"]["opponent_score"] == pytest.approx(
+        evaluation["parts"]["test"]["baselines"]["gradient_boosting"]["metrics"]["score"]["value"]
+    )
 
 
-def test_predictions_hold_every_unit_outside_training(evaluated: Paths) -> None:
+def test_predictions_cover_every_unit_outside_training(evaluated: Paths) -> None:
     evaluation = read(SOUNDS)
     table = read_table(evaluated.evaluation(SOUNDS) / "predictions.parquet")
     assert set(table["part"]) == {"validation", "test", "exempt"}
@@ -65,14 +68,14 @@ def test_predictions_hold_every_unit_outside_training(evaluated: Paths) -> None:
     assert np.allclose(table["loss"], -np.log(true), atol=1e-6)
 
 
-def test_a_recording_has_one_probability_the_mean_over_its_windows(evaluated: Paths) -> None:
+def test_the_probability_of_a_recording_is_the_mean_over_its_windows(evaluated: Paths) -> None:
     evaluation = read(BINARY)
     table = read_table(evaluated.evaluation(BINARY) / "predictions.parquet").set_index("unit_id")
     model = TrainedModel.load(evaluated.model(BINARY))
     windows = read_table(evaluated.features("logmel") / "windows.parquet")
     array = np.load(evaluated.features("logmel") / "windows.npy")
-    mine = (windows["recording_id"] == "101_0").to_numpy()
-    expected = model.probabilities(array[mine], windows.loc[mine, "frames"].to_numpy()).mean(axis=0)
+    own = (windows["recording_id"] == "101_0").to_numpy()
+    expected = model.probabilities(array[own], windows.loc[own, "frames"].to_numpy()).mean(axis=0)
     assert table.loc["101_0", "p_diseased"] == pytest.approx(expected[1], abs=1e-6)
     assert evaluation["parts"]["test"]["per_patient"]["patients"] == 8
 
@@ -92,19 +95,19 @@ def scramble_test_labels(paths: Paths) -> None:
 
 @pytest.mark.parametrize("experiment", [ABNORMAL, BINARY])
 def test_scrambled_test_labels_change_no_decision_of_model_or_baseline(
-    experiment: str, evaluated_root: Path, world: Paths, monkeypatch: pytest.MonkeyPatch
+    experiment: str, evaluated_root: Path, pipeline: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = read_table(evaluated_root / world.evaluation(experiment) / "predictions.parquet")
-    scramble_test_labels(world)
+    before = read_table(evaluated_root / pipeline.evaluation(experiment) / "predictions.parquet")
+    scramble_test_labels(pipeline)
     evaluate(experiment, monkeypatch)
-    after = read_table(world.evaluation(experiment) / "predictions.parquet")
+    after = read_table(pipeline.evaluation(experiment) / "predictions.parquet")
     assert not before["class_index"].equals(after["class_index"])
     decisions = [c for c in before if c == "predicted" or c.startswith("p_")] + ["constant", "no_audio", "opponent"]
     pd.testing.assert_frame_equal(before[decisions], after[decisions])
 
 
 def test_a_second_run_with_another_number_of_threads_writes_the_same_bytes(
-    world: Paths, monkeypatch: pytest.MonkeyPatch
+    pipeline: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from threadpoolctl import threadpool_limits
 
@@ -112,19 +115,21 @@ def test_a_second_run_with_another_number_of_threads_writes_the_same_bytes(
     for threads in (1, 4):
         with threadpool_limits(limits=threads):
             evaluate(ABNORMAL, monkeypatch)
-        files = sorted(world.evaluation(ABNORMAL).iterdir())
-        contents.append({path.name: path.read_bytes() for path in [*files, world.metrics(ABNORMAL)]})
+        files = sorted(pipeline.evaluation(ABNORMAL).iterdir())
+        contents.append({path.name: path.read_bytes() for path in [*files, pipeline.metrics(ABNORMAL)]})
     assert contents[0] == contents[1]
 
 
-def test_the_opponent_hears_what_is_in_the_features_and_the_floor_does_not(evaluated: Paths) -> None:
+def test_gradient_boosting_learns_from_the_features_and_the_metadata_only_baseline_cannot(evaluated: Paths) -> None:
     baselines = read(ABNORMAL)["parts"]["test"]["baselines"]
-    assert baselines["opponent"]["metrics"]["score"]["value"] > 0.8
-    assert baselines["no_audio"]["metrics"]["score"]["value"] < 0.75
+    assert baselines["gradient_boosting"]["metrics"]["score"]["value"] > 0.8
+    assert baselines["metadata_only"]["metrics"]["score"]["value"] < 0.75
 
 
-def test_a_test_part_of_one_class_is_said_in_words(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = world.manifest / "recordings.parquet"
+def test_metrics_are_undefined_when_the_test_part_has_one_class(
+    pipeline: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pipeline.manifest / "recordings.parquet"
     table = read_table(path)
     table["label"] = np.where(
         [made.part_of(int(p) - 100) == "test" for p in table["patient_id"]], "COPD", table["label"]
@@ -132,12 +137,14 @@ def test_a_test_part_of_one_class_is_said_in_words(world: Paths, monkeypatch: py
     write_table(path, table, made.records.RECORDING_COLUMNS)
     test = evaluate(BINARY, monkeypatch)["parts"]["test"]
     assert test["metrics"]["roc_auc"] == {"undefined": "undefined: one class in the test part"}
-    assert test["baselines"]["no_audio"]["model_minus_this"] == {"undefined": "undefined: one class in the test part"}
-    assert "roc_auc" not in read_json(world.metrics(BINARY))["test"]
-    assert "NaN" not in (world.evaluation(BINARY) / "evaluation.json").read_text()
+    assert test["baselines"]["metadata_only"]["model_minus_this"] == {
+        "undefined": "undefined: one class in the test part"
+    }
+    assert "roc_auc" not in read_json(pipeline.metrics(BINARY))["test"]
+    assert "NaN" not in (pipeline.evaluation(BINARY) / "evaluation.json").read_text()
 
 
-def test_subgroups_with_few_patients_say_so(evaluated: Paths) -> None:
+def test_subgroups_with_few_patients_carry_a_note(evaluated: Paths) -> None:
     groups = read(SOUNDS)["parts"]["test"]["subgroups"]
     meditron = next(entry for entry in groups["device"] if entry["group"] == "Meditron")
     assert meditron["note"] == "too few: 2 patients"
@@ -145,32 +152,34 @@ def test_subgroups_with_few_patients_say_so(evaluated: Paths) -> None:
     assert "unknown" in {entry["group"] for entry in groups["location"]}
 
 
-def test_a_patient_with_recordings_of_two_classes_is_mentioned(world: Paths) -> None:
-    path = world.manifest / "recordings.parquet"
+def test_patients_with_recordings_of_two_classes_are_counted(pipeline: Paths) -> None:
+    path = pipeline.manifest / "recordings.parquet"
     table = read_table(path)
     table.loc[table["recording_id"] == "101_0", "label"] = "Healthy"  # 101_1 stays diseased
     write_table(path, table, made.records.RECORDING_COLUMNS)
-    model = TrainedModel.load(world.model(BINARY))
-    found = assess(judge(world, "logmel", model), model, params.load().evaluate)["parts"]["test"]["per_patient"]
+    model = TrainedModel.load(pipeline.model(BINARY))
+    found = assess(predict_units(pipeline, "logmel", model), model, params.load().evaluate)["parts"]["test"][
+        "per_patient"
+    ]
     assert found["note"].startswith("1 of 8 patients")
 
 
-def test_an_unknown_experiment_is_refused_by_name(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_experiment_is_refused(pipeline: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AuscultError, match="unknown experiment 'sound'"):
         evaluate("sound", monkeypatch)
 
 
-def test_no_unit_to_test_on_is_an_error_that_names_the_split(world: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = world.split / "assignment.parquet"
+def test_an_empty_test_part_is_an_error(pipeline: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pipeline.split / "assignment.parquet"
     table = read_table(path)
     table["part"] = table["part"].replace("test", "train")
     write_table(path, table, made.records.ASSIGNMENT_COLUMNS)
     with pytest.raises(AuscultError, match="the test part holds no segment"):
         evaluate(SOUNDS, monkeypatch)
-    assert not world.evaluation(SOUNDS).exists()
+    assert not pipeline.evaluation(SOUNDS).exists()
 
 
-def test_plot_data_are_what_dvc_plots_reads(evaluated: Paths) -> None:
+def test_the_csv_files_have_the_columns_that_dvc_plots_reads(evaluated: Paths) -> None:
     folder: Path = evaluated.evaluation(SOUNDS)
     assert (folder / "confusion.csv").read_text().startswith("actual,predicted\n")
     roc = pd.read_csv(folder / "roc.csv")

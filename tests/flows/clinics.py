@@ -7,9 +7,8 @@ import sys
 from contextlib import chdir
 from pathlib import Path
 
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
-
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.validation.made_clinic import make_clinic
 
 

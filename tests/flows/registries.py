@@ -1,4 +1,4 @@
-"""A model registry with versions in it, made through MLflow as ``stages.track`` does, without training anything."""
+"""A model registry with registered versions, made without training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"
 
 
 def fill(root: Path, versions: int = 3) -> Registry:
-    """A registry below *root* whose versions 1, 2 … have the digests ``digest-1``, ``digest-2`` …"""
+    """Make a registry below *root* whose versions 1, 2 … have the digests ``digest-1``, ``digest-2`` …"""
     from mlflow.tracking import MlflowClient
 
     uri = f"sqlite:///{(root / DATABASE).resolve()}"
@@ -30,6 +30,6 @@ def fill(root: Path, versions: int = 3) -> Registry:
 
 
 def in_service(registry: Registry) -> str | None:
-    """Number of the champion."""
+    """Return the number of the champion."""
     champion = registry.champion(DATASET, EXPERIMENT)
     return champion.number if champion is not None else None

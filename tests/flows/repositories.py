@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def git(place: Path, *arguments: str) -> str:
-    """What git prints."""
+    """Return what git prints."""
     return subprocess.run(["git", *arguments], cwd=place, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def make(root: Path, *, remote: bool = True) -> Path:
-    """A repository with one commit, and ``origin``, a bare one, beside it."""
+    """Make a repository with one commit, and beside it a bare one, its remote ``origin``."""
     (root / ".dvc").mkdir(parents=True)
     (root / ".dvc/config").write_text("[core]\n    analytics = false\n")
     (root / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")

@@ -33,23 +33,23 @@ CHANGES: dict[str, Any] = {
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
     "flows.retrain.experiments": [EXPERIMENT],
     "flows.retrain.retry_delay_s": 0.5,
-    "auscult.registry.gate.min_patients": 4,
+    "flows.gate.min_patients": 4,
     "flows.monitor.min_recordings": 10,
     "flows.monitor.max_p_value": 0.1,
-    "auscult.registry.gate.confidence": 0.5,  # what is tested is what follows from a promotion, not how it is earned
-    "auscult.registry.gate.min_recall": 0.0,
-    "auscult.registry.gate.max_calibration_error": 1.0,
+    "flows.gate.confidence": 0.5,  # these tests are about what follows from a promotion
+    "flows.gate.min_recall": 0.0,
+    "flows.gate.max_calibration_error": 1.0,
 }
 
 
-#: Prefect looks more often than it would for an owner, who has until the morning.
+#: Prefect polls more often than by default.
 IMPATIENT = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
 }
 
 
-#: Made-up patients whose abnormal sounds nobody misses: that three epochs find them is no luck, on whichever processor.
+#: Changes of the sample data set: abnormal sounds so loud that three epochs detect them on every processor.
 LOUD = {
     "crackle_gain=float(10 ** (rng.normal(12.5,": "crackle_gain=float(10 ** (rng.normal(26.5,",
     "wheeze_gain=float(10 ** (rng.normal(-2.0,": "wheeze_gain=float(10 ** (rng.normal(14.0,",
@@ -89,7 +89,7 @@ def commit(root: Path, message: str) -> None:
 
 
 def twelve_hours_from_now(root: Path) -> None:
-    """Move what the clock starts by itself out of the way of the tests."""
+    """Move all schedules twelve hours away, so that none starts during the tests."""
     path = root / "prefect.yaml"
     content = yaml.safe_load(path.read_text())
     cron = f"0 {(datetime.now(UTC) + timedelta(hours=12)).hour} * * *"
@@ -116,7 +116,7 @@ class Service:
         seen = len(self.said())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "auscult.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", "auscult", "serve-flows", "--port", str(self.port)],
                 cwd=self.root,
                 env=self.environment(),
                 stdout=log,
@@ -127,21 +127,21 @@ class Service:
         assert self.process.poll() is None, self.said()
 
     def stop(self) -> None:
-        """End it as Ctrl-C would."""
+        """End it like Ctrl-C."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(timeout=90)
 
     def environment(self) -> dict[str, str]:
-        """Without what another Prefect in the caller's environment would say."""
+        """Return the caller's environment without variables of Prefect."""
         return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | IMPATIENT
 
     def said(self) -> str:
-        """What it has printed."""
+        """Return what it has printed."""
         return self.log.read_text() if self.log.exists() else ""
 
     def ask(self, method: str, path: str, content: Any = None) -> Any:
-        """What the API answers; it is asked again where its database is busy, as Prefect's own client does."""
+        """Return the response of the API; repeat the request while its database is busy, as Prefect's client does."""
         for attempt in range(20):
             answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=30)
             if answer.status_code != 503:
@@ -151,21 +151,21 @@ class Service:
         return answer.json() if answer.content else None
 
     def nightly(self) -> dict[str, Any]:
-        """The deployment of ``retrain``."""
+        """Return the deployment of ``retrain``."""
         found: dict[str, Any] = self.ask("GET", "deployments/name/retrain/nightly")
         return found
 
     def due_in(self, seconds: float) -> None:
-        """Give it another schedule, with one run so soon."""
+        """Add a schedule with one run in so many seconds."""
         anchor = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         schedule = {"interval": 86400, "anchor_date": anchor, "timezone": "UTC"}
         path = f"deployments/{self.nightly()['id']}"
         self.ask("POST", f"{path}/schedules", [{"schedule": schedule, "active": True}])
-        # The scheduler looks at what was changed within seconds, at everything else once a minute.
+        # The scheduler examines changed deployments within seconds, all others once a minute.
         self.ask("PATCH", path, {"description": "due soon"})
 
     def runs(self, flow: str = "retrain") -> list[dict[str, Any]]:
-        """Flow runs that have begun, the oldest first."""
+        """Return the flow runs that have begun, the oldest first."""
         asked = {
             "sort": "EXPECTED_START_TIME_ASC",
             "flows": {"name": {"any_": [flow]}},
@@ -175,23 +175,23 @@ class Service:
         return found
 
     def finished(self, number: int, timeout_s: float = 300) -> dict[str, Any]:
-        """The retraining of that number, counted from zero, once it has ended."""
+        """Wait for the end of the retraining of that number, counted from zero, and return it."""
         ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
-        def there() -> bool:
+        def ended_now() -> bool:
             try:
                 runs = self.runs()
-            except requests.RequestException:  # the server is away
+            except requests.RequestException:  # the server does not respond
                 return False
             return len(runs) > number and runs[number]["state_type"] in ended
 
-        wait_for(there, timeout_s, self.said)
+        wait_for(ended_now, timeout_s, self.said)
         return self.runs()[number]
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """``python -m auscult.cli …`` in the repository."""
+        """Run ``auscult …`` in the repository."""
         done = subprocess.run(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             capture_output=True,
@@ -202,9 +202,9 @@ class Service:
         return done
 
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """The same in the background."""
+        """Start the same in the background."""
         return subprocess.Popen(
-            [sys.executable, "-m", "auscult.cli", *arguments],
+            [sys.executable, "-m", "auscult", *arguments],
             cwd=self.root,
             env=self.environment(),
             stdout=subprocess.DEVNULL,
@@ -212,20 +212,20 @@ class Service:
         )
 
     def champion(self) -> str | None:
-        """Version in service."""
+        """Return the version in service."""
         if not (self.root / "mlflow.db").exists():
             return None
         found = Registry(self.root).champion(DATASET, EXPERIMENT)
         return found.number if found is not None else None
 
     def branches(self) -> list[str]:
-        """Branches of the remote but main."""
+        """Return the remote's branches except main."""
         heads = git(self.root, "ls-remote", "--heads", "origin").splitlines()
         names = (head.partition("refs/heads/")[2] for head in heads)
         return sorted(name for name in names if name not in ("main", "master"))
 
     def is_clean(self) -> bool:
-        """Whether git sees no change, and no worktree but the repository itself."""
+        """Return whether git has no change and no worktree except the repository itself."""
         return git(self.root, "status", "--porcelain") == "" and "\n" not in git(self.root, "worktree", "list")
 
 

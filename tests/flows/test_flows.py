@@ -1,6 +1,6 @@
-"""The flows as their owner meets them: a real Prefect server, a bare git remote, a DVC remote in a folder.
+"""The flows end to end: a real Prefect server, a bare git remote, a DVC remote in a folder.
 
-The tests of this file tell one story and run in order.
+The tests of this file run in order: each one continues with the repository that the one before has left.
 """
 
 from __future__ import annotations
@@ -35,19 +35,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made.stop()
 
 
-def test_a_scheduled_retraining_fires_by_itself_promotes_and_hands_over(service: Service) -> None:
+def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(service: Service) -> None:
     service.due_in(3.0)
     ended = service.finished(0)
     assert (ended["state_name"], ended["auto_scheduled"]) == ("Promoted", True), ended["state"]["message"]
-    assert "against a constant answer" in ended["state"]["message"]
     assert service.champion() == "1"
     (branch,) = service.branches()
     assert branch.startswith("retrain/20")
     assert service.is_clean()
-    assert not (service.root / "dvc.lock").exists(), "what people work in stays as it was"
+    assert not (service.root / "dvc.lock").exists(), "the checkout is unchanged"
 
 
-def test_whoever_takes_its_branch_over_gets_the_data_and_the_model(service: Service) -> None:
+def test_its_branch_brings_the_data_and_the_model_to_another_machine(service: Service) -> None:
     (branch,) = service.branches()
     shutil.rmtree(service.root / ".dvc/cache")  # as on another machine
     git(service.root, "pull", "-q", "--ff-only", "origin", branch)
@@ -57,14 +56,14 @@ def test_whoever_takes_its_branch_over_gets_the_data_and_the_model(service: Serv
     git(service.root, "push", "-q", "origin", "HEAD")
 
 
-def test_the_cron_schedule_of_the_file_has_runs_waiting(service: Service) -> None:
+def test_the_cron_schedule_of_the_file_has_scheduled_runs(service: Service) -> None:
     asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     waiting = service.ask("POST", "flow_runs/filter", asked)
     hour = next(s["schedule"]["cron"] for s in service.nightly()["schedules"] if "cron" in s["schedule"]).split()[1]
     assert any(run["expected_start_time"][11:16] == f"{hour:0>2}:00" for run in waiting)
 
 
-def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service: Service) -> None:
+def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service) -> None:
     (first,) = service.runs()
     wanted = {"flow_runs": {"id": {"any_": [first["id"]]}}}
     tasks = service.ask("POST", "task_runs/filter", wanted)
@@ -78,8 +77,8 @@ def test_every_stage_is_a_task_on_the_page_and_the_decision_an_artifact(service:
 def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
     service: Service, tmp_path: Path
 ) -> None:
-    set_params(service.root, {"train.seed": 99, "auscult.registry.gate.min_recall": 1.0})
-    commit(service.root, "another seed, and a floor that nobody reaches")
+    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
+    commit(service.root, "another seed, and a minimum recall that no model reaches")
     before = service.branches()
     said = service.command("monitor", str(another_device(service.root, tmp_path)))
     assert "drift in: " in said.stdout + said.stderr
@@ -88,14 +87,14 @@ def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server
     server.kill()
     ended = service.finished(1)
     assert (ended["state_name"], ended["auto_scheduled"]) == ("Kept", False), ended["state"]["message"]
-    assert "the floor is 100%" in ended["state"]["message"]
+    assert "the minimum is 100%" in ended["state"]["message"]
     assert "server had ended and was started again" in service.said()
     assert (service.champion(), service.branches()) == ("1", before)
     assert service.is_clean()
 
 
 def another_device(root: Path, folder: Path) -> Path:
-    """The training recordings as a device would have them that turns everything up until it distorts."""
+    """Write the training recordings as a device with too much gain would record them; return the folder."""
     import numpy as np
     import pandas as pd
     import soundfile
@@ -116,22 +115,22 @@ def _is_server(process: psutil.Process, port: int) -> bool:
     return "server" in words and "start" in words and str(port) in words
 
 
-def test_a_person_promotes_from_the_page_and_rolls_back_with_one_command(service: Service) -> None:
-    by_hand = service.ask("GET", "deployments/name/promote/by-hand")["id"]
+def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(service: Service) -> None:
+    manual = service.ask("GET", "deployments/name/promote/manual")["id"]
     parameters = {"experiment": EXPERIMENT, "because": "a test"}
-    service.ask("POST", f"deployments/{by_hand}/create_flow_run", {"parameters": parameters})
+    service.ask("POST", f"deployments/{manual}/create_flow_run", {"parameters": parameters})
     wait_for(lambda: service.champion() == "2", 60, service.said)
-    assert "version 1 of" in service.command("rollback", EXPERIMENT, "--because", "only a test").stdout
+    assert "version 1 of" in service.command("models", "rollback", EXPERIMENT, "--because", "only a test").stdout
     assert service.champion() == "1"
 
 
-def test_a_stage_that_fails_leaves_everything_as_it_was(service: Service) -> None:
+def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
     before = service.branches()
     set_params(service.root, {"validate.min_duration_s": 1000.0})
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
     git(service.root, "branch", "broken")
     git(service.root, "reset", "-q", "--hard", "HEAD~1")
-    failed = service.command("retrain", "--revision", "broken", check=False)
+    failed = service.command("models", "retrain", "--revision", "broken", check=False)
     assert failed.returncode == 2
     assert "dvc repro --single-item validate ended with" in failed.stderr
     assert "no recording left" in failed.stderr
@@ -139,18 +138,18 @@ def test_a_stage_that_fails_leaves_everything_as_it_was(service: Service) -> Non
     assert service.is_clean()
 
 
-def test_kills_at_random_moments_never_leave_anything_half_done(service: Service) -> None:
-    """What is in service and what was pushed belong together after each kill, and the next run tidies up."""
+def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> None:
+    """After each kill the model in service and the published branch belong together, and the next run recovers."""
     _retire(service)
     before = service.branches()
     moments = random.Random(7)
-    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it hands over
-        began = service.begin("retrain")
+    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it publishes
+        began = service.begin("models", "retrain")
         wait_for(lambda decided=decided: _is_at_work(service, decided), 150, service.said)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
         began.wait()
-        if service.champion() is not None:  # decided and handed over, or not at all
+        if service.champion() is not None:  # decided and published, or neither
             assert len(service.branches()) == len(before) + 1
     with Journal(service.root, "retrain").held("a test"):
         Journal(service.root, "retrain").recover()
@@ -159,19 +158,19 @@ def test_kills_at_random_moments_never_leave_anything_half_done(service: Service
 
 
 def _is_at_work(service: Service, decided: bool = False) -> bool:
-    """Whether a retraining is in progress and, if so asked, something is to be promoted."""
+    """Return whether a retraining is in progress, with *decided* one that has something to promote."""
     entry = Journal(service.root, "retrain").read()
     return entry is not None and (not decided or entry.branch != "")
 
 
 def _retire(service: Service) -> None:
-    """Take the champion out of service, so that the next retraining has something to promote."""
+    """Take the champion out of service, so that the next retraining promotes."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    set_params(service.root, {"train.seed": 31, "auscult.registry.gate.min_recall": 0.0})
+    set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
     if git(service.root, "status", "--porcelain"):
-        commit(service.root, "the first seed again, and no floor")
+        commit(service.root, "the first seed again, and no minimum recall")
     uri = f"sqlite:///{service.root / 'mlflow.db'}"
     with suppress(MlflowException):
         MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
@@ -180,7 +179,7 @@ def _retire(service: Service) -> None:
 def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Service, tmp_path: Path) -> None:
     shutil.copytree(more_patients(service.root, tmp_path / "made"), service.root / "data/inbox" / DATASET)
     head = git(service.root, "rev-parse", "HEAD")
-    said = service.command("ingest").stdout
+    said = service.command("data", "ingest").stdout
     assert "Added: " in said and "left out" in said
     assert git(service.root, "rev-parse", "HEAD") == head
     git(service.root, "fetch", "-q")
@@ -191,9 +190,9 @@ def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Ser
 
 
 def more_patients(root: Path, folder: Path) -> Path:
-    """A delivery of patients whom nobody has met."""
+    """Write a delivery of new patients."""
     code = (
-        "import sys; from pathlib import Path; from stages import params; from auscult.datasets import load\n"
+        "import sys; from pathlib import Path; from auscult.core import params; from auscult.datasets import load\n"
         "p = params.load(); s = p.download.sample.model_copy(update={'patients': 8, 'seed': 5})\n"
         "d = p.download.model_copy(update={'sample': s})\n"
         "load('sample').make(Path(sys.argv[1]), p.model_copy(update={'download': d}))\n"
@@ -203,26 +202,26 @@ def more_patients(root: Path, folder: Path) -> Path:
     return folder
 
 
-def test_after_a_kill_of_everything_the_run_is_marked_and_the_schedules_are_kept(service: Service) -> None:
-    """The retraining that the new recordings have started is in progress."""
+def test_after_a_kill_of_all_processes_the_run_is_marked_as_crashed_and_schedules_are_kept(service: Service) -> None:
+    """The retraining started by the new recordings is in progress."""
     deployment, begun = service.nightly(), service.runs()[-1]["id"]
     schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
     service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
     assert _is_at_work(service) and service.process is not None
     everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
     for pid in everything:
-        with suppress(ProcessLookupError):  # a short command of a flow may have ended by itself
+        with suppress(ProcessLookupError):  # a short command of a flow may have ended
             os.kill(pid, signal.SIGKILL)
     service.process.wait()
     service.start()
-    assert "marked as crashed, it can be run again" in service.said()
+    assert "marked as crashed" in service.said()
     assert service.ask("GET", f"flow_runs/{begun}")["state_type"] == "CRASHED"
     kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
     assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
     assert service.is_clean()
 
 
-def test_without_any_remote_a_retraining_with_new_recordings_promotes_and_keeps_its_branch_here(
+def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_local_branch(
     service: Service, tmp_path: Path
 ) -> None:
     _retire(service)
@@ -231,7 +230,7 @@ def test_without_any_remote_a_retraining_with_new_recordings_promotes_and_keeps_
     commit(service.root, "no remote")
     before = set(git(service.root, "branch", "--format=%(refname:short)").splitlines())
     delivery = more_patients(service.root, tmp_path / "made")
-    said = service.command("retrain", "--data", str(delivery))
+    said = service.command("models", "retrain", "--data", str(delivery))
     assert "Promoted: " in said.stdout, said.stdout + said.stderr
     assert "recordings added" in said.stderr and "stays here" in said.stderr
     (branch,) = set(git(service.root, "branch", "--format=%(refname:short)").splitlines()) - before

@@ -1,4 +1,4 @@
-"""Made observations of recordings, as a clinic's, and the limits by which they are judged."""
+"""Simulated observations of recordings, and limits for their comparison."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BANDS = [f"band_{hz}_hz" for hz in (63, 125, 250, 500, 1000, 2000)]
 
 
 def recordings(n: int, seed: int, *, per_patient: int = 1) -> pd.DataFrame:
-    """Observations as a clinic's: bands that move together, three sample rates, mostly normal answers.
+    """Return observations with correlated bands, three sample rates, and mostly normal predictions.
 
-    With *per_patient* above one, recordings of one patient resemble each other as those of real ones do.
+    With *per_patient* above one, recordings of one patient are correlated.
     """
     rng = np.random.default_rng(seed)
     patient = np.arange(n) // per_patient

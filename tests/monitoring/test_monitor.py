@@ -1,7 +1,8 @@
-"""A look at a folder of recordings, end to end: the verdict, the report, and mistakes in words."""
+"""Monitoring a folder of recordings, end to end: the verdict, the report, and errors."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -20,7 +21,9 @@ from auscult.core.paths import Paths
 from auscult.core.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, REJECT_COLUMNS
 from auscult.core.storage import read_json, write_table
 from auscult.monitoring import reference, steps
-from auscult.monitoring.drift import Drift
+from auscult.monitoring.drift import CLASSES, REJECTED
+from auscult.monitoring.page import markdown
+from auscult.monitoring.steps import look
 from auscult.training.trained_model import TrainedModel
 from tests.contract.imports import imported_files, module_file
 from tests.contract.test_cache_keys import GROUND_FLOOR
@@ -34,7 +37,7 @@ PATHS = Paths("sample")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with the recordings of 20 patients, an untrained model, and three folders of recent ones."""
     root = tmp_path_factory.mktemp("watched")
-    shutil.copy(REPOSITORY / "params.yaml", root)
+    _copy_settings(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         _write_data()
@@ -53,47 +56,38 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def root(made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def root(made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Path:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.chdir(made)
+    caplog.set_level(logging.INFO, logger="auscult")
     return made
 
 
-def look(folder: str) -> Drift:
-    from auscult.monitoring.steps import look
-
-    return look(folder)
-
-
-def test_a_week_like_the_training_part_has_no_drift(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_week_like_the_training_part_has_no_drift(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     drift = look("week")
-    said = capsys.readouterr().out
     assert drift.verdict == "no drift"
-    assert "36 recordings looked at, 0 set aside" in said, "a hidden file is none that somebody recorded"
-    assert f"nothing is in service for {EXPERIMENT} of sample yet" in said
-    assert "monitor: no drift\nmonitor: report: reports/sample/drift/index.html\n" in said
+    assert (drift.rejected.examined, drift.rejected.count) == (36, 0), "hidden files are skipped"
+    assert f"no model is in service for {EXPERIMENT} of sample yet" in caplog.text
+    assert caplog.messages[-2:] == ["monitor: no drift", "monitor: report: reports/sample/drift/index.html"]
     page = Path("reports/sample/drift/index.html").read_text(encoding="utf-8")
     assert "<h1>No drift" in page and "<svg" not in page and "36 recordings in <code>week</code>" in page
     assert not re.search(r"(?:src|href)=.?(?:http|/)", page), "the page opens offline"
 
 
-def test_another_device_is_found_and_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_device_is_found_and_shown(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     drift = look("other")
-    said = capsys.readouterr().out
-    assert drift.drifted[0] == "recordings set aside"
+    assert drift.drifted[0] == REJECTED
     assert {"level_dbfs", "band_1000_hz"} <= set(drift.drifted)
     assert not {"duration_s", "sample_rate_hz"} & set(drift.drifted)
-    assert "48 recordings looked at, 12 set aside (12 truncated)" in said
-    assert f"monitor: {drift.verdict}\n" in said
+    assert (drift.rejected.examined, drift.rejected.reasons) == (48, {"truncated": 12})
+    assert f"monitor: {drift.verdict}" in caplog.messages
     page = Path("reports/sample/drift/index.html").read_text(encoding="utf-8")
     assert "<h1>Drift" in page and page.count("<svg") == sum(feature.drifts for feature in drift.features)
     assert "cut11.wav" in page and "less than a header" in page
     record = read_json(Path("reports/sample/drift/drift.json"))
     assert record["verdict"] == drift.verdict
     assert record["learned_from"] == {"recordings": 60, "patients": 15, "compared": 60}
-    assert record["set_aside"]["reference_share"] == pytest.approx(1 / 82, abs=1e-6), (
-        "labels that are wrong are no file's"
-    )
+    assert record["rejected"]["reference_share"] == pytest.approx(1 / 82, abs=1e-6), "wrong labels do not count"
 
 
 def test_the_report_is_a_function_of_the_recordings(root: Path, tmp_path: Path) -> None:
@@ -105,81 +99,82 @@ def test_the_report_is_a_function_of_the_recordings(root: Path, tmp_path: Path) 
     assert str(tmp_path) not in before["drift.json"].decode()
 
 
-def test_too_few_recordings_are_said_to_be_too_few(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert look("few").verdict == "too few recordings to say: 12 of 30"
-    assert "compared with" not in capsys.readouterr().out
+def test_too_few_recordings_give_no_verdict(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drift = look("few")
+    assert not drift.enough and "12 of 30" in drift.verdict
+    assert "compared with" not in caplog.text
     assert "Too few recordings" in Path("reports/sample/drift/index.html").read_text(encoding="utf-8")
 
 
-def test_what_the_model_learned_from_is_looked_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_training_recordings_are_measured_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     look("few")
-    capsys.readouterr()
+    caplog.clear()
     look("few")
-    assert "(once)" not in capsys.readouterr().out
+    assert "(once)" not in caplog.text
     for kept in Path(".cache/drift").iterdir():
         kept.write_bytes(kept.read_bytes()[:1000])
     assert look("few").learned_from == 60
-    assert "(once)" in capsys.readouterr().out, "what is damaged is made again"
+    assert "(once)" in caplog.text, "a damaged cache entry is made again"
     about = read_json(PATHS.model(EXPERIMENT) / "model.json")
     retrained = TrainedModel.load(PATHS.model(EXPERIMENT))
     retrained.about = about | {"temperature": 3.0}
     known = reference.learned_from(PATHS, retrained)
-    validate = steps.subject().validate
+    validate = steps.load_model().validate
     assert reference._key(retrained, validate, known) != reference._key(TrainedModel(about, []), validate, known)
 
 
-def test_what_decides_the_reference_is_in_its_key() -> None:
-    decide = imported_files("auscult.monitoring.observe", "auscult.training.trained_model") - GROUND_FLOOR
-    assert decide == {str(module_file(name)) for name in reference._CODE}
+def test_the_cache_key_names_every_module_that_determines_the_reference() -> None:
+    imported = imported_files("auscult.monitoring.observe", "auscult.training.trained_model") - GROUND_FLOOR
+    assert imported == {str(module_file(name)) for name in reference._CODE}
 
 
-def test_the_reference_is_the_training_part_that_this_model_has_met(root: Path) -> None:
+def test_the_reference_is_the_training_part_that_the_model_learned_from(root: Path) -> None:
     model = TrainedModel.load(PATHS.model(EXPERIMENT))
     assert set(reference.learned_from(PATHS, model)["patient_id"]) == {f"p{n:02d}" for n in range(15)}
     older = TrainedModel(model.about | {"learned_from": [patient_key("sample", f"p{n:02d}") for n in (3, 17)]}, [])
-    assert set(reference.learned_from(PATHS, older)["patient_id"]) == {"p03"}, "p17 is in the test part by now"
+    assert set(reference.learned_from(PATHS, older)["patient_id"]) == {"p03"}, "p17 is in the test part now"
     silent = TrainedModel({key: value for key, value in model.about.items() if key != "learned_from"}, [])
     assert len(reference.learned_from(PATHS, silent)) == 60
-    stranger = TrainedModel(model.about | {"learned_from": ["0" * 16]}, [])
+    other = TrainedModel(model.about | {"learned_from": ["0" * 16]}, [])
     with pytest.raises(AuscultError, match="learned from"):
-        reference.learned_from(PATHS, stranger)
+        reference.learned_from(PATHS, other)
 
 
-def test_of_many_recordings_whole_patients_are_drawn_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_recordings_whole_patients_are_drawn_with_a_fixed_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     known = pd.DataFrame({"patient_id": [f"p{n // 8:03d}" for n in range(800)], "recording_id": range(800)})
-    drawn = reference.drawn(known)
+    drawn = reference.sample_patients(known)
     assert 400 <= len(drawn) < 408 and set(drawn["patient_id"].value_counts()) == {8}
     assert drawn["patient_id"].unique().tolist() != known["patient_id"].unique().tolist()[:50]
-    assert drawn.equals(reference.drawn(known.sample(frac=1, random_state=1)).sort_index())
+    assert drawn.equals(reference.sample_patients(known.sample(frac=1, random_state=1)).sort_index())
 
 
-def test_a_path_of_an_older_manifest_is_found_too(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_of_an_older_manifest_is_found(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reference.audio_path(PATHS, "sample/raw/p00_0.wav") == Path("data/sample/raw/p00_0.wav")
     assert reference.audio_path(PATHS, "p00_0.wav") == Path("data/sample/raw/p00_0.wav")
-    with pytest.raises(AuscultError, match="is not there"):
+    with pytest.raises(AuscultError, match="p99_0"):
         reference.audio_path(PATHS, "sample/raw/p99_0.wav")
 
 
-def test_mistakes_are_told_in_words(root: Path, tmp_path: Path) -> None:
+def test_wrong_arguments_are_errors_with_a_next_step(root: Path, tmp_path: Path) -> None:
     (tmp_path / "talk.mp3").write_bytes(b"ID3")
     for folder, words in (
         ("nowhere", "does not exist"),
         ("params.yaml", "is a file"),
-        (str(tmp_path), r"there are: \.mp3"),
+        (str(tmp_path), r"\.mp3"),
     ):
         with pytest.raises(AuscultError, match=words) as caught:
             look(folder)
         assert caught.value.next_step
     with pytest.raises(AuscultError, match=f"unknown experiment 'sounds'.*{EXPERIMENT}"):
-        steps.subject("sounds")
+        steps.load_model("sounds")
     with pytest.raises(AuscultError, match="does not exist"):
-        steps.subject("binary_mfcc_cnn2d")
+        steps.load_model("binary_mfcc_cnn2d")
 
 
-def test_without_a_manifest_it_is_said_what_makes_one(
+def test_a_missing_manifest_is_an_error_that_names_its_stage(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(made / "params.yaml", tmp_path)
+    _copy_settings(tmp_path)
     shutil.copytree(made / "models", tmp_path / "models")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AuscultError, match=r"recordings\.parquet does not exist") as caught:
@@ -188,27 +183,29 @@ def test_without_a_manifest_it_is_said_what_makes_one(
 
 
 def test_the_event_names_the_model_and_carries_what_drifted(root: Path) -> None:
-    from flows.monitor import payload, resource
-
-    watched = steps.subject()
+    monitored = steps.load_model()
     folder = Path("other")
-    finding = steps.conclude(watched, folder, steps.recent(watched, folder), steps.learned(watched))
-    assert resource(finding)["prefect.resource.id"] == f"auscult.sample.{EXPERIMENT}"
-    said = payload(finding)
-    assert said["verdict"] == finding.drift.verdict and said["set_aside"]["count"] == 12
-    assert {each["name"] for each in said["features"]} | {"recordings set aside"} >= set(said["drifted"]) - {
-        "predicted classes"
-    }
-    from auscult.monitoring.page import markdown
-
-    told = markdown(finding.drift, finding.about)
-    assert told.count("**drifts**") >= len(said["features"]) and "| level_dbfs |" in told
+    known = steps.observe_reference(monitored)
+    finding = steps.conclude(monitored, folder, steps.observe_recent(monitored, folder), known)
+    assert finding.event_resource()["prefect.resource.id"] == f"auscult.sample.{EXPERIMENT}"
+    payload = finding.event_payload()
+    assert payload["verdict"] == finding.drift.verdict and payload["rejected"]["count"] == 12
+    named = {each["name"] for each in payload["features"]} | {REJECTED, CLASSES}
+    assert named >= set(payload["drifted"])
+    text = markdown(finding.drift, finding.about)
+    assert text.count("**drifts**") >= len(payload["features"]) and "| level_dbfs |" in text
 
 
-def test_the_command_answers_without_a_server(root: Path) -> None:
+def test_the_command_works_without_a_server(root: Path) -> None:
     (root / "dvc.yaml").write_text("stages: {}\n")
-    done = _python("-m", "auscult.cli", "monitor", "few")
-    assert "too few recordings to say: 12 of 30" in done.stdout and "Flow run" not in done.stderr
+    done = _python("-m", "auscult", "monitor", "few")
+    assert "12 of 30" in done.stdout and "Flow run" not in done.stderr
+
+
+def _copy_settings(root: Path) -> None:
+    (root / "flows").mkdir()
+    for name in ("params.yaml", "flows/settings.yaml"):
+        shutil.copy(REPOSITORY / name, root / name)
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -221,7 +218,7 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _breath(rng: np.random.Generator) -> np.ndarray:
-    """Two to three seconds at 8 kHz: noise that falls off with frequency, at a level of its own."""
+    """Return two to three seconds at 8 kHz: noise that falls off with frequency, with a random level."""
     n = int(8000 * rng.uniform(2.0, 3.0))
     spectrum = np.fft.rfft(rng.normal(size=n))
     hz = np.fft.rfftfreq(n, 1 / 8000)
@@ -230,7 +227,7 @@ def _breath(rng: np.random.Generator) -> np.ndarray:
 
 
 def _through_another_device(sound: np.ndarray) -> np.ndarray:
-    """Twelve decibels louder, and hardly anything above 400 Hz."""
+    """Return the sound 12 dB louder and low-passed at 400 Hz."""
     from scipy import signal
 
     return 4 * signal.sosfilt(signal.butter(4, 400, fs=8000, output="sos"), sound)
@@ -243,7 +240,7 @@ def _write(path: Path, samples: np.ndarray) -> Path:
 
 
 def _write_data() -> None:
-    """Four recordings of each of 20 patients, the first 15 of them in training; one silent file, one bad label."""
+    """Write four recordings of each of 20 patients, the first 15 of them in training, and three rejects."""
     rng = np.random.default_rng(11)
     rows, assignment = [], []
     filler = {"string": "x", "int64": 1, "float64": 1.0}

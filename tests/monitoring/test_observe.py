@@ -1,4 +1,4 @@
-"""What a recording is to a model, and that no file is too broken to be looked at."""
+"""The features of a recording as a model receives it, and damaged files."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def test_a_tone_has_its_level_crest_band_and_centroid(model: TrainedModel, tmp_p
     assert 0 <= row[PROBABILITY] <= 1 and row["label"] in ("normal", "wheeze")
 
 
-def test_the_answer_is_the_models_own_for_the_whole_recording(model: TrainedModel, tmp_path: Path) -> None:
-    from auscult.inference.predictor import answers
+def test_the_prediction_is_the_models_for_the_whole_recording(model: TrainedModel, tmp_path: Path) -> None:
+    from auscult.inference.predictor import predict
 
     path = write(tmp_path / "noise.wav", np.random.default_rng(4).normal(0, 0.1, 40000))
     row = observe(model, [path], VALIDATE, 1).iloc[0]
-    answer = answers(model, path)[0]
-    assert row[PROBABILITY] == pytest.approx(answer.probabilities[1])
-    assert row["label"] == answer.label
+    predicted = predict(model, path)[0]
+    assert row[PROBABILITY] == pytest.approx(predicted.probabilities[1])
+    assert row["label"] == predicted.label
 
 
-def test_bands_are_those_of_the_audio_as_the_model_receives_it(model: TrainedModel, tmp_path: Path) -> None:
-    """White noise has as much power per hertz everywhere; what lies outside of the model's band does not count."""
+def test_the_bands_describe_the_audio_as_the_model_receives_it(model: TrainedModel, tmp_path: Path) -> None:
+    """White noise has constant power per hertz; power outside the model's band does not count."""
     noise = np.random.default_rng(6).normal(0, 0.05, 48000)
     plain = write(tmp_path / "a.wav", noise, 16000)
     shrill = write(tmp_path / "b.wav", noise + tone(6000, 0.3, 3.0, 16000), 16000)
@@ -79,16 +79,16 @@ def test_bands_are_those_of_the_audio_as_the_model_receives_it(model: TrainedMod
     assert table["level_dbfs"][1] == pytest.approx(table["level_dbfs"][0], abs=0.1)
 
 
-def test_octave_bands_have_the_standards_edges_and_end_with_the_models_band() -> None:
+def test_octave_bands_have_the_edges_of_the_standard_and_end_with_the_models_band() -> None:
     bands = octave_bands(50.0, 1900.0)
     assert list(bands) == [f"band_{hz}_hz" for hz in (63, 125, 250, 500, 1000, 2000)]
     assert bands["band_1000_hz"] == pytest.approx((707.9, 1412.5), abs=0.1)
     assert bands["band_63_hz"][0] == 50.0 and bands["band_2000_hz"][1] == 1900.0
-    assert "band_2000_hz" not in octave_bands(50.0, 1700.0), "a fourth of an octave says little"
+    assert "band_2000_hz" not in octave_bands(50.0, 1700.0), "a quarter of an octave is too narrow"
     assert "band_31_5_hz" in octave_bands(20.0, 1900.0)
 
 
-def test_broken_files_are_set_aside_with_their_reason(model: TrainedModel, tmp_path: Path) -> None:
+def test_damaged_files_are_rejected_with_a_reason(model: TrainedModel, tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     noise = rng.normal(0, 0.1, 24000)
     sound = write(tmp_path / "a.wav", noise)
@@ -137,7 +137,7 @@ def test_the_order_of_files_and_the_number_of_threads_do_not_matter(model: Train
     pd.testing.assert_frame_equal(one, two)
 
 
-def test_a_file_that_goes_while_it_is_looked_at_stops_no_other(
+def test_a_file_removed_during_the_examination_stops_no_other(
     model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def condition(path: Path, *arguments: Any) -> Any:
@@ -153,7 +153,7 @@ def test_a_file_that_goes_while_it_is_looked_at_stops_no_other(
     assert observe(model, files, VALIDATE, 1)["rejected"].tolist() == ["unreadable", ""]
 
 
-def test_a_name_that_is_no_text_is_listed_with_its_bytes(model: TrainedModel, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_listed_with_escaped_bytes(model: TrainedModel, tmp_path: Path) -> None:
     sound = write(tmp_path / "a.wav", np.random.default_rng(3).normal(0, 0.1, 12000))
     (tmp_path / os.fsdecode(b"t\xf6ne.wav")).write_bytes(sound.read_bytes())
     table = observe(model, [*tmp_path.iterdir(), tmp_path / os.fsdecode(b"\xff.wav")], VALIDATE, 1)

@@ -1,4 +1,4 @@
-"""A network that has learned nothing, over a band of 50 to 1900 Hz: as a trained model, and as its folder."""
+"""An untrained network for a band of 50 to 1900 Hz, as a model and as its folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ TASK = Task("sounds", "segment", ("normal", "wheeze"), "normal", {"n": "normal",
 
 
 def untrained() -> TrainedModel:
-    """The model; it does not say whom it has learned from."""
+    """Return the model; it does not record which patients it has learned from."""
     return TrainedModel(_about(), [_network()])
 
 
 def write_untrained(folder: Path, learned_from: Sequence[str]) -> None:
-    """The same as a folder, with keys of the patients whom it is taken to have learned from."""
+    """Write the model as a folder, with the keys of patients as those it has learned from."""
     weights = folder / "weights" / "seed-0.safetensors"
     weights.parent.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in _network().state_dict().items()}, weights)

@@ -22,7 +22,7 @@ PATIENCE_S = 120.0
 @contextmanager
 def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`make repro` in a process group of its own; whatever is left of it is ended."""
-    command = [sys.executable, "-m", "auscult.pipeline"]
+    command = [sys.executable, "-m", "auscult", "run"]
     with (folder / "killed.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment(), stdout=log, stderr=log, start_new_session=True

@@ -50,8 +50,8 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 def flows(folder: Path, *arguments: str, code: int = 0) -> str:
-    """What ``python -m auscult.cli …`` prints; it is to end with *code*."""
-    done = run(folder, sys.executable, "-m", "auscult.cli", *arguments, check=False)
+    """What ``auscult …`` prints; it is to end with *code*."""
+    done = run(folder, sys.executable, "-m", "auscult", *arguments, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -165,7 +165,7 @@ def test_the_snippets_of_the_documentation_run_in_another_project(clinics: Clini
 
 
 def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
-    run(clinics.mine, sys.executable, "-m", "auscult.registry")
+    run(clinics.mine, sys.executable, "-m", "auscult", "models", "track")
     for asked in ("binary_augmented_cnn1d", "june", "july"):
         traced = trace(clinics.mine, asked)
         assert traced.disagreements == []

@@ -30,8 +30,8 @@ ONE_CHANGE = {"download.sample.patients": 8}
 
 
 def data(folder: Path, *arguments: str, check: bool = True) -> str:
-    """What ``python -m auscult.cli data …`` says."""
-    done = run(folder, sys.executable, "-m", "auscult.cli", "data", *arguments, check=check)
+    """What ``auscult data …`` says."""
+    done = run(folder, sys.executable, "-m", "auscult", "data", *arguments, check=check)
     return done.stdout + done.stderr
 
 
@@ -144,18 +144,18 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     seen = len(found([root, base / "remote", base / "site"], wanted))
 
     said = data(root, "withdraw", PATIENT, "--since", "2026-11-25")
-    early = data(root, "clear", check=False)
+    early = data(root, "purge", check=False)
     only_one_experiment(root)
     commit(root, "a withdrawal, and one experiment less")
     repro(root)
     commit(root, "without them")
     run(root, "dvc", "push", "-q")
-    serving = data(root, "clear", check=False)
+    serving = data(root, "purge", check=False)
     newest = registry.versions("sample", EXPERIMENT)[0]
     registry.promote("sample", EXPERIMENT, newest, {"rule": "by_hand", "reason": "a withdrawal"})
-    dry = data(root, "clear", "--dry-run")
+    dry = data(root, "purge", "--dry-run")
     held = len(found([base / "remote"], wanted))
-    real = data(root, "clear")
+    real = data(root, "purge")
     return {
         "base": base,
         "root": root,

@@ -59,16 +59,20 @@ def clone(target: Path, changes: dict[str, Any] | None = None, *, empty_cache: b
 
 
 def set_params(folder: Path, changes: dict[str, Any]) -> None:
-    """Set dotted keys in the folder's params.yaml."""
-    path = folder / "params.yaml"
-    data = yaml.safe_load(path.read_text())
-    for key, value in changes.items():
-        *sections, leaf = key.split(".")
-        place = data
-        for section in sections:
-            place = place[section]
-        place[leaf] = value
-    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    """Set dotted keys in the folder's params.yaml; those that begin with ``flows.`` in its flows/settings.yaml."""
+    flows = {key.removeprefix("flows."): value for key, value in changes.items() if key.startswith("flows.")}
+    pipeline = {key: value for key, value in changes.items() if not key.startswith("flows.")}
+    for path, chosen in ((folder / "params.yaml", pipeline), (folder / "flows/settings.yaml", flows)):
+        if not chosen:
+            continue
+        data = yaml.safe_load(path.read_text())
+        for key, value in chosen.items():
+            *sections, leaf = key.split(".")
+            place = data
+            for section in sections:
+                place = place[section]
+            place[leaf] = value
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
 
 
 def environment() -> dict[str, str]:
@@ -115,7 +119,7 @@ def repro(
     folder: Path, *arguments: str, check: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """What ``make repro`` calls, in an environment that nobody activated."""
-    command = [sys.executable, "-m", "auscult.pipeline", *arguments]
+    command = [sys.executable, "-m", "auscult", "run", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     return checked(command, done) if check else done
 

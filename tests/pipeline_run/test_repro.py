@@ -134,7 +134,7 @@ def test_results_are_shown_though_tracking_fails(
     (folder / "models/sample/one").mkdir(parents=True)
     (folder / "models/sample/one/model.json").write_text("no JSON")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr("auscult.reporting.report.table.results_table", lambda *_: "the table")
+    monkeypatch.setattr("auscult.reporting.report.summary.results_table", lambda *_: "the table")
     with pytest.raises(AuscultError, match="MLflow was not brought up to date"):
         repro._finish(repro.parameters.load())
     printed = capsys.readouterr().out
@@ -164,7 +164,7 @@ def test_beside_a_living_run_the_data_set_stays(calls: list[tuple[str, ...]], ot
     [
         ("icbhi", "no/such", "no/such does not exist"),
         ("icbhi", "ftp://example.org/a.zip", "only http:// and https://"),
-        ("sample", ".", "takes no SOURCE"),
+        ("sample", ".", "takes no source"),
         ("icbhii", None, "Did you mean 'icbhi'"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_branchs_name_reaches_the_command_as_it_is(base: str) -> None:
         text=True,
         timeout=60,
     )
-    assert done.stdout == f"-m auscult.cli compare --base {base}\n", done.stderr
+    assert done.stdout == f"-m auscult compare -- {base}\n", done.stderr
 
 
 def test_what_is_uploaded_is_what_the_comment_asks_for() -> None:

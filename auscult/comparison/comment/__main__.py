@@ -1,70 +1,76 @@
-"""``python3 -m auscult.comparison.comment``: post or update the comment on the pull request whose comparison has just ended.
+"""``python3 -m auscult.comparison.comment``: post or update the comment on a pull request after its comparison.
 
-Called by ``.github/workflows/pr-comment.yml`` on the default branch, with Python's standard library alone. All that it
-needs is in GitHub's variables: ``GITHUB_EVENT_PATH``, ``GITHUB_API_URL`` and ``GITHUB_TOKEN``.
+``.github/workflows/pr-comment.yml`` runs it on the default branch, with Python's standard library alone. It reads
+GitHub's variables ``GITHUB_EVENT_PATH``, ``GITHUB_API_URL`` and ``GITHUB_TOKEN``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
 from pathlib import Path
 
 from auscult.comparison import document
-from auscult.comparison.comment import artifact, event, pull, sticky, words
-from auscult.comparison.comment.event import Run
-from auscult.comparison.comment.github import GitHub
+from auscult.comparison.comment import artifact, pull_request, text
+from auscult.comparison.comment.pull_request import WorkflowRun
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
+from auscult.versioning.github import GitHub
+
+_LOG = logging.getLogger(__name__)
+#: What the owner of the workflow can do, by HTTP status.
+NEXT_STEPS = {
+    401: "give the step GITHUB_TOKEN: ${{ github.token }}",
+    403: "the job needs actions: read and pull-requests: write, and the repository's settings must allow them "
+    "(Settings, Actions, General, Workflow permissions); see docs/ci.md",
+    410: "run the comparison again: its artifact has expired",
+}
 
 
 def main() -> None:
-    """Tell the pull request; exit code 2 where GitHub did not let us, and in words why."""
+    """Comment; exit with 2 and a message where GitHub refuses."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        run = event.read(Path(_variable("GITHUB_EVENT_PATH")))
-        tell(GitHub(_variable("GITHUB_API_URL"), _variable("GITHUB_TOKEN")), run)
+        run = pull_request.read_event(Path(_variable("GITHUB_EVENT_PATH")))
+        comment(GitHub(_variable("GITHUB_API_URL"), _variable("GITHUB_TOKEN"), NEXT_STEPS), run)
     except AuscultError as error:
         print(f"\nERROR: {error}", file=sys.stderr, flush=True)
         raise SystemExit(EXIT_USER_ERROR) from None
 
 
-def tell(github: GitHub, run: Run) -> None:
-    """One comment on each open pull request with this head."""
-    found = pull.requests(github, run)
-    if not found.numbers:
-        print(f"no comment for {run.commit[:10]}: {found.why_none}")
+def comment(github: GitHub, run: WorkflowRun) -> None:
+    """Put one comment on each open pull request with the run's commit as its head."""
+    numbers, reason = pull_request.open_pull_requests(github, run)
+    if not numbers:
+        _LOG.info("no comment for %s: %s", run.commit[:10], reason)
         return
-    text = said(github, run)
-    for number in found.numbers:
-        print(f"#{number}: {sticky.put(github, run.repository, number, text)}")
+    body = _body(github, run)
+    for number in numbers:
+        _LOG.info("#%s: %s", number, pull_request.put_comment(github, run.repository, number, body))
 
 
-def said(github: GitHub, run: Run) -> str:
-    """The comment's text; an artifact that is not as it should be is said, never half used."""
+def _body(github: GitHub, run: WorkflowRun) -> str:
+    """Return the comment's text; an artifact that is not as expected is refused as a whole."""
     try:
-        uploaded = artifact.uploaded(github, run)
-        if uploaded.data is None:
-            return words.nothing(run)
-        content = artifact.content(github, run, uploaded.data)
-    except artifact.Refusal as refusal:
-        return words.refused(run, refusal.what)
-    return shown(content, run, uploaded.pages)
-
-
-def shown(content: bytes, run: Run, pages: int | None) -> str:
-    """The comparison in *content*, which a stranger wrote, as text; else why not."""
+        artifacts = artifact.find(github, run)
+        if artifacts.data is None:
+            return text.missing(run)
+        content = artifact.download(github, run, artifacts.data)
+    except artifact.RefusedError as error:
+        return text.refused(run, error.what)
     try:
         comparison = document.parse(content)
         if comparison.head.commit != run.commit:
-            return words.refused(run, "it is the comparison of another commit")
-        return words.compared(run, comparison, pages)
-    except document.DocumentError as refusal:
-        return words.refused(run, refusal.what)
+            return text.refused(run, "it is the comparison of another commit")
+        return text.comparison(run, comparison, artifacts.pages)
+    except document.DocumentError as error:
+        return text.refused(run, error.what)
     except Exception as error:
-        # Whatever such a file makes go wrong, the reviewer learns that it did. The log keeps where; not the error's
-        # own words, which may be the stranger's.
+        # The reviewer must learn that the untrusted input could not be handled. The log shows where, but not the
+        # error's message, which may contain that input.
         print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, file=sys.stderr, flush=True)
-        return words.refused(run, f"it could not be shown ({type(error).__name__})")
+        return text.refused(run, f"it could not be shown ({type(error).__name__})")
 
 
 def _variable(name: str) -> str:

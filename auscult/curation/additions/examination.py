@@ -23,7 +23,7 @@ from auscult.curation.additions.withdrawn import places
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, reader
-from auscult.datasets.retrieval.leave_out import reduced
+from auscult.datasets.retrieval.withdrawn_files import reduced
 from auscult.splitting import pinned
 from auscult.splitting.near_duplicates import find_near_duplicates
 from auscult.splitting.parts import split

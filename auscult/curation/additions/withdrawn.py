@@ -9,7 +9,7 @@ from auscult.core.storage import replacing_file
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
-from auscult.datasets.retrieval.leave_out import leave_out
+from auscult.datasets.retrieval.withdrawn_files import leave_out
 
 
 def places(source: Dataset | TablesLayout, folder: Path, files: Iterable[str], withdrawn: Withdrawals) -> set[str]:
@@ -22,7 +22,7 @@ def places(source: Dataset | TablesLayout, folder: Path, files: Iterable[str], w
 def leave_out_of_batch(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> None:
     """Remove the files of withdrawn patients from a folder that is about to become a batch, and their lines in tables.
 
-    As :func:`auscult.datasets.retrieval.leave_out.leave_out`, and also where the batch has tables of its own.
+    As :func:`auscult.datasets.retrieval.withdrawn_files.leave_out`, and also where the batch has tables of its own.
     """
     source = reader(dataset, folder)
     if not isinstance(source, TablesLayout):

@@ -80,7 +80,7 @@ def at_folder(place: Path) -> DataVersion:
     ParameterError
         ``params.yaml`` is wrong.
     """
-    dataset = parameters.load(place / parameters.FILE).dataset
+    dataset = parameters.load(place / parameters.FILE, earlier_layout=True).dataset
 
     def read(path: Path) -> bytes:
         try:

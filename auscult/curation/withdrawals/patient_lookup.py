@@ -11,7 +11,7 @@ from auscult.core.errors import DataError
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, owners
-from auscult.datasets.retrieval import leave_out
+from auscult.datasets.retrieval import withdrawn_files
 
 #: What a recording's name may consist of; the longest that a data set's names can be.
 _NAMES = re.compile(rb"[\w.]{4,120}")
@@ -20,7 +20,7 @@ _NAMES = re.compile(rb"[\w.]{4,120}")
 def patients(dataset: Dataset, folder: Path) -> set[str]:
     """Everybody who has a file or a line of a table in a folder: in the raw layout, or an addition with tables."""
     table = folder / RECORDINGS
-    return set(owners(table.read_bytes()).values()) if table.is_file() else leave_out.patients(dataset, folder)
+    return set(owners(table.read_bytes()).values()) if table.is_file() else withdrawn_files.patients(dataset, folder)
 
 
 def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
@@ -40,7 +40,7 @@ def delivered(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
 
 def in_table(dataset: Dataset, place: str, content: bytes) -> set[str]:
     """Everybody who has a line of a table in the raw layout."""
-    return {patient for _, patient in leave_out.lines_of(dataset, place, content) if patient}
+    return {patient for _, patient in withdrawn_files.lines_of(dataset, place, content) if patient}
 
 
 def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, called: Collection[str] = ()) -> bool:

@@ -1,4 +1,4 @@
-"""Finding a data set's files in whatever folder a user's copy lies."""
+"""Find the files of a data set in a user's copy."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from auscult.core.errors import DataError
 
-#: Endings of audio files that copies of the data sets have, in order of preference.
+#: File name extensions of audio, in order of preference.
 AUDIO_ENDINGS = (".wav", ".flac")
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below *folder*, shallow ones first, then by name; hidden ones and archivers' litter left out.
+    """Yield every file below *folder* by depth, then by name, without hidden files and ``__MACOSX``.
 
-    Linked folders are followed once, so that a loop of links ends.
+    Each linked folder is followed once, so that a loop of links ends.
     """
     level, seen = [folder], {os.path.realpath(folder)}
     while level:
@@ -35,39 +35,39 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def same_bytes(target: str, one: Path, other: Path) -> bool:
-    """Whether two files hold the same: their names and sizes may agree where one was processed."""
+    """Return whether two files are equal; name and size may agree although one was processed."""
     return filecmp.cmp(one, other, shallow=False)
 
 
 def gather(
     pairs: Iterable[tuple[str, Path]], source: Path, same: Callable[[str, Path, Path], bool] = same_bytes
 ) -> dict[str, Path]:
-    """(path in the raw folder, file) pairs as a mapping; a copy within the copy is taken once.
+    """Return (path in the raw folder, file) pairs as a mapping, without duplicates of a file.
 
     Parameters
     ----------
     same
-        Whether two files that claim a place in the raw folder (the first argument) are copies of each other.
+        Whether two files for a path in the raw folder (the first argument) are copies of each other.
 
     Raises
     ------
     DataError
-        They are not; both are named.
+        If two different files have the same path; both are named.
     """
     found: dict[str, Path] = {}
     for target, path in pairs:
         first = found.setdefault(target, path)
         if first != path and not same(target, first, path):
             raise DataError(
-                f"two different files stand for {target.rpartition('/')[2]}: {first} and {path}",
+                f"there are two different files for {target.rpartition('/')[2]}: {first} and {path}",
                 where=str(source),
-                next_step="give a SOURCE that holds one copy of the data set",
+                next_step="give a source with one copy of the data set",
             )
     return dict(sorted(found.items()))
 
 
 def prefer_wav(found: dict[str, Path]) -> dict[str, Path]:
-    """Without the other encodings of a recording whose ``.wav`` is there."""
+    """Drop other encodings of recordings that have a ``.wav`` file."""
     return {
         target: path
         for target, path in found.items()
@@ -76,12 +76,12 @@ def prefer_wav(found: dict[str, Path]) -> dict[str, Path]:
 
 
 def is_audio(name: str) -> bool:
-    """Whether a file name ends like an audio file."""
+    """Return whether a file name has an extension of audio."""
     return name.lower().endswith(AUDIO_ENDINGS)
 
 
 def audio_by_stem(folder: Path) -> dict[str, Path]:
-    """Audio files of one folder by name without ending; ``.wav`` before ``.flac``."""
+    """Return the audio files of a folder by name without extension; ``.wav`` before ``.flac``."""
     found: dict[str, Path] = {}
     if folder.is_dir():
         for ending in AUDIO_ENDINGS:

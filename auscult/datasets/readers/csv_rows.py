@@ -1,8 +1,9 @@
-"""CSV files as people and spreadsheets write them: rows with their line numbers, and what is wrong with a table."""
+"""Read CSV files written manually or by spreadsheets: rows with line numbers, and precise errors."""
 
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import math
 from collections.abc import Collection
@@ -11,12 +12,12 @@ from pathlib import Path
 
 from auscult.core.errors import DataError
 
-#: What stands for "not known".
+#: Cells that mean unknown.
 _UNKNOWN = frozenset(("", "na", "n/a", "nan", "none", "null"))
 
 
 class CellError(Exception):
-    """A cell cannot be used; the text says why."""
+    """A cell is invalid; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class Row:
     Attributes
     ----------
     line
-        Number of its line in the file.
+        Line number in the file.
     cells
-        Column → text without blanks around it; empty where nothing is known.
+        Column → stripped text; empty if unknown.
     decimal_comma
-        Whether the file has its fields parted by semicolons, so that a comma in a number is a decimal one.
+        Whether the fields are separated by semicolons, so that a comma in a number is a decimal comma.
     fault
-        What is wrong with the row as a whole; empty where nothing is.
+        What is wrong with the row as a whole; empty if nothing is.
     """
 
     line: int
@@ -41,12 +42,12 @@ class Row:
     fault: str
 
     def number(self, column: str, what: str) -> float | None:
-        """A cell as a number, ``None`` where it is empty.
+        """Return a cell as a number, ``None`` if it is empty.
 
         Raises
         ------
         CellError
-            It is none; *what* says what it should be, such as "a time in seconds".
+            If it is not a number; *what* says what it should be, such as "time in seconds".
         """
         text = self.cells.get(column, "")
         if not text:
@@ -63,20 +64,19 @@ class Row:
 
 
 def read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -> list[Row]:
-    """The rows of a table; blank lines, and those that begin with ``#``, are passed over.
+    """Return the rows of a table without blank lines and lines that begin with ``#``.
 
-    Fields are parted by commas, or all by semicolons, as spreadsheets write them where the comma is the decimal sign.
-    A byte-order mark and any line ends do no harm.
+    Fields are separated by commas or by semicolons. A byte-order mark and any line ends are accepted.
 
     Raises
     ------
     DataError
-        It is no such table: not UTF-8, no header, a column that is missing, unknown or there twice, an open quote.
+        If it is not UTF-8, has no header, or an open quote, or a column is missing, unknown or duplicated.
     """
     text = _text(path)
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip('" ').startswith("#")]
     if not lines:
-        raise table_error(path, 1, "there is no header", "python -m auscult.cli data template FOLDER shows one")
+        raise table_error(path, 1, "there is no header", "auscult data template FOLDER writes one")
     semicolons = ";" in lines[0] and "," not in lines[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
     header: list[str] = []
@@ -97,7 +97,7 @@ def read_rows(path: Path, needed: Collection[str], optional: Collection[str]) ->
 
 
 def table_error(path: Path, line: int, what: str, next_step: str) -> DataError:
-    """The error for a table that cannot be used as a whole."""
+    """Return the error for a table that cannot be read."""
     return DataError(f"{path.name}, line {line}: {what}", where=f"{path}:{line}", next_step=next_step)
 
 
@@ -109,14 +109,12 @@ def _text(path: Path) -> str:
         raise table_error(path, line, "the table is not UTF-8", 'save it as "CSV UTF-8"') from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise table_error(path, line, "the table is no text", 'save it as "CSV UTF-8"')
+        raise table_error(path, line, "the table is not a text file", 'save it as "CSV UTF-8"')
     return text
 
 
 def _header(path: Path, line: int, fields: list[str], needed: Collection[str], optional: Collection[str]) -> list[str]:
-    """The columns' names in lower case, checked."""
-    import difflib
-
+    """Return the checked names of the columns in lower case."""
     while fields and not fields[-1]:
         fields = fields[:-1]
     names, known = [field.lower() for field in fields], [*needed, *optional]
@@ -126,12 +124,12 @@ def _header(path: Path, line: int, fields: list[str], needed: Collection[str], o
             close = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             what = f"there is no column {name[:80]!r}; there are: {', '.join(known)}.{hint}"
-            raise table_error(path, line, what, "rename or remove it: nothing else of a patient belongs here")
+            raise table_error(path, line, what, "rename or remove it: no other data of patients may be added")
         if names.count(name) > 1:
-            raise table_error(path, line, f"the column {name!r} is there twice", "remove one")
+            raise table_error(path, line, f"the column {name!r} is duplicated", "remove one")
     if missing := [name for name in needed if name not in names]:
         what = f"the column {missing[0]!r} is missing; there are: {', '.join(names)}"
-        raise table_error(path, line, what, "add it; python -m auscult.cli data template FOLDER shows all of them")
+        raise table_error(path, line, what, "add it; auscult data template FOLDER writes all of them")
     return names
 
 

@@ -1,13 +1,13 @@
-"""Recordings that come as audio files with two tables: a layout that every data set accepts for additions.
+"""Layout of audio files with two tables, which every data set accepts for additions.
 
 ::
 
-    recordings.csv   file, patient_id, and of recording_id, label, device, location, age_years, sex what is needed
+    recordings.csv   file, patient_id; recording_id, label, device, location, age_years, sex as required
     segments.csv     recording_id or file, start_s, end_s, label
-    *.wav, *.flac    wherever the column ``file`` says, relative to the tables
+    *.wav, *.flac    paths of the column ``file``, relative to the tables
 
-Labels are the data set's own raw labels. A row that cannot be used sets its recording aside, with the line in the
-reason; a table that cannot be used stops the reading.
+Labels are the raw labels of the data set. A recording with an invalid row is rejected, with the line in the reason;
+an invalid table is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.csv_rows import CellError, Row, read_rows, table_error
 
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
-#: Columns of the table of recordings: always needed, and those of which a data set may need some.
+#: Columns of recordings.csv: always required, and required by some data sets.
 KEYS = ("file", "patient_id")
 DESCRIPTIONS = ("recording_id", "label", "device", "location", "age_years", "sex")
 TIMES = ("start_s", "end_s", "label")
@@ -33,7 +33,7 @@ _SEXES: dict[str, Literal["female", "male"]] = {"female": "female", "f": "female
 
 
 class Reader(Protocol):
-    """What reads a folder: a data set in its publisher's layout, or :class:`TablesLayout`."""
+    """Reader of a folder: a data set in the publisher's layout, or :class:`TablesLayout`."""
 
     def layout(self, source: Path) -> dict[str, Path]: ...
 
@@ -43,19 +43,19 @@ class Reader(Protocol):
 
 
 def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
-    """Who reads a folder for a data set: :class:`TablesLayout` where there is a ``recordings.csv`` in it."""
+    """Return the reader of a folder: :class:`TablesLayout` if it contains ``recordings.csv``, else the data set."""
     return TablesLayout(dataset) if (folder / RECORDINGS).is_file() else dataset
 
 
 def owners(content: bytes) -> dict[str, str]:
-    """File → patient, of a ``recordings.csv`` as :meth:`TablesLayout.excerpt` writes it."""
+    """Return file → patient of a ``recordings.csv`` written by :meth:`TablesLayout.excerpt`."""
     rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
     return {row["file"]: row["patient_id"] for row in rows if row.get("file") and row.get("patient_id")}
 
 
 @dataclass
 class _Content:
-    """What the tables of one folder say: recordings, and segments or the reason why a recording has none."""
+    """Recordings of the tables of a folder, and their segments or the errors of these."""
 
     recordings: dict[str, Recording] = field(default_factory=dict)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
@@ -63,25 +63,25 @@ class _Content:
 
 
 class TablesLayout:
-    """Reads the layout of two tables as a :class:`Dataset` reads its publisher's; each folder's tables once."""
+    """Reader of the layout of two tables, with the interface of :class:`Dataset`; reads the tables of a folder once."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._known: dict[Path, _Content] = {}
 
     def layout(self, source: Path) -> dict[str, Path]:
-        """The tables, and the audio files that they name; places are as in *source*."""
+        """Return the tables and the audio files that they name, at the paths of *source*."""
         files = {name: source / name for name in (RECORDINGS, SEGMENTS) if (source / name).is_file()}
         named = {recording.path for recording in self.recordings(source) if recording.path}
         return files | {name: source / name for name in sorted(named)}
 
     def recordings(self, raw: Path) -> list[Recording]:
-        """Every recording that a row of either table names, sorted by id; faults of its rows are in ``missing``."""
+        """Return every recording that a row of either table names, sorted by id; row errors are in ``missing``."""
         found = self._content(raw).recordings
         return [found[name] for name in sorted(found)]
 
     def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
-        """The segments of one recording, in order of time."""
+        """Return the segments of a recording, sorted by time."""
         content, name = self._content(raw), recording.recording_id
         if name in content.errors:
             raise content.errors[name]
@@ -90,9 +90,9 @@ class TablesLayout:
         return sorted(content.segments.get(name, ()), key=lambda each: (each.start_s, each.end_s, each.label))
 
     def excerpt(self, raw: Path, names: Collection[str]) -> dict[str, bytes]:
-        """The tables with the rows of some recordings alone, each written in one way: name → content.
+        """Return the tables with the rows of the given recordings only: file name → content.
 
-        What stays out of a data set leaves no line in it, and the same rows are the same bytes, whoever wrote them.
+        The format is canonical: equal rows give equal bytes.
         """
         recordings = [each for each in self.recordings(raw) if each.recording_id in names]
         described = [
@@ -117,7 +117,7 @@ class TablesLayout:
         return self._known[folder]
 
     def _describe(self, folder: Path, content: _Content) -> dict[str, str]:
-        """Fill in the recordings; returns file → recording, for segments that name the file."""
+        """Read the recordings; return file → recording, for segments that name the file."""
         needed = self._dataset.needed_columns
         rows = read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
         if not rows:
@@ -129,7 +129,7 @@ class TablesLayout:
             recording = self._recording(row, audio)
             name = recording.recording_id
             if name in lines:
-                fault = f"{_place(RECORDINGS, row)}: {name!r} is in line {lines[name]} already"
+                fault = f"{_line(RECORDINGS, row)}: {name!r} is in line {lines[name]} already"
                 first = content.recordings[name]
                 recording = _with_fault(first, fault)
             lines.setdefault(name, row.line)
@@ -151,7 +151,7 @@ class TablesLayout:
         if cells.get("sex") and sex is None:
             faults.append(f"sex {cells['sex']!r} is neither female nor male")
         return Recording(
-            recording_id=cells.get("recording_id") or PurePosixPath(file).stem or _place(RECORDINGS, row),
+            recording_id=cells.get("recording_id") or PurePosixPath(file).stem or _line(RECORDINGS, row),
             patient_id=cells["patient_id"],
             path=file if file in audio else "",
             device=cells.get("device") or None,
@@ -159,11 +159,11 @@ class TablesLayout:
             age_years=age,
             sex=sex,
             label=cells.get("label") or None,
-            missing=tuple(f"{_place(RECORDINGS, row)}: {fault}" for fault in faults),
+            missing=tuple(f"{_line(RECORDINGS, row)}: {fault}" for fault in faults),
         )
 
     def _annotate(self, folder: Path, content: _Content, ids: dict[str, str]) -> None:
-        """Fill in the segments; what names no recording is a recording of its own, to be set aside."""
+        """Read the segments; a row without a known recording becomes a recording that will be rejected."""
         path = folder / SEGMENTS
         rows = read_rows(path, TIMES, ("recording_id", "file"))
         if rows and not rows[0].cells.keys() & {"recording_id", "file"}:
@@ -172,7 +172,7 @@ class TablesLayout:
         for row in rows:
             file = row.cells.get("file", "")
             name = row.cells.get("recording_id") or ids.get(_normal(file), "")
-            where = _place(SEGMENTS, row)
+            where = _line(SEGMENTS, row)
             if name not in content.recordings:
                 called = name or file or where
                 fault = (f"{where}: {RECORDINGS} has no recording {called!r}",)
@@ -206,7 +206,7 @@ class TablesLayout:
         return Segment(start, end, label)
 
 
-def _place(table: str, row: Row) -> str:
+def _line(table: str, row: Row) -> str:
     return f"{table}, line {row.line}"
 
 
@@ -215,7 +215,7 @@ def _with_fault(recording: Recording, fault: str) -> Recording:
 
 
 def _normal(file: str) -> str:
-    """A file as it is named in tables: forward slashes, no ``./``."""
+    """Return a path with forward slashes and without ``./``."""
     return PurePosixPath(file.replace("\\", "/")).as_posix() if file else ""
 
 

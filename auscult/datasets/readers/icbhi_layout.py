@@ -1,7 +1,6 @@
-"""ICBHI's layout: file names, annotation files, tables, and the tasks they serve.
+"""ICBHI's layout: file names, annotation files, tables and tasks.
 
-A data set in this layout is a subclass of :class:`IcbhiLayout` that states its
-facts. The raw folder has the publisher's names::
+A data set in this layout is a subclass of :class:`IcbhiLayout`. The raw folder has the names of the publisher::
 
     ICBHI_final_database/<patient>_<index>_<location>_<mode>_<device>.{wav,txt}
     ICBHI_Challenge_diagnosis.txt                patient, diagnosis
@@ -23,8 +22,8 @@ from auscult.datasets import Dataset
 from auscult.datasets.readers.copies import audio_by_stem, files_below, gather, is_audio, prefer_wav, same_bytes
 from auscult.datasets.readers.icbhi_tables import (
     SOUNDS,
-    Person,
-    Side,
+    Demographics,
+    PublishedPart,
     first_field,
     read_cycles,
     read_demographics,
@@ -37,7 +36,7 @@ DIAGNOSIS = "ICBHI_Challenge_diagnosis.txt"
 DEMOGRAPHICS = "ICBHI_Challenge_demographic_information.txt"
 SPLIT = "ICBHI_challenge_train_test.txt"
 
-#: Names that copies give to the tables (lower case) → the publisher's name.
+#: Name of a table in a copy (lower case) → name of the publisher.
 TABLE_NAMES: dict[str, str] = {
     DIAGNOSIS.lower(): DIAGNOSIS,
     "patient_diagnosis.csv": DIAGNOSIS,
@@ -47,7 +46,7 @@ TABLE_NAMES: dict[str, str] = {
     SPLIT.lower(): SPLIT,
 }
 
-#: How each table is read.
+#: Table → function that reads it.
 _READERS: dict[str, Callable[[Path], Mapping[str, object]]] = {
     DIAGNOSIS: read_diagnoses,
     DEMOGRAPHICS: read_demographics,
@@ -98,47 +97,47 @@ ICBHI_TASKS: tuple[Task, ...] = (
 
 
 class IcbhiLayout(Dataset):
-    """A data set whose files lie and read like ICBHI's."""
+    """A data set in ICBHI's layout."""
 
     tasks: ClassVar[tuple[Task, ...]] = ICBHI_TASKS
     segment_labels: ClassVar[frozenset[str]] = frozenset(SOUNDS.values())
     recording_labels: ClassVar[frozenset[str]] = frozenset(DIAGNOSES)
     needed_columns: ClassVar[tuple[str, ...]] = ("label", "device", "location")
-    #: Names in the split file that mean another recording: as written there → the recording.
+    #: Wrong name in the split file → recording that it means.
     split_names: ClassVar[Mapping[str, str]] = {}
-    #: Patients whose test recordings are kept out of the pooled test part, with the reason.
+    #: Patient → reason why the test recordings are excluded from the pooled test part.
     exempt_test_patients: ClassVar[Mapping[str, str]] = {}
 
     def layout(self, source: Path) -> dict[str, Path]:
-        """Files of a copy in the publisher's layout; see the module's head for it."""
+        """Return the files of a copy in the publisher's layout."""
         found = prefer_wav(gather(_claims(source), source, _same))
         if not any(target.startswith(f"{AUDIO_FOLDER}/") for target in found):
             raise DataError(
                 f"this is no copy of {self.title}: no recording such as 101_1b1_Al_sc_Meditron.wav or .flac in it",
                 where=str(source),
-                next_step=f"name the folder or zip that holds ICBHI_final_database/ or audio_and_txt_files/ as SOURCE;"
-                f" the publisher: {self.homepage}",
+                next_step="give as the source the folder or zip file with ICBHI_final_database/ or"
+                f" audio_and_txt_files/; the publisher: {self.homepage}",
             )
         if DIAGNOSIS not in found:
             raise DataError(
                 f"this copy of {self.title} lacks the diagnoses: {DIAGNOSIS} or patient_diagnosis.csv",
                 where=str(source),
                 next_step=f"get {DIAGNOSIS} from {self.homepage}, put it into one folder with the recordings (or"
-                " their zip), and give that folder as SOURCE",
+                " their zip file), and give that folder as the source",
             )
         return found
 
     def recordings(self, raw: Path) -> list[Recording]:
-        """Every recording that has an audio file or an annotation file."""
+        """Return every recording with an audio file or an annotation file."""
         audio = audio_by_stem(raw / AUDIO_FOLDER)
         annotated = {path.stem for path in (raw / AUDIO_FOLDER).glob("*.txt") if _NAME.fullmatch(path.stem)}
         diagnoses = read_diagnoses(raw / DIAGNOSIS)
-        people = read_demographics(raw / DEMOGRAPHICS)
+        demographics = read_demographics(raw / DEMOGRAPHICS)
         parts = {self.split_names.get(name, name): part for name, part in read_split(raw / SPLIT).items()}
         result = []
         for name in sorted(audio.keys() | annotated):
             path = f"{AUDIO_FOLDER}/{audio[name].name}" if name in audio else ""
-            result.append(self._recording(name, path, diagnoses, people, parts.get(name)))
+            result.append(self._recording(name, path, diagnoses, demographics, parts.get(name)))
         return result
 
     def _recording(
@@ -146,15 +145,18 @@ class IcbhiLayout(Dataset):
         name: str,
         path: str,
         diagnoses: Mapping[str, str],
-        people: Mapping[str, Person],
-        part: Side | None,
+        demographics: Mapping[str, Demographics],
+        part: PublishedPart | None,
     ) -> Recording:
         match = _NAME.fullmatch(name)
         if match is None:
             return Recording(recording_id=name, patient_id="", path=path, missing=("patient", "location", "device"))
         patient = match["patient"]
-        gaps = [("diagnosis", patient not in diagnoses), ("demographics", bool(people) and patient not in people)]
-        age_years, sex = people.get(patient, (None, None))
+        required = [
+            ("diagnosis", patient not in diagnoses),
+            ("demographics", bool(demographics) and patient not in demographics),
+        ]
+        age_years, sex = demographics.get(patient, (None, None))
         return Recording(
             recording_id=name,
             patient_id=patient,
@@ -166,30 +168,30 @@ class IcbhiLayout(Dataset):
             label=diagnoses.get(patient),
             published_part=part,
             exempt_reason=self.exempt_test_patients.get(patient) if part == "test" else None,
-            missing=tuple(what for what, gone in gaps if gone),
+            missing=tuple(what for what, absent in required if absent),
         )
 
     def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]:
-        """The breathing cycles of one recording."""
+        """Return the breathing cycles of a recording."""
         return read_cycles(raw / AUDIO_FOLDER / f"{recording.recording_id}.txt")
 
     def patient_of(self, name: str) -> str | None:
-        """The number that a recording's name begins with."""
+        """Return the number at the start of a recording's name."""
         match = _NAME.fullmatch(PurePosixPath(name).stem)
         return match["patient"] if match is not None else None
 
     def is_table(self, place: str) -> bool:
-        """Diagnoses, demographics and the official split."""
+        """Return True for diagnoses, demographics and the official split."""
         return place in _READERS
 
     def patient_of_line(self, place: str, line: str) -> str | None:
-        """The number in the first column, or that of the recording which the split file has there."""
+        """Return the number in the first column; in the split file, that of the recording."""
         first = first_field(line)
         return self.patient_of(first) if place == SPLIT else first if first.isdigit() else None
 
 
 def _claims(source: Path) -> Iterator[tuple[str, Path]]:
-    """(place in the raw folder, file) of everything in *source* that belongs to the layout."""
+    """Yield (path in the raw folder, file) for the files of the layout in *source*."""
     for path in files_below(source):
         if path.name.lower() in TABLE_NAMES:
             yield TABLE_NAMES[path.name.lower()], path
@@ -198,6 +200,6 @@ def _claims(source: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _same(target: str, one: Path, other: Path) -> bool:
-    """Whether two files hold the same; of tables counts what they say, not how they are written."""
+    """Return whether two files are equal; tables are compared by content, not by format."""
     read = _READERS.get(target)
     return same_bytes(target, one, other) or (read is not None and read(one) == read(other))

@@ -1,4 +1,4 @@
-"""Readers of ICBHI's annotation files and tables, whatever a copy calls them."""
+"""Read ICBHI's annotation files and tables."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from auscult.core.errors import DataError
 from auscult.core.records import Segment
 from auscult.datasets import AnnotationError, AnnotationMissingError
 
-Side = Literal["train", "test"]
+PublishedPart = Literal["train", "test"]
 Sex = Literal["female", "male"]
-#: (age in years, sex), each None where the table says NA
-Person = tuple[float | None, Sex | None]
+#: (age in years, sex), each None for NA
+Demographics = tuple[float | None, Sex | None]
 
 #: (crackles, wheezes) as annotated → raw label of a cycle
 SOUNDS: dict[tuple[str, str], str] = {
@@ -27,12 +27,12 @@ SOUNDS: dict[tuple[str, str], str] = {
 
 
 def read_cycles(path: Path) -> list[Segment]:
-    """Breathing cycles: a line each of begin (s), end (s), crackles (0/1), wheezes (0/1).
+    """Return the breathing cycles of a file with begin (s), end (s), crackles (0/1) and wheezes (0/1) in each line.
 
     Raises
     ------
     AnnotationError
-        The file is missing, empty, or a line of it is malformed.
+        If the file is missing or empty, or a line is malformed.
     """
     if not path.is_file():
         raise AnnotationMissingError(f"there is no annotation file {path.name}")
@@ -45,7 +45,7 @@ def read_cycles(path: Path) -> list[Segment]:
             raise AnnotationError(f"{path.name}, line {number}: crackles and wheezes must be 0 or 1, not {fields[2:]}")
         cycles.append(Segment(_seconds(path, number, fields[0]), _seconds(path, number, fields[1]), label))
     if not cycles:
-        raise AnnotationMissingError(f"{path.name}: the file holds no cycle")
+        raise AnnotationMissingError(f"{path.name}: the file contains no cycle")
     return cycles
 
 
@@ -60,12 +60,14 @@ def _seconds(path: Path, number: int, text: str) -> float:
 
 
 def read_diagnoses(path: Path) -> dict[str, str]:
-    """Patient → diagnosis; columns parted by tab, blank or comma, with or without a header. Empty without the file.
+    """Return patient → diagnosis; empty if there is no file.
+
+    Columns are separated by tabs, blanks or commas; a header is optional.
 
     Raises
     ------
     DataError
-        The file is something else: a page that a server sent in its place.
+        If the file is something else, such as a web page.
     """
     return {
         fields[0]: fields[1]
@@ -74,25 +76,25 @@ def read_diagnoses(path: Path) -> dict[str, str]:
     }
 
 
-def read_demographics(path: Path) -> dict[str, Person]:
-    """Patient → (age in years, sex), each ``None`` where the table says NA. Empty without the file.
+def read_demographics(path: Path) -> dict[str, Demographics]:
+    """Return patient → (age in years, sex), each ``None`` for NA; empty if there is no file.
 
     Raises
     ------
     DataError
-        The file is something else, or an age is no number.
+        If the file is something else, or an age is not a number.
     """
-    people: dict[str, Person] = {}
+    result: dict[str, Demographics] = {}
     sexes: dict[str, Sex] = {"F": "female", "M": "male"}
     for number, fields in _patients(path, "patient, age in years, sex"):
         age = None if fields[1].upper() in ("NA", "NAN", "") else _age(path, number, fields[1])
-        people[fields[0]] = (age, sexes.get(fields[2].upper()))
-    return people
+        result[fields[0]] = (age, sexes.get(fields[2].upper()))
+    return result
 
 
-def read_split(path: Path) -> dict[str, Side]:
-    """Recording, as the file writes it → its part of the official split. Empty without the file."""
-    parts: dict[str, Side] = {"train": "train", "test": "test"}
+def read_split(path: Path) -> dict[str, PublishedPart]:
+    """Return recording, as written in the file → part of the official split; empty if there is no file."""
+    parts: dict[str, PublishedPart] = {"train": "train", "test": "test"}
     result = {}
     for number, fields in _table(path):
         if len(fields) != 2 or fields[1].lower() not in parts:
@@ -110,23 +112,23 @@ def _age(path: Path, number: int, text: str) -> float:
 
 def _malformed(path: Path, number: int, expected: str) -> DataError:
     return DataError(
-        f"line {number} of {path.name} should hold {expected}", where=f"{path}:{number}", next_step="mend it"
+        f"line {number} of {path.name} should contain {expected}", where=f"{path}:{number}", next_step="correct it"
     )
 
 
 def _patients(path: Path, columns: str) -> Iterator[tuple[int, list[str]]]:
-    """Lines of a table that begin with a patient's number; a header, which does not, is passed over."""
+    """Yield the lines that begin with a patient's number, which a header does not."""
     lines = found = 0
     for number, fields in _table(path):
         lines += 1
         if fields and fields[0].isdigit() and len(fields) > columns.count(","):
             found += 1
             yield number, fields
-    if lines and not found:  # an empty table is one that knows nobody: validate names whom it lacks
+    if lines and not found:  # an empty table is accepted: validate reports the missing patients
         raise DataError(
-            f"{path.name} is no such table: none of its lines holds {columns}",
+            f"{path.name} is not a table of {columns}",
             where=str(path),
-            next_step="look into it (it may be a login page), and get the table anew",
+            next_step="open it (it may be a login page) and get the table again",
         )
 
 
@@ -135,11 +137,13 @@ def _table(path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             yield from _rows(path, _fields)
         except AnnotationError as error:
-            raise DataError(str(error), where=str(path), next_step="mend the table, or take the publisher's") from error
+            raise DataError(
+                str(error), where=str(path), next_step="correct the table, or use the publisher's"
+            ) from error
 
 
 def first_field(line: str) -> str:
-    """The first column of a table's line; empty where the line is."""
+    """Return the first column of a line of a table; empty for an empty line."""
     return next(iter(_fields(line)), "")
 
 
@@ -147,12 +151,12 @@ def _fields(line: str) -> list[str]:
     return [field for field in re.split(r"[,;\s]+", line) if field]
 
 
-def _rows(path: Path, cut: Callable[[str], list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of the lines that are not blank."""
+def _rows(path: Path, split: Callable[[str], list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of the lines that are not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path.name}: not a text file ({error})") from error
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            yield number, cut(line)
+            yield number, split(line)

@@ -1,4 +1,4 @@
-"""Readers of SPRSound's annotation files."""
+"""Read SPRSound's annotation files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from auscult.datasets import AnnotationError, AnnotationMissingError
 
 
 def read_events(path: Path) -> list[Segment]:
-    """Events of a recording: begin and end in ms, as text or number, in the order of the file.
+    """Return the events of a recording in the order of the file; begin and end are in ms, as text or numbers.
 
     Raises
     ------
     AnnotationError
-        The file is no JSON, or an event of it is malformed.
+        If the file is not JSON, or an event is malformed.
     """
     events = _load(path).get("event_annotation")
     if not isinstance(events, list):
@@ -45,11 +45,11 @@ def _seconds(where: str, value: Any) -> float:
 
 
 def read_record_label(path: Path) -> str | None:
-    """The label of the whole recording, ``None`` where the file does not give one."""
+    """Return the label of the whole recording, ``None`` if the file has none."""
     try:
         label = _load(path).get("record_annotation")
     except AnnotationError:
-        return None  # segments() says what is wrong with the file
+        return None  # segments() reports the error
     return label if isinstance(label, str) else None
 
 
@@ -60,7 +60,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise AnnotationMissingError(f"there is no annotation file {path.name}") from error
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path.name}, line {error.lineno}: {error.msg}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, an absurd number or depth
+    except (ValueError, RecursionError) as error:  # not UTF-8, or too large a number or depth
         raise AnnotationError(f"{path.name}: {error}") from error
     if not isinstance(data, dict):
         raise AnnotationError(f"{path.name}, line 1: an object is needed, not {type(data).__name__}")

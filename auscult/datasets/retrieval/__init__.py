@@ -1,1 +1,1 @@
-"""Retrieve a data set: address, download, unpack, or copy from the user, without withdrawn patients."""
+"""Retrieval of data sets: sources, downloads, zip files, and removal of withdrawn patients."""

@@ -1,60 +1,60 @@
-"""Where a data set comes from: the user's copy, remembered from ``make repro SOURCE=``, or the publisher.
+"""The source of a data set: the user's copy, remembered from ``auscult run --source``, or the publisher.
 
-The remembered source is a line in ``.cache/``, never a parameter, dependency or
-path in ``dvc.lock``: what counts is the content that ``download`` brings.
+The source is a line in ``.cache/``, never a parameter, dependency or path in ``dvc.lock``: only the content that
+``download`` brings is versioned.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from auscult import datasets
-from auscult.core.errors import AuscultError, DataError
+from auscult.core.errors import AuscultError, DataError, DownloadError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import write_text
-from auscult.datasets.retrieval.address import check_address, shown
 
-#: Given as SOURCE, it forgets the user's copy.
+#: As a source: forget the user's copy and download from the publisher.
 PUBLISHER = "publisher"
 
 
 def remember(dataset: str, source: str) -> str | None:
-    """Keep where the user's copy lies: an absolute path or an address; ``None`` for the publisher's.
+    """Store the source of a data set; return it as an absolute path or URL, ``None`` for the publisher.
 
     Parameters
     ----------
     dataset
         A data set that is not generated.
     source
-        A folder, a zip, an http(s) or file address, or the word ``publisher``.
+        A folder, a zip file, a URL (http, https, file), or ``publisher``.
 
     Raises
     ------
     DataError
-        There is nothing at that path, it is neither a folder nor a zip, the scheme
-        is not supported, or the data set is made here.
+        If the path does not exist or is neither a folder nor a zip file, the URL is not supported, or the data
+        set is generated.
     """
     if datasets.load(dataset).generated:
         raise DataError(
-            f"data set {dataset!r} is made by the project and takes no SOURCE",
+            f"data set {dataset!r} is generated and takes no source",
             where=source,
-            next_step="leave SOURCE out, or name the data set it holds: make repro DATASET=icbhi SOURCE=...",
+            next_step="omit the source, or name its data set: auscult run --dataset icbhi --source SOURCE",
         )
     kept = None if source.strip() == PUBLISHER else _checked(dataset, source)
     if kept is None:
         _file(dataset).unlink(missing_ok=True)
     else:
         write_text(_file(dataset), kept + "\n")
-    write_text(_anew(dataset), "")
+    write_text(_new_marker(dataset), "")
     return kept
 
 
 @contextmanager
 def remembered(dataset: str, source: str) -> Iterator[None]:
-    """Remember a source for the block that tries it; where that refuses it, the one of before is put back.
+    """Remember a source during the block; restore the previous one if the block raises an ``AuscultError``.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def remembered(dataset: str, source: str) -> Iterator[None]:
     try:
         yield
     except AuscultError:
-        taken(dataset)
+        mark_used(dataset)
         if before is None:
             file.unlink(missing_ok=True)
         else:
@@ -76,72 +76,83 @@ def remembered(dataset: str, source: str) -> Iterator[None]:
 
 
 def recall(dataset: str) -> str | None:
-    """The remembered source of a data set, checked again; ``None`` when there is none.
-
-    Raises
-    ------
-    DataError
-        What was remembered is gone.
-    """
+    """Return the remembered source of a data set, ``None`` if there is none; raise ``DataError`` if it is gone."""
     file = _file(dataset)
-    if not file.is_file():
-        return None
-    return _checked(dataset, file.read_text(encoding="utf-8"))
+    return _checked(dataset, file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-def given_anew(dataset: str) -> bool:
-    """Whether a source was given since the data set was last brought: then what is there is not enough."""
-    return _anew(dataset).exists()
+def is_new(dataset: str) -> bool:
+    """Return whether a source was given after the data set was last retrieved."""
+    return _new_marker(dataset).exists()
 
 
-def taken(dataset: str) -> None:
-    """The source that was given has been brought, or was refused."""
-    _anew(dataset).unlink(missing_ok=True)
+def mark_used(dataset: str) -> None:
+    """Record that the given source was retrieved or refused."""
+    _new_marker(dataset).unlink(missing_ok=True)
 
 
-def is_address(source: str) -> bool:
-    """Whether a source is fetched rather than copied."""
+def is_url(source: str) -> bool:
+    """Return whether a source is downloaded, not copied."""
     return "://" in source
 
 
+def check_url(url: str) -> None:
+    """Raise ``DownloadError`` unless the scheme is http or https and the host and port are valid."""
+    why = ""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # the property validates it
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            why = "only http:// and https:// are supported"
+    except ValueError:
+        why = "its host or port is malformed"
+    if why:
+        raise DownloadError(
+            f"cannot download from {redacted(url)}: {why}",
+            next_step="give an http or https URL, or the path of a folder or zip file",
+        )
+
+
+def redacted(url: str) -> str:
+    """Return a URL, valid or not, without user, password and query, which may be secret."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def shown(source: str) -> str:
+    """Return a source as messages show it."""
+    return redacted(source) if is_url(source) else source
+
+
 def _checked(dataset: str, source: str) -> str:
+    another = (
+        f"give another source: auscult run --dataset {dataset} --source FOLDER_ZIP_OR_URL"
+        f" (or --source {PUBLISHER} to download it)"
+    )
     text = source.strip()
     if not text or "\n" in text:
-        raise DataError("SOURCE is empty or has several lines", next_step=_another(dataset))
+        raise DataError("the source is empty or has several lines", next_step=another)
     if text.lower().startswith("file://"):
-        text = unquote("/" + text[len("file://") :].partition("/")[2])  # what stands before the path is this host
-    if is_address(text):
-        check_address(text)
+        text = unquote("/" + text[len("file://") :].partition("/")[2])  # without the name of this host
+    if is_url(text):
+        check_url(text)
         return text
     path = Path(text).expanduser().resolve()
     if not path.exists():
-        raise DataError(f"SOURCE {text} does not exist (any more)", where=str(path), next_step=_another(dataset))
+        raise DataError(f"the source {text} does not exist", where=str(path), next_step=another)
     if path.is_file() and path.suffix.lower() != ".zip":
         raise DataError(
-            f"SOURCE {path.name} is neither a folder nor a .zip",
+            f"the source {path.name} is neither a folder nor a .zip file",
             where=str(path),
             next_step="unpack it and give the folder",
         )
     return str(path)
 
 
-def _another(dataset: str) -> str:
-    return (
-        f"give another: make repro DATASET={dataset} SOURCE=<folder, zip or URL>,"
-        f" or the publisher's again: SOURCE={PUBLISHER}"
-    )
-
-
 def _file(dataset: str) -> Path:
     return CACHE_DIR / f"source-{dataset}.txt"
 
 
-def _anew(dataset: str) -> Path:
+def _new_marker(dataset: str) -> Path:
     return CACHE_DIR / f"source-{dataset}.given"
-
-
-def describe(source: str | None, homepage: str) -> str:
-    """A few words on where the data come from, for a progress line."""
-    if source is None:
-        return f"from the publisher ({homepage})"
-    return f"from {shown(source) if is_address(source) else source}"

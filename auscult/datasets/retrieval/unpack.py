@@ -1,7 +1,6 @@
-"""Unpacking a zip that may be broken or hostile.
+"""Unpack a zip file that may be damaged or hostile.
 
-Nothing of an archive is trusted: names, sizes and types are checked before the
-first byte is written, and sizes and CRCs again while it is.
+Names, sizes and types are checked before the first byte is written, sizes and CRCs again while writing.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from auscult.core.errors import DownloadError
 
 _BLOCK = 1 << 20
-#: What the standard library raises for damaged archives, here and there.
+#: Exceptions that the standard library raises for damaged archives.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -33,20 +32,20 @@ _DAMAGED = (
     RuntimeError,
     ValueError,
 )
-#: Errors of the system that come of damage as well, such as an offset before the beginning.
+#: System errors that a damaged archive causes, such as a negative offset.
 _DAMAGED_ERRNO = (errno.EINVAL, errno.EIO)
 
 
 class BadArchive(DownloadError):
-    """The archive itself is at fault: it is damaged, hostile, or no zip at all."""
+    """The archive is damaged, hostile, or no zip file."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold at most.
+    """Upper limits of an archive.
 
-    ``ratio`` bounds unpacked by packed bytes, but only beyond ``free_bytes``: silence
-    and annotations pack very well.
+    ``ratio`` limits unpacked per packed bytes, but only above ``free_bytes``: silence and annotations
+    compress very well.
     """
 
     members: int = 200_000
@@ -56,28 +55,26 @@ class Limits:
 
 
 def unpack(archive: Path, target: Path, limits: Limits | None = None) -> int:
-    """Unpack a zip into the folder *target*; the number of files is returned.
+    """Unpack a zip file into the folder *target* and return the number of files.
 
-    *target* is a scratch folder: on an error it holds a part of the files, and the
-    caller drops it.
+    After an error *target* contains a part of the files; the caller removes it.
 
     Raises
     ------
     BadArchive
-        It is no zip, is damaged or cut short, or a member leaves the folder, is a link or
-        other special file, is encrypted or packed unusually, or is larger than it may be.
-        The message names the member.
+        If it is no zip file, is damaged or truncated, or a member is outside the folder, a link or special file,
+        encrypted, compressed unusually, or too large. The message names the member.
     DownloadError
-        It cannot be read, or the disk has no room for it.
+        If it cannot be read, or the disk is too small.
     """
     target.mkdir(parents=True, exist_ok=True)
     with _opened(archive) as opened:
-        with _damage_told(archive):
+        with _reporting_damage(archive):
             members = [member for member in opened.infolist() if not member.is_dir()]
             places = _check(archive, opened.infolist(), limits or Limits())
         _check_space(archive, sum(member.file_size for member in members), target)
         for member in members:
-            with _damage_told(archive, member):
+            with _reporting_damage(archive, member):
                 _write(archive, opened, member, target / places[member.filename])
     return len(members)
 
@@ -90,25 +87,25 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise DownloadError(
             f"{archive.name} cannot be read: {error.strerror}",
             where=str(archive),
-            next_step="make it readable, or give another SOURCE",
+            next_step="make it readable, or give another source",
         ) from error
     with file:
-        with _damage_told(archive):
+        with _reporting_damage(archive):
             opened = zipfile.ZipFile(file)
         with opened:
             yield opened
 
 
 @contextmanager
-def _damage_told(archive: Path, member: zipfile.ZipInfo | None = None) -> Iterator[None]:
-    """Turn what comes of a damaged archive into a refusal; what the disk says, such as that it is full, goes on."""
-    no_zip = "it is no zip, or is damaged or cut short"
+def _reporting_damage(archive: Path, member: zipfile.ZipInfo | None = None) -> Iterator[None]:
+    """Turn errors of a damaged archive into ``BadArchive``; errors of the disk, such as a full one, are raised."""
+    no_zip = "it is no zip file, or is damaged or truncated"
     try:
         yield
     except _DAMAGED as error:
-        why = f"{no_zip} ({error})" if member is None else f"it cannot be unpacked ({error or 'cut short'})"
+        why = f"{no_zip} ({error})" if member is None else f"it cannot be unpacked ({error or 'truncated'})"
         raise _refuse(archive, why, member) from error
-    except (FileExistsError, NotADirectoryError) as error:  # a file system that does not tell a from A
+    except (FileExistsError, NotADirectoryError) as error:  # a file system that ignores case
         raise _refuse(archive, "two members have this name", member) from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
@@ -119,7 +116,7 @@ def _damage_told(archive: Path, member: zipfile.ZipInfo | None = None) -> Iterat
 
 
 def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) -> dict[str, PurePosixPath]:
-    """Name in the archive → place below the target, when all of it is sound."""
+    """Check all members; return name in the archive → path below the target."""
     places: dict[str, PurePosixPath] = {}
     files: set[PurePosixPath] = set()
     total = 0
@@ -136,9 +133,9 @@ def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) ->
         if not member.is_dir():
             files.add(place)
         places[member.filename] = place
-    packed = archive.stat().st_size  # not what the members say of themselves
+    packed = archive.stat().st_size  # the sizes that members state may be wrong
     if total > limits.free_bytes and total > limits.ratio * packed:
-        raise _refuse(archive, f"{packed:,} bytes would unpack to {total:,}: a bomb")
+        raise _refuse(archive, f"{packed:,} bytes would unpack to {total:,}: a zip bomb")
     for name, place in places.items():
         above = place.parents if not name.endswith("/") else (place, *place.parents)
         shadowed = next((folder for folder in above if folder in files), None)
@@ -148,8 +145,8 @@ def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) ->
 
 
 def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
-    """Where a member goes, below the target."""
-    # orig_filename: zipfile cuts the other at a NUL, and would hide what follows
+    """Return the path of a member below the target."""
+    # not filename, which zipfile truncates at a NUL
     name = member.orig_filename.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
@@ -162,7 +159,7 @@ def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:
-    """Refuse links, devices, encrypted members, and packings that a few bytes could fill the memory with."""
+    """Refuse links, devices, encrypted members, and compression methods that can fill the memory."""
     mode = member.external_attr >> 16
     if stat.S_ISLNK(mode):
         raise _refuse(archive, "it is a link", member)
@@ -171,8 +168,8 @@ def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 0x1:
         raise _refuse(archive, "it is encrypted", member)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # zipfile unpacks a block of bzip2 or LZMA whole, however large it becomes.
-        raise _refuse(archive, "it is packed in another way than the usual one (deflate)", member)
+        # zipfile decompresses blocks of bzip2 and LZMA at once, however large they become.
+        raise _refuse(archive, "its compression is not supported (only deflate is)", member)
 
 
 def _check_space(archive: Path, total: int, target: Path) -> None:
@@ -193,11 +190,11 @@ def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path
         while block := source.read(_BLOCK):
             written += len(block)
             if written > member.file_size:
-                raise _refuse(archive, "it is longer than the archive says", member)
+                raise _refuse(archive, "it is longer than the archive states", member)
             sink.write(block)
     if written != member.file_size:
         raise _refuse(archive, f"{written:,} bytes instead of {member.file_size:,}", member)
-    os.chmod(path, 0o644)  # noqa: PTH101 - as every file of ours, whatever the archive says
+    os.chmod(path, 0o644)  # noqa: PTH101 - whatever the archive states
 
 
 def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> BadArchive:
@@ -205,5 +202,5 @@ def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> B
     return BadArchive(
         f"{archive.name} is not unpacked: {subject}",
         where=str(archive),
-        next_step="get the archive anew, or unpack what you trust of it and give the folder as SOURCE",
+        next_step="get the archive again, or unpack what you trust of it and give the folder as the source",
     )

@@ -1,6 +1,6 @@
-"""A made-up clinic: patients, their breath sounds, and the faults that real collections have.
+"""Generator of the sample data set: patients, their breath sounds, and typical faults of real collections.
 
-``population`` decides who is recorded with what; ``chest`` renders one recording from
-the sounds in ``acoustics``, the responses in ``colouring`` and the ``recorder``; ``faults`` breaks seven
-more; ``writer`` lays everything out as ICBHI does.
+``population`` plans the patients and recordings; ``renderer`` renders a recording from the sounds in ``acoustics`` and
+the transfer functions and noise in ``recording_chain``; ``faults`` adds seven broken recordings; ``files`` writes
+ICBHI's file formats; ``generator`` runs all of it.
 """

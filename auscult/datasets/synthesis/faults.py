@@ -1,7 +1,6 @@
-"""Seven recordings, each broken in another way that real collections know.
+"""Seven broken recordings, each with another fault that occurs in real collections.
 
-They come on top of the good ones, at their patients' ninth sitting (``9b1``), so that a
-pipeline which sets exactly these aside has lost nothing else.
+They are added to the valid recordings, as session ``9b1`` of their patients: ``validate`` must reject exactly these.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from auscult.datasets.synthesis.files import write_annotation, write_audio
 from auscult.datasets.synthesis.population import Visit, generator
 from auscult.datasets.synthesis.renderer import Cycle, render
 
-_SITTING = "9b1"
+_SESSION = "9b1"
 Samples = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A recording to be broken.
+    """A recording to be written with a fault.
 
     Attributes
     ----------
     visit
-        The recording under its own name.
+        The recording.
     reason
-        What ``validate`` calls it.
+        The reason for which ``validate`` must reject it.
     original
-        The good recording that ``duplicate_audio`` repeats; the visit's patient's first.
+        The first recording of the patient, which ``duplicate_audio`` repeats.
     """
 
     visit: Visit
@@ -41,12 +40,12 @@ class Fault:
 
 
 def faults(visits: Sequence[Visit], seed: int) -> list[Fault]:
-    """The seven recordings to break, of seven patients where one has no entry among the diagnoses.
+    """Choose seven patients and plan a broken recording of each; one patient has no diagnosis.
 
     Parameters
     ----------
     visits
-        The good recordings.
+        The valid recordings.
     """
     first = {visit.patient.number: visit for visit in reversed(visits)}
     numbers = sorted(first)
@@ -57,8 +56,8 @@ def faults(visits: Sequence[Visit], seed: int) -> list[Fault]:
         patient = original.patient
         if reason == "missing_metadata":
             patient = replace(patient, number=numbers[-1] + 1)
-        # The duplicate keeps the device: its bytes are the original's. The others are short and small.
-        visit = replace(original, patient=patient, index=_SITTING, order=100 + k)
+        # The duplicate keeps the format, so that its bytes equal the original's; the others are short and small.
+        visit = replace(original, patient=patient, index=_SESSION, order=100 + k)
         if reason != "duplicate_audio":
             visit = replace(visit, sample_rate_hz=4000, subtype="PCM_16", duration_s=10.0)
         result.append(Fault(visit, reason, original))
@@ -66,7 +65,7 @@ def faults(visits: Sequence[Visit], seed: int) -> list[Fault]:
 
 
 def expected_rejects(visits: Sequence[Visit], seed: int) -> dict[str, str]:
-    """Recording → the reason for which ``validate`` must set it aside."""
+    """Return recording → reason for which ``validate`` must reject it."""
     return {fault.visit.name: fault.reason for fault in faults(visits, seed)}
 
 
@@ -78,7 +77,7 @@ def write_fault(folder: Path, seed: int, fault: Fault) -> None:
 
 
 def _truncated(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """A copy that broke off: the header promises ten seconds, six are there."""
+    """Write an incomplete copy: ten seconds in the header, six in the file."""
     path = write_audio(folder, visit, samples)
     content = path.read_bytes()
     path.write_bytes(content[: int(0.6 * len(content))])
@@ -86,47 +85,47 @@ def _truncated(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]
 
 
 def _wrong_content(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """A download that the server answered with a page."""
+    """Write a web page instead of audio, as a server in maintenance sends."""
     page = "<!DOCTYPE html>\n<html><head><title>503 Service Unavailable</title></head>\n<body>Later.</body></html>\n"
     (folder / f"{visit.name}.wav").write_bytes(page.encode() * 20)
     write_annotation(folder, visit, cycles)
 
 
 def _silent(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """A microphone that was not plugged in: a last bit that flickers now and then."""
-    flicker = np.zeros(len(samples))
-    flicker[:: visit.sample_rate_hz // 10] = 1 / 32768
-    write_audio(folder, visit, flicker)
+    """Write the recording of an unplugged microphone: the lowest bit changes now and then."""
+    lowest_bit = np.zeros(len(samples))
+    lowest_bit[:: visit.sample_rate_hz // 10] = 1 / 32768
+    write_audio(folder, visit, lowest_bit)
     write_annotation(folder, visit, cycles)
 
 
 def _clipped(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """A gain set far too high: a third of the samples at full scale."""
+    """Write a recording with too high a gain: a third of the samples at full scale."""
     limit = float(np.quantile(np.abs(samples), 0.66))
     write_audio(folder, visit, np.clip(samples / limit, -1.0, 1.0))
     write_annotation(folder, visit, cycles)
 
 
 def _duplicate(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """The patient's first recording once more, under another name."""
+    """Write the first recording of the patient again, under another name."""
     write_audio(folder, visit, samples)
     write_annotation(folder, visit, cycles)
 
 
 def _outside(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """An annotation whose last cycle ends seconds behind the audio."""
+    """Write an annotation whose last cycle ends seconds after the audio."""
     write_audio(folder, visit, samples)
     last = replace(cycles[-1], end_s=visit.duration_s + 4.2)
     write_annotation(folder, visit, [*cycles[:-1], last])
 
 
-def _nameless(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """A sound recording of somebody for whom there is no diagnosis."""
+def _without_diagnosis(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
+    """Write a valid recording of a patient without a diagnosis."""
     write_audio(folder, visit, samples)
     write_annotation(folder, visit, cycles)
 
 
-#: Reason, as ``validate`` calls it → how such a recording is written.
+#: Reason of the rejection → function that writes such a recording.
 FAULTS: dict[str, Callable[[Path, Visit, Samples, list[Cycle]], None]] = {
     "truncated": _truncated,
     "wrong_content": _wrong_content,
@@ -134,5 +133,5 @@ FAULTS: dict[str, Callable[[Path, Visit, Samples, list[Cycle]], None]] = {
     "clipped": _clipped,
     "duplicate_audio": _duplicate,
     "annotation_outside": _outside,
-    "missing_metadata": _nameless,
+    "missing_metadata": _without_diagnosis,
 }

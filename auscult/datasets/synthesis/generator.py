@@ -1,7 +1,8 @@
-"""Make the whole sample, on all processors."""
+"""Generate the sample data set on all processors."""
 
 from __future__ import annotations
 
+import multiprocessing
 from functools import partial
 from pathlib import Path
 
@@ -14,19 +15,17 @@ from auscult.datasets.synthesis.renderer import render
 
 
 def make(folder: Path, tables: tuple[Path, Path], patients: int, seed: int) -> None:
-    """Write every recording, good and broken; the same bytes for any number of workers.
+    """Write all recordings, valid and broken; the bytes do not depend on the number of workers.
 
     Parameters
     ----------
     folder
-        Of the recordings and their annotations; exists.
+        Existing folder for recordings and annotations.
     tables
-        Files of the diagnoses and of the demographics.
+        Files for the diagnoses and for the demographics.
     patients, seed
         See :func:`~auscult.datasets.synthesis.population.plan`.
     """
-    import multiprocessing
-
     visits = plan(patients, seed)
     broken = faults(visits, seed)
     work: list[Visit | Fault] = [*visits, *broken]
@@ -39,11 +38,11 @@ def make(folder: Path, tables: tuple[Path, Path], patients: int, seed: int) -> N
         with multiprocessing.get_context("fork").Pool(count, partial(die_with_parent, worker=True)) as pool:
             for _ in pool.imap_unordered(task, work, chunksize=4):
                 pass
-    people = {visit.patient.number: visit.patient for visit in visits}
-    known = [people[number] for number in sorted(people)]
-    strangers = [fault.visit.patient for fault in broken if fault.visit.patient.number not in people]
-    write_text(tables[0], diagnosis_table(known))
-    write_text(tables[1], demographic_table([*known, *strangers]))
+    by_number = {visit.patient.number: visit.patient for visit in visits}
+    diagnosed = [by_number[number] for number in sorted(by_number)]
+    undiagnosed = [fault.visit.patient for fault in broken if fault.visit.patient.number not in by_number]
+    write_text(tables[0], diagnosis_table(diagnosed))
+    write_text(tables[1], demographic_table([*diagnosed, *undiagnosed]))
 
 
 def _write(folder: Path, seed: int, item: Visit | Fault) -> None:

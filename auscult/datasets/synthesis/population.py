@@ -1,12 +1,12 @@
-"""Who is recorded, with what, and how often each sound occurs: the plan of the sample.
+"""Plan of the sample data set: patients, devices, recordings, and how often each sound occurs.
 
-Everything is decided before any audio is made, from the seed alone. A patient's traits
-come from a generator of his own, so that nothing depends on the number of workers.
+The plan depends on the seed alone and is complete before any audio is rendered. Each patient has a separate random
+generator, so that nothing depends on the number of workers.
 
 The shares follow ICBHI 2017 (Rocha et al., "A respiratory sound database for the
 development of automated classification", doi:10.1007/978-981-10-7419-6_6): 53 % normal
-cycles, 27 % crackles, 13 % wheezes, 7 % both; COPD dominates; a device goes with a
-diagnosis, though less strictly than there, where it gives the diagnosis away.
+cycles, 27 % crackles, 13 % wheezes, 7 % both; COPD dominates; devices and diagnoses are associated, though less
+strictly than in ICBHI, where the device reveals the diagnosis.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SOUNDS = ("normal", "crackle", "wheeze", "both")
 TARGET_SHARES = (0.53, 0.27, 0.13, 0.07)
 
 FIRST_NUMBER = 101
-#: Recordings per patient at least; a handful of patients is recorded more often, up to about so many in all.
+#: Least numbers of recordings per patient and in total; few patients get more recordings each.
 LEAST_PER_PATIENT, LEAST_RECORDINGS = 2, 30
 
 _LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
@@ -30,12 +30,12 @@ _LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
 
 @dataclass(frozen=True)
 class Disease:
-    """What a diagnosis means for the chest and the clinic.
+    """Distribution of patients, sounds and devices for a diagnosis.
 
     Attributes
     ----------
     share
-        Of the patients.
+        Share of the patients.
     sounds
         Mean shares of normal, crackle, wheeze and both among the cycles.
     fine
@@ -49,9 +49,9 @@ class Disease:
     expiration
         Breath sound of expiration relative to inspiration, dB.
     inspiration_share
-        Of the breathing cycle.
+        Share of inspiration in the breathing cycle.
     slope_db
-        Fall of the breath sound's spectrum per octave; less through solid lung or swollen upper airways.
+        Fall of the breath-sound spectrum per octave; less for consolidated lungs and swollen upper airways.
     """
 
     share: float
@@ -87,7 +87,7 @@ DISEASES: dict[str, Disease] = {
 }
 
 #: Native rate (Hz) and libsndfile subtype of a device's recordings, with their probabilities. 44.1 kHz at 24 bits
-#: is the commonest kind in ICBHI; here it is rare, to keep the data small.
+#: is the most frequent format in ICBHI; here it is rare, to keep the data small.
 _FORMATS: dict[str, tuple[tuple[int, str, float], ...]] = {
     "AKGC417L": ((44100, "PCM_24", 0.25), (44100, "PCM_16", 0.20), (4000, "PCM_16", 0.40), (10000, "PCM_24", 0.15)),
     "LittC2SE": ((44100, "PCM_16", 0.20), (4000, "PCM_16", 0.50), (10000, "PCM_16", 0.30)),
@@ -98,7 +98,7 @@ _FORMATS: dict[str, tuple[tuple[int, str, float], ...]] = {
 
 @dataclass(frozen=True)
 class Patient:
-    """A person of the clinic; ``None`` where the demographic table says NA."""
+    """A patient; ``None`` where the demographic table has NA."""
 
     number: int
     diagnosis: str
@@ -108,13 +108,13 @@ class Patient:
     bmi: float | None
     weight_kg: float | None
     height_cm: float | None
-    #: Share of each of SOUNDS among the patient's cycles; shape (4,), sums to 1.
+    #: Shares of SOUNDS among the cycles of the patient; shape (4,), sum 1.
     shares: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One recording to be made; ``order`` counts a patient's recordings and seeds the generator."""
+    """A planned recording; ``order`` numbers the recordings of a patient and seeds the generator."""
 
     patient: Patient
     order: int
@@ -128,24 +128,24 @@ class Visit:
 
     @property
     def name(self) -> str:
-        """ICBHI's name of the recording, without an ending."""
+        """Name of the recording in ICBHI's format, without file name extension."""
         return f"{self.patient.number}_{self.index}_{self.location}_{self.mode}_{self.device}"
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """The generator of one patient, recording or fault; independent of every other key."""
+    """Return the random generator of a patient, recording or fault, independent of those of other keys."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed & 0xFFFFFFFF, *key])))
 
 
 def plan(patients: int, seed: int) -> list[Visit]:
-    """Every good recording of the sample, sorted by name.
+    """Plan all valid recordings, sorted by name.
 
     Parameters
     ----------
     patients
-        How many people are recorded; 8 or more.
+        Number of patients; 8 or more.
     seed
-        Decides everything.
+        Determines everything.
     """
     diagnoses = _diagnoses(patients, generator(seed, 0, 1))
     least = max(LEAST_PER_PATIENT, LEAST_RECORDINGS // patients)
@@ -159,7 +159,7 @@ def plan(patients: int, seed: int) -> list[Visit]:
 
 
 def _diagnoses(patients: int, rng: np.random.Generator) -> list[str]:
-    """A diagnosis per patient, shuffled: quotas by largest remainder, the healthy and infectious never lacking."""
+    """Return a diagnosis per patient, shuffled: quotas by largest remainder, at least 3 Healthy and 2 URTI."""
     names = list(DISEASES)
     exact = np.array([DISEASES[name].share for name in names]) * patients
     quota = np.floor(exact).astype(int)
@@ -177,10 +177,10 @@ def _count(disease: Disease, least: int, rng: np.random.Generator) -> int:
 
 
 def _shares(diagnoses: list[str], counts: list[int], seed: int) -> NDArray[np.float64]:
-    """Class shares per patient, drawn around the disease's and raked to ICBHI's overall; shape (patients, 4)."""
+    """Return class shares per patient, drawn around the disease's and raked to TARGET_SHARES; shape (patients, 4)."""
     drawn = np.empty((len(diagnoses), len(SOUNDS)))
     for k, name in enumerate(diagnoses):
-        # Concentration: by its commonest class alone one guesses 67 % of ICBHI's cycles, patient by patient.
+        # Concentration as in ICBHI, where the most frequent class of each patient covers 67 % of the cycles.
         drawn[k] = generator(seed, FIRST_NUMBER + k, 0, 3).dirichlet(1.6 * np.array(DISEASES[name].sounds)) + 0.01
     weights = np.array(counts, dtype=float) / sum(counts)
     for _ in range(50):
@@ -212,24 +212,23 @@ def _patient(number: int, diagnosis: str, shares: NDArray[np.float64], rng: np.r
 
 
 def _visits(patient: Patient, count: int, rng: np.random.Generator) -> list[Visit]:
-    """A patient's recordings: one device, or two; different places on the chest at each sitting."""
+    """Plan the recordings of a patient: one or two devices, different locations within a session."""
     weights = np.array(DISEASES[patient.diagnosis].devices)
     device = str(rng.choice(DEVICES, p=weights / weights.sum()))
     visits: list[Visit] = []
     while len(visits) < count:
-        sitting = 1 + len(visits) // len(_LOCATIONS)
+        session = 1 + len(visits) // len(_LOCATIONS)
         if visits and rng.random() < 0.1:
             device = str(rng.choice(DEVICES, p=weights / weights.sum()))
         formats = _FORMATS[device]
         rate, subtype, _ = formats[rng.choice(len(formats), p=[entry[2] for entry in formats])]
-        free = [
-            place for place in _LOCATIONS if (sitting, place) not in {(int(v.index[0]), v.location) for v in visits}
-        ]
+        used = {v.location for v in visits if int(v.index[0]) == session}
+        free = [location for location in _LOCATIONS if location not in used]
         visits.append(
             Visit(
                 patient=patient,
                 order=len(visits),
-                index=f"{sitting}b{1 + int(rng.integers(3))}",
+                index=f"{session}b{1 + int(rng.integers(3))}",
                 location=str(rng.choice(free)),
                 mode="mc" if device == "AKGC417L" else "sc",
                 device=device,

@@ -1,4 +1,4 @@
-"""One recording of one patient: breathing, what is wrong with it, and what the stethoscope makes of it."""
+"""Audio renderer: one recording of a patient, with breath sounds, adventitious sounds and the recording chain."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from numpy.typing import NDArray
 
 from auscult.datasets.synthesis import acoustics
 from auscult.datasets.synthesis.acoustics import RATE_HZ, Signal, add
-from auscult.datasets.synthesis.colouring import STETHOSCOPES, Response, chest_wall, colour
 from auscult.datasets.synthesis.population import DISEASES, SOUNDS, Patient, Visit, generator
-from auscult.datasets.synthesis.recorder import digitise, placed, room
+from auscult.datasets.synthesis.recording_chain import (
+    STETHOSCOPES,
+    TransferFunction,
+    apply,
+    chest_wall,
+    coupling,
+    digitise,
+    noise,
+)
 
-#: Share of cycles whose annotation differs from the sound in one flag: faint sounds are missed, friction is
-#: taken for a crackle. Experts agree on less ("International perception of lung sounds", BMJ Open
-#: Respiratory Research 2017, e000250: on crackles in 65 to 87 % of the recordings).
+#: Share of cycles whose annotation is wrong in one flag: faint sounds are missed, and friction is taken for a crackle.
+#: Among experts the share is higher: on crackles they agree in 65 to 87 % of the recordings ("International perception
+#: of lung sounds", BMJ Open Respiratory Research 2017, e000250).
 ANNOTATOR_ERROR = 0.03
 
 
@@ -30,10 +37,10 @@ class Cycle:
 
 
 @dataclass(frozen=True)
-class Chest:
-    """How a patient sounds; drawn once from the patient's own generator."""
+class Physiology:
+    """Traits of a patient that determine the sound; drawn once, from the generator of the patient."""
 
-    wall: Response
+    wall: TransferFunction
     cycle_s: float
     inspiration_share: float
     expiration_gain: float
@@ -57,31 +64,31 @@ class Chest:
 
 
 @dataclass
-class Breath:
-    """The tracks of a recording while it is being made, each of shape (n,)."""
+class Tracks:
+    """Envelopes of the breath sounds, and the adventitious sounds, of a recording; shape (n,) each."""
 
     length: int
     inspiration: Signal = field(init=False)
     expiration: Signal = field(init=False)
-    extra: Signal = field(init=False)
+    adventitious: Signal = field(init=False)
 
     def __post_init__(self) -> None:
-        self.inspiration, self.expiration, self.extra = np.zeros((3, self.length))
+        self.inspiration, self.expiration, self.adventitious = np.zeros((3, self.length))
 
 
-def chest(patient: Patient, seed: int) -> Chest:
-    """The patient's traits; a child breathes and beats faster, obstruction prolongs expiration."""
+def physiology(patient: Patient, seed: int) -> Physiology:
+    """Draw the traits of a patient: children breathe faster, obstruction prolongs expiration."""
     rng = generator(seed, patient.number, 1)
     disease = DISEASES[patient.diagnosis]
-    bulk = 0.0 if patient.bmi is None else (patient.bmi - 27) / 4.5
+    body_mass = 0.0 if patient.bmi is None else (patient.bmi - 27) / 4.5
     young = not patient.adult
     rhonchus = rng.random() < 0.25
     pitch = rng.uniform(110, 220) if rhonchus else np.clip(rng.lognormal(np.log(380), 0.38), 220, 900)
     overtones = rng.uniform(0.25, 0.7, 4) ** np.arange(1, 5) if rhonchus else rng.uniform(0.05, 0.45, 2) ** (1, 2)
     hairy = 0.3 if patient.adult and patient.sex == "M" else 0.05
     fine = bool(rng.random() < disease.fine)
-    return Chest(
-        wall=chest_wall(bulk, rng),
+    return Physiology(
+        wall=chest_wall(body_mass, rng),
         cycle_s=float(np.clip((2.1 if young else 2.9) * rng.lognormal(0, 0.18), 1.5, 4.2)),
         inspiration_share=float(np.clip(disease.inspiration_share + 0.04 * rng.normal(), 0.25, 0.5)),
         expiration_gain=float(10 ** ((disease.expiration + 2.0 * rng.normal()) / 20)),
@@ -106,35 +113,35 @@ def chest(patient: Patient, seed: int) -> Chest:
 
 
 def render(visit: Visit, seed: int) -> tuple[NDArray[np.float64], list[Cycle]]:
-    """Make one recording.
+    """Render one recording.
 
     Returns
     -------
     samples
-        Shape (n,), full scale 1, at the visit's own rate.
+        Shape (n,), full scale 1, at the sample rate of the visit.
     cycles
-        Annotated cycles, in order, contiguous, inside the audio.
+        Annotated cycles, in order, contiguous, within the audio.
     """
     rng = generator(seed, visit.patient.number, 2, visit.order)
-    body = chest(visit.patient, seed)
+    body = physiology(visit.patient, seed)
     length = round(visit.duration_s * RATE_HZ)
-    breath = Breath(length)
-    cycles = _breathe(breath, body, visit, rng)
+    tracks = Tracks(length)
+    cycles = _breathe(tracks, body, visit, rng)
     trachea = visit.location == "Tc"
     slope = body.slope_db * (0.6 if trachea else 1.0)
     corner = body.corner_hz * (2.0 if trachea else 1.0)
-    inside = breath.inspiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(corner, slope), rng)
-    inside += breath.expiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(0.8 * corner, slope), rng)
-    inside += breath.extra
+    inside = tracks.inspiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(corner, slope), rng)
+    inside += tracks.expiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(0.8 * corner, slope), rng)
+    inside += tracks.adventitious
     near_heart = {"Al": 0.0, "Ll": -4.0, "Tc": -6.0}.get(visit.location, -9.0)
     inside += body.heart_gain * 10 ** (near_heart / 20) * acoustics.heart(length, body.heart_rate, rng)
-    outside = room(length, visit, rng)
-    sound = colour(colour(inside, body.wall, placed(rng)) + outside, STETHOSCOPES[visit.device])
+    ambient = noise(length, visit, rng)
+    sound = apply(apply(inside, body.wall, coupling(rng)) + ambient, STETHOSCOPES[visit.device])
     return digitise(sound, body.loudness_db, visit, rng), cycles
 
 
-def _breathe(breath: Breath, body: Chest, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
-    """Fill the tracks cycle by cycle, from before the start to behind the end; return what lies inside."""
+def _breathe(tracks: Tracks, body: Physiology, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
+    """Fill the tracks cycle by cycle, from before the start to after the end; return the cycles inside."""
     shares = rng.dirichlet(2.0 * np.array(visit.patient.shares) + 0.02)
     depth = rng.lognormal(0, 0.15)
     begin = rng.uniform(-body.cycle_s, 0.0)
@@ -143,7 +150,7 @@ def _breathe(breath: Breath, body: Chest, visit: Visit, rng: np.random.Generator
         cycle_s = body.cycle_s * float(np.clip(rng.lognormal(0, 0.10), 0.75, 1.3))
         kind = SOUNDS[rng.choice(4, p=shares)]
         crackles, wheezes = kind in ("crackle", "both"), kind in ("wheeze", "both")
-        _one_cycle(breath, body, begin, cycle_s, depth * float(rng.lognormal(0, 0.12)), (crackles, wheezes), rng)
+        _one_cycle(tracks, body, begin, cycle_s, depth * float(rng.lognormal(0, 0.12)), (crackles, wheezes), rng)
         marks = rng.normal(0, 0.04, 2)
         if rng.random() < ANNOTATOR_ERROR:
             crackles, wheezes = (not crackles, wheezes) if rng.random() < 0.6 else (crackles, not wheezes)
@@ -156,8 +163,8 @@ def _breathe(breath: Breath, body: Chest, visit: Visit, rng: np.random.Generator
 
 
 def _one_cycle(
-    breath: Breath,
-    body: Chest,
+    tracks: Tracks,
+    body: Physiology,
     begin: float,
     cycle_s: float,
     depth: float,
@@ -168,17 +175,17 @@ def _one_cycle(
     expiration_s = (cycle_s - inspiration_s) * rng.uniform(0.75, 0.95)
     rise = acoustics.flow(int(inspiration_s * RATE_HZ), body.skew) ** 1.7
     fall = acoustics.flow(int(expiration_s * RATE_HZ), 0.8 * body.skew) ** 1.7
-    add(breath.inspiration, rise, begin, depth)
-    add(breath.expiration, fall, begin + inspiration_s, depth * body.expiration_gain)
-    _misleading(breath.extra, body, begin, cycle_s, rng)
+    add(tracks.inspiration, rise, begin, depth)
+    add(tracks.expiration, fall, begin + inspiration_s, depth * body.expiration_gain)
+    _confounders(tracks.adventitious, body, begin, cycle_s, rng)
     if sounds[0]:
-        _crackles(breath.extra, body, begin, inspiration_s, expiration_s, rng)
+        _crackles(tracks.adventitious, body, begin, inspiration_s, expiration_s, rng)
     if sounds[1]:
-        _wheezes(breath.extra, body, begin, inspiration_s, expiration_s, rng)
+        _wheezes(tracks.adventitious, body, begin, inspiration_s, expiration_s, rng)
 
 
 def _crackles(
-    track: Signal, body: Chest, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
+    track: Signal, body: Physiology, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
 ) -> None:
     """Fine crackles late in inspiration, coarse ones early in it and some in expiration."""
     gain = body.crackle_gain * rng.lognormal(0, 0.25)
@@ -197,7 +204,7 @@ def _crackles(
 
 
 def _wheezes(
-    track: Signal, body: Chest, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
+    track: Signal, body: Physiology, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
 ) -> None:
     """A wheeze or rhonchus in expiration, at times in inspiration as well."""
     both = rng.random() < 0.2
@@ -210,12 +217,12 @@ def _wheezes(
         add(track, sound, when, body.wheeze_gain * float(rng.lognormal(0, 0.2)))
 
 
-def _misleading(track: Signal, body: Chest, begin: float, cycle_s: float, rng: np.random.Generator) -> None:
-    """What a patient's chest adds in any cycle: hair that crackles under the chest piece, and groans with a pitch.
+def _confounders(track: Signal, body: Physiology, begin: float, cycle_s: float, rng: np.random.Generator) -> None:
+    """Add sounds that resemble adventitious ones to any cycle: hair under the chest piece, and vocal sounds.
 
-    Friction of the chest piece is known to pass for crackles (Ye et al. 2022, "Regularity and mechanism of fake
-    crackle noise in an electronic stethoscope", doi:10.3389/fphys.2022.1079468);
-    whoever knows the patient is not misled.
+    Friction of the chest piece resembles crackles (Ye et al. 2022, "Regularity and mechanism of fake
+    crackle noise in an electronic stethoscope", doi:10.3389/fphys.2022.1079468).
+    They are a trait of the patient, so that the sounds of one patient help to tell them apart.
     """
     for _ in range(rng.poisson(body.hair_rate * cycle_s)):
         click = acoustics.crackle(rng.uniform(0.4e-3, 0.9e-3), rng.uniform(2.5e-3, 6e-3))

@@ -1,1 +1,1 @@
-"""When a challenger takes the champion's place: scored alike, compared by patient, decided by a rule set in advance."""
+"""The promotion gate: run two registered models on the same test units, compare them by patient, apply a fixed rule."""

@@ -1,9 +1,9 @@
-"""The interval of the difference between two models, by resampling the patients that both were asked about.
+"""The interval of the difference between two models on the same units, by resampling patients.
 
-With few patients the percentile bootstrap promises more than it holds: its spread is that of a sample
-variance with n in the denominator, and its tails are those of the normal distribution. The quantiles are
-therefore taken further out ("expanded percentile interval": T. Hesterberg, "What teachers should know about
-the bootstrap", The American Statistician 69 (2015), section 5.1.3).
+With few patients the interval of the percentile bootstrap is too narrow: its spread is that of a sample variance
+with n in the denominator, and its tails are those of the normal distribution. Quantiles further out correct this
+("expanded percentile interval": T. Hesterberg, "What teachers should know about the bootstrap", The American
+Statistician 69 (2015), section 5.1.3).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.evaluation.bootstrap import DIGITS, patient_weights
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its interval.
+    """A metric with its interval.
 
     Attributes
     ----------
     value, low, high
-        In the figure's own unit; NaN where it is undefined.
+        In the metric's unit; NaN if undefined.
     """
 
     value: float
@@ -32,28 +32,28 @@ class Interval:
     high: float
 
     def to_json(self) -> dict[str, float | None]:
-        """Plain data, rounded; undefined ones are null."""
+        """Return plain data, rounded; undefined values are null."""
         return {key: round(value, DIGITS) if np.isfinite(value) else None for key, value in asdict(self).items()}
 
 
-def patients_by_side(answers: Answers) -> tuple[int, int]:
-    """How many patients have normal units, and how many have abnormal ones."""
-    normal = answers.y == answers.task.normal_index
-    patients = np.asarray(answers.patients, dtype=str)
+def count_patients(predictions: Predictions) -> tuple[int, int]:
+    """Return how many patients have normal units, and how many have abnormal ones."""
+    normal = predictions.y == predictions.task.normal_index
+    patients = np.asarray(predictions.patients, dtype=str)
     return len(set(patients[normal])), len(set(patients[~normal]))
 
 
 def compare(
-    challenger: Answers, champion: Answers, name: str, confidence: float, resamples: int, seed: int
+    challenger: Predictions, champion: Predictions, name: str, confidence: float, resamples: int, seed: int
 ) -> dict[str, Interval]:
-    """One figure of both models and the paired difference, challenger minus champion.
+    """Return one metric of both models and the paired difference, challenger minus champion.
 
     Parameters
     ----------
     challenger, champion
-        Answers to the same units in the same order.
+        Predictions for the same units in the same order.
     name
-        A figure of :func:`auscult.evaluation.metrics.measure`, higher is better.
+        A metric of :func:`auscult.evaluation.metrics.measure`; higher is better.
     confidence
         Of the two-sided interval.
 
@@ -66,7 +66,7 @@ def compare(
     once = np.ones((1, len(challenger)))
     mine, theirs = measure(challenger, weights)[name], measure(champion, weights)[name]
     my_value, their_value = float(measure(challenger, once)[name][0]), float(measure(champion, once)[name][0])
-    fewest = min(patients_by_side(challenger))
+    fewest = min(count_patients(challenger))
     return {
         "challenger": _interval(my_value, mine, confidence, fewest),
         "champion": _interval(their_value, theirs, confidence, fewest),
@@ -84,12 +84,12 @@ def _interval(value: float, resampled: NDArray[np.float64], confidence: float, p
 
 
 def expanded_tail(confidence: float, patients: int) -> float:
-    """Share of the resamples beyond each end: Φ(−√(n/(n−1)) · t), t the quantile of Student's with n − 1.
+    """Return the share of the resamples beyond each end: Φ(−√(n/(n−1)) · t), t a quantile of Student's with n − 1.
 
     Parameters
     ----------
     patients
-        n, those of the side that has fewer.
+        n: the smaller of the numbers of patients with normal and with abnormal units.
     """
     from scipy.special import ndtr, stdtrit
 

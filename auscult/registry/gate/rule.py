@@ -1,7 +1,7 @@
-"""The rule: which of two models serves tomorrow. Set in advance in ``params.yaml``, applied without looking again.
+"""The rule of the gate: whether a challenger replaces the champion, and the record of that decision.
 
-Order matters: what makes a challenger unfit is asked before how good it is, so that no figure of a
-model that has met the test patients is ever weighed.
+The limits are set in advance in ``flows/settings.yaml``. The order of the checks matters: whether a challenger may
+be compared at all comes before its score, so that no score of a model that knows the test patients counts.
 """
 
 from __future__ import annotations
@@ -13,174 +13,267 @@ from typing import Any, Literal
 import numpy as np
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure, slug
-from auscult.registry.gate.evidence import Contender, constant, gather, parties
-from auscult.registry.gate.interval import patients_by_side
+from auscult.evaluation.metrics import Predictions, measure, slug
+from auscult.registry.gate.interval import Interval, compare, count_patients
 from auscult.settings import GateSettings
 
 Outcome = Literal["promote", "refuse", "undecided"]
+#: Metric that decides on a first model, whatever the setting ``gate.score`` says: (sensitivity + specificity) / 2.
+#: In others random predictions beat a constant answer (``sprsound_score``, ``f1_macro``) or none is defined (``mcc``).
+FIRST = "score"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A registered model as the gate found it.
+
+    Attributes
+    ----------
+    version
+        Number of the registered version.
+    digest
+        Digest of the model's files; equal for the same model.
+    learned_from
+        Keys of the patients it was trained or validated on (:func:`auscult.core.digests.patient_key`); ``None`` if
+        the model does not record them.
+    predictions
+        For the test units of the challenger's split; ``None`` if the model failed.
+    fault
+        Why it failed.
+    latency_ms
+        Median time per recording.
+    size_mb
+        Size of its weights.
+    rolled_back
+        When and why it was rolled back; empty if it was not.
+    """
+
+    version: str
+    digest: str
+    learned_from: frozenset[str] | None
+    predictions: Predictions | None
+    fault: str = ""
+    latency_ms: float = float("nan")
+    size_mb: float = float("nan")
+    rolled_back: str = ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided, by which rule, on what evidence; :meth:`to_json` is the record."""
+    """The outcome, the rule that applied, the reason, and the metrics it rests on (``details``)."""
 
     outcome: Outcome
     rule: str
     reason: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"outcome": self.outcome, "rule": self.rule, "reason": self.reason, **self.evidence}
+        """Return the record of the decision as plain data."""
+        return {"outcome": self.outcome, "rule": self.rule, "reason": self.reason, **self.details}
 
 
 def decide(
     dataset: str, challenger: Contender, champion: Contender | None, settings: GateSettings, in_service: int = 1
 ) -> Decision:
-    """Whether *challenger* takes the place of *champion*.
+    """Decide whether *challenger* replaces *champion*.
 
     Parameters
     ----------
     dataset
-        Its name; part of the patients' keys.
+        Its name, a part of the patient keys.
     challenger, champion
-        With answers to the same units; ``None`` where nothing is in service yet.
+        With predictions for the same units; *champion* is ``None`` if no model is in service.
     in_service
-        Experiments that are decided on in one retraining; each gets its share of the error.
+        Number of experiments decided on in one retraining; each gets its share of the error probability.
 
     Returns
     -------
     Decision
-        ``promote``, ``refuse``, or ``undecided`` where the evidence does not suffice; in the last two cases the
-        champion stays.
+        ``promote``, ``refuse``, or ``undecided`` if the data do not suffice. In the last two cases the champion stays.
     """
     unfit = _unfit(dataset, challenger, champion)
     if unfit is not None:
-        return replace(unfit, evidence=parties(challenger, champion))
-    own = challenger.answers
-    assert own is not None
-    keep = _fresh(dataset, own, champion)
-    mine = own.where(keep)
-    theirs = champion.answers.where(keep) if champion is not None and champion.answers is not None else constant(mine)
+        named = {"challenger": _identity(challenger), "champion": _identity(champion) if champion else None}
+        return replace(unfit, details=named)
+    everything = challenger.predictions
+    assert everything is not None
+    keep = _unknown_to(dataset, everything, champion)
+    mine = everything.where(keep)
+    theirs = champion.predictions.where(keep) if champion and champion.predictions is not None else constant(mine)
     confidence = 1.0 - (1.0 - settings.confidence) / in_service
-    evidence = gather(challenger, champion, mine, theirs, settings, confidence)
-    fewest = min(patients_by_side(mine))
-    if fewest < settings.min_patients:
-        normal, abnormal = patients_by_side(mine)
+    details = _compared(challenger, champion, mine, theirs, settings, confidence)
+    normal, abnormal = count_patients(mine)
+    if min(normal, abnormal) < settings.min_patients:
         reason = (
             f"too few test patients that neither model has learned from: {normal} with normal and {abnormal} with"
-            f" abnormal {mine.task.unit}s, {settings.min_patients} of each are asked for"
+            f" abnormal {mine.task.unit}s, {settings.min_patients} of each are required"
         )
-        return Decision("undecided", "too_few_patients", reason, evidence)
-    below = list(_below_floors(challenger, own, settings))  # also of whom the champion knows: they are new to it
-    if below:
-        reason = f"on all {len(set(own.patients))} test patients: {'; '.join(below)}"
-        return Decision("refuse", "floor", reason, evidence)
-    return _weigh(challenger, champion, evidence["difference"], settings, evidence)
+        return Decision("undecided", "too_few_patients", reason, details)
+    # On all test patients, also those that the champion knows: the challenger knows none of them.
+    if missed := list(_missed_limits(challenger, everything, settings)):
+        reason = f"on all {len(set(everything.patients))} test patients: {'; '.join(missed)}"
+        return Decision("refuse", "limit", reason, details)
+    return _by_interval(challenger, champion, settings, details)
+
+
+def constant(predictions: Predictions) -> Predictions:
+    """Return "normal" for every unit: the constant answer that a first model must beat."""
+    probabilities = np.zeros_like(predictions.probabilities)
+    probabilities[:, predictions.task.normal_index] = 1.0
+    predicted = np.full(len(predictions), predictions.task.normal_index, dtype=np.int64)
+    return replace(predictions, predicted=predicted, probabilities=probabilities)
 
 
 def _unfit(dataset: str, challenger: Contender, champion: Contender | None) -> Decision | None:
-    """Why the challenger is not weighed at all, if so."""
+    """Return the decision if the two cannot be compared, else ``None``."""
     if champion is not None and challenger.digest == champion.digest:
         return Decision("refuse", "unchanged", "the retrained model is the champion itself: nothing has changed")
-    if challenger.withdrawn:
-        reason = f"this very model was taken out of service by hand: {challenger.withdrawn}"
-        return Decision("refuse", "withdrawn", reason)
-    if challenger.answers is None:
-        return Decision("refuse", "broken", f"the challenger cannot answer: {challenger.fault}")
-    fault = _nonsense(challenger.answers) or _all_the_same(challenger.answers)
+    if challenger.rolled_back:
+        return Decision("refuse", "rolled_back", f"this model was rolled back: {challenger.rolled_back}")
+    if challenger.predictions is None:
+        return Decision("refuse", "broken", f"the challenger does not predict: {challenger.fault}")
+    fault = _invalid(challenger.predictions) or _all_the_same(challenger.predictions)
     if fault:
-        return Decision("refuse", "broken", f"the challenger's answers are no answers: {fault}")
+        return Decision("refuse", "broken", f"the challenger's predictions are invalid: {fault}")
     if challenger.learned_from is None:
-        return Decision("refuse", "unknown_patients", "the challenger does not say which patients it has learned from")
-    met = {patient_key(dataset, str(patient)) for patient in challenger.answers.patients} & challenger.learned_from
-    if met:
-        return Decision("refuse", "leak", f"the challenger has learned from {len(met)} of the test patients")
-    return _incomparable(champion) if champion is not None else None
-
-
-def _incomparable(champion: Contender) -> Decision | None:
-    """Why nothing can be compared with the champion, if so; a person must put another into service."""
-    if champion.answers is None:
-        return Decision("undecided", "champion_broken", f"the champion cannot answer: {champion.fault}")
-    fault = _nonsense(champion.answers)
-    if fault:
-        return Decision("undecided", "champion_broken", f"the champion's answers are no answers: {fault}")
+        reason = "the challenger does not record which patients it has learned from"
+        return Decision("refuse", "unknown_patients", reason)
+    known = {patient_key(dataset, str(each)) for each in challenger.predictions.patients} & challenger.learned_from
+    if known:
+        return Decision("refuse", "leak", f"the challenger has learned from {len(known)} of the test patients")
+    if champion is None:
+        return None
+    if champion.predictions is None:
+        return Decision("undecided", "champion_broken", f"the champion does not predict: {champion.fault}")
+    if fault := _invalid(champion.predictions):
+        return Decision("undecided", "champion_broken", f"the champion's predictions are invalid: {fault}")
     if champion.learned_from is None:
-        reason = "the champion does not say which patients it has learned from, so no patient is known to be new to it"
+        reason = "the champion does not record which patients it has learned from, so none is known to be new to it"
         return Decision("undecided", "unknown_patients", reason)
     return None
 
 
-def _nonsense(answers: Answers) -> str:
-    p = answers.probabilities
+def _invalid(predictions: Predictions) -> str:
+    p = predictions.probabilities
     if not np.isfinite(p).all():
-        return f"{int((~np.isfinite(p)).any(axis=1).sum())} of {len(answers)} hold a probability that is no number"
+        return f"{int((~np.isfinite(p)).any(axis=1).sum())} of {len(predictions)} hold a probability that is not finite"
     if (p < -1e-6).any() or (np.abs(p.sum(axis=1) - 1.0) > 1e-3).any():
         return "probabilities that are negative or do not sum to one"
     return ""
 
 
-def _all_the_same(answers: Answers) -> str:
-    same = len(answers) > 1 and np.ptp(answers.probabilities, axis=0).max() == 0.0
-    return f"all {len(answers)} are the same" if same else ""
+def _all_the_same(predictions: Predictions) -> str:
+    same = len(predictions) > 1 and np.ptp(predictions.probabilities, axis=0).max() == 0.0
+    return f"all {len(predictions)} are the same" if same else ""
 
 
-def _fresh(dataset: str, answers: Answers, champion: Contender | None) -> Any:
-    """Which units are of patients that the champion has not learned from either; boolean, shape (n,)."""
+def _unknown_to(dataset: str, predictions: Predictions, champion: Contender | None) -> Any:
+    """Return which units are of patients that the champion has not learned from; boolean, shape (n,)."""
     known = champion.learned_from if champion is not None and champion.learned_from else frozenset()
-    return np.array([patient_key(dataset, str(patient)) not in known for patient in answers.patients], dtype=bool)
+    return np.array([patient_key(dataset, str(patient)) not in known for patient in predictions.patients], dtype=bool)
 
 
-def _below_floors(challenger: Contender, answers: Answers, settings: GateSettings) -> Iterator[str]:
-    figures = {name: float(values[0]) for name, values in measure(answers, np.ones((1, len(answers)))).items()}
-    for name in answers.task.classes:
-        recall = figures[f"recall_{slug(name)}"]
-        if recall < settings.min_recall:  # NaN where the class does not occur: nothing is known against it
-            yield f"it recognises {recall:.0%} of {name!r}, the floor is {settings.min_recall:.0%}"
-    if figures["calibration_error"] > settings.max_calibration_error:
-        yield (
-            f"its calibration error is {figures['calibration_error']:.2f},"
-            f" the limit is {settings.max_calibration_error:.2f}"
-        )
-    if not challenger.latency_ms <= settings.max_latency_ms:
-        yield f"it takes {challenger.latency_ms:.0f} ms for a recording, the limit is {settings.max_latency_ms:.0f} ms"
+def _missed_limits(challenger: Contender, predictions: Predictions, settings: GateSettings) -> Iterator[str]:
+    metrics = _metrics(predictions)
+    for name in predictions.task.classes:
+        recall = metrics[f"recall_{slug(name)}"]
+        if recall < settings.min_recall:  # False for NaN, where the class does not occur
+            yield f"it recognises {recall:.0%} of {name!r}, the minimum is {settings.min_recall:.0%}"
+    error = metrics["calibration_error"]
+    if error > settings.max_calibration_error:
+        yield f"its calibration error is {error:.2f}, the limit is {settings.max_calibration_error:.2f}"
+    if not challenger.latency_ms <= settings.max_latency_ms:  # also where the latency is NaN
+        yield f"it takes {challenger.latency_ms:.0f} ms per recording, the limit is {settings.max_latency_ms:.0f} ms"
     if not challenger.size_mb <= settings.max_size_mb:
         yield f"its weights have {challenger.size_mb:.1f} MB, the limit is {settings.max_size_mb:.1f} MB"
 
 
-def _weigh(
-    challenger: Contender,
-    champion: Contender | None,
-    difference: Mapping[str, float | None],
-    settings: GateSettings,
-    evidence: Mapping[str, Any],
+def _by_interval(
+    challenger: Contender, champion: Contender | None, settings: GateSettings, details: Mapping[str, Any]
 ) -> Decision:
-    value, low, high = difference["value"], difference["low"], difference["high"]
-    against = f"version {champion.version}" if champion is not None else "a constant answer"
+    """Decide by the interval of the difference in score."""
+    value, low, high = (details["difference"][key] for key in ("value", "low", "high"))
     if value is None or low is None or high is None:
-        reason = f"{evidence['score']} or its interval is undefined on these patients"
-        return Decision("undecided", "undefined", reason, evidence)
-    said = f"{evidence['score']} {value:+.3f} ({low:+.3f} to {high:+.3f}) against {against}"
+        reason = f"{details['score']} or its interval is undefined on these patients"
+        return Decision("undecided", "undefined", reason, details)
+    against = f"version {champion.version}" if champion is not None else "a constant answer"
+    difference = f"{details['score']} {value:+.3f} ({low:+.3f} to {high:+.3f}) against {against}"
     if champion is None:
-        said += "; nothing is in service, so the mean of sensitivity and specificity decides"
+        difference += "; nothing is in service, so the mean of sensitivity and specificity decides"
     if low > 0.0:
-        return Decision("promote", "better" if champion is not None else "first", f"better: {said}", evidence)
+        return Decision("promote", "better" if champion is not None else "first", f"better: {difference}", details)
     if champion is None:
-        return Decision("refuse", "first_not_shown", f"not shown to be better: {said}", evidence)
+        return Decision("refuse", "first_not_shown", f"not shown to be better: {difference}", details)
     saved = cheaper(challenger, champion, settings.cheaper)
     if low > -settings.margin and saved:
-        return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {said}", evidence)
+        return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {difference}", details)
     if high < 0.0:
-        return Decision("refuse", "worse", f"worse: {said}", evidence)
-    return Decision("refuse", "not_shown", f"not shown to be better: {said}", evidence)
+        return Decision("refuse", "worse", f"worse: {difference}", details)
+    return Decision("refuse", "not_shown", f"not shown to be better: {difference}", details)
 
 
 def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
-    """In which way the challenger costs less by at least *factor*, in words; empty when in none."""
+    """Return in which way the challenger costs less by at least *factor*; empty if it does not."""
     if challenger.size_mb * factor <= champion.size_mb:
         return f"smaller ({challenger.size_mb:.2f} instead of {champion.size_mb:.2f} MB)"
     if challenger.latency_ms * factor <= champion.latency_ms:
-        return f"faster ({challenger.latency_ms:.0f} instead of {champion.latency_ms:.0f} ms for a recording)"
+        return f"faster ({challenger.latency_ms:.0f} instead of {champion.latency_ms:.0f} ms per recording)"
     return ""
+
+
+def _compared(
+    challenger: Contender,
+    champion: Contender | None,
+    mine: Predictions,
+    theirs: Predictions,
+    settings: GateSettings,
+    confidence: float,
+) -> dict[str, Any]:
+    """Return the metrics that the decision rests on, as plain data.
+
+    *mine* and *theirs* are predictions for the same units, of patients that neither model has learned from.
+    """
+    assert challenger.predictions is not None
+    score = settings.score if champion is not None else FIRST
+    compared: dict[str, Interval] = {}
+    if len(mine):
+        compared = compare(mine, theirs, score, confidence, settings.resamples, settings.seed)
+    normal, abnormal = count_patients(mine)
+    return {
+        "score": score,
+        "confidence": round(confidence, 6),
+        "units": len(mine),
+        "patients": len(set(mine.patients)),
+        "patients_with_normal": normal,
+        "patients_with_abnormal": abnormal,
+        "patients_left_out": len(set(challenger.predictions.patients)) - len(set(mine.patients)),
+        "challenger": _described(challenger, mine, compared.get("challenger")),
+        "champion": _described(champion, theirs, compared.get("champion")) if champion is not None else None,
+        "constant": compared["champion"].to_json() if champion is None and compared else None,
+        "difference": compared["difference"].to_json() if compared else None,
+        "settings": settings.model_dump(),
+    }
+
+
+def _identity(contender: Contender) -> dict[str, Any]:
+    return {"version": contender.version, "digest": contender.digest}
+
+
+def _described(contender: Contender, predictions: Predictions, score: Interval | None) -> dict[str, Any]:
+    shown = {}
+    if len(predictions):
+        metrics = _metrics(predictions)
+        wanted = ["score", "sensitivity", "specificity", "roc_auc", "calibration_error"]
+        wanted += [f"recall_{slug(name)}" for name in predictions.task.classes]
+        shown = {name: round(metrics[name], 6) for name in wanted if np.isfinite(metrics[name])}
+    return {
+        **_identity(contender),
+        "score": score.to_json() if score is not None else None,
+        "metrics": shown,
+        "latency_ms": round(contender.latency_ms, 1) if np.isfinite(contender.latency_ms) else None,
+        "size_mb": round(contender.size_mb, 3) if np.isfinite(contender.size_mb) else None,
+    }
+
+
+def _metrics(predictions: Predictions) -> dict[str, float]:
+    return {name: float(values[0]) for name, values in measure(predictions, np.ones((1, len(predictions)))).items()}

@@ -1,1 +1,1 @@
-"""Name a version of a data set by the digests of its content, and describe it: the data card, which git keeps."""
+"""The data card of a version of a data set, and the digests that identify the version."""

@@ -1,26 +1,27 @@
-"""What makes two versions of a data set the same: digests of what its recordings say, and of who is in which part."""
+"""Identify and describe a version of a data set: digests of its content and its split, and its counts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Digits of the content's digest in a version's name.
+#: Digits of the content digest in a version's name.
 SHOWN = 8
-#: Decimals that count: a time or an age that was written with more is no other recording.
+#: Decimals of times and ages that enter the digest.
 DECIMALS = 6
-#: What a recording says. Not where its file lies, how it is wrapped or which delivery it came with, and not the
-#: publisher's split, which no addition has: the same recordings are the same content as a download and as an addition.
-SAID_OF_RECORDINGS = ("recording_id", "patient_id", "audio_sha256", "label", "device", "location", "age_years", "sex")
-SAID_OF_SEGMENTS = ("recording_id", "start_s", "end_s", "label")
+#: Columns that enter the content digest. Path, file format, delivery and the publisher's split do not: a recording is
+#: the same content whether it was downloaded or added.
+RECORDING_CONTENT = ("recording_id", "patient_id", "audio_sha256", "label", "device", "location", "age_years", "sex")
+SEGMENT_CONTENT = ("recording_id", "start_s", "end_s", "label")
 
 
 def content_sha256(recordings: pd.DataFrame, segments: pd.DataFrame) -> str:
-    """Digest of what accepted recordings and their segments say, whatever the order of the rows.
+    """Return the digest of accepted recordings and their segments; the order of the rows does not matter.
 
     Parameters
     ----------
@@ -30,25 +31,55 @@ def content_sha256(recordings: pd.DataFrame, segments: pd.DataFrame) -> str:
     Returns
     -------
     str
-        SHA-256 in hex. The audio enters by ``audio_sha256``, which covers samples, rate and channels.
+        SHA-256 in hex. It covers the audio through ``audio_sha256``: samples, sample rate and channels.
     """
-    return _sha256([_columns(recordings, SAID_OF_RECORDINGS), _columns(segments, SAID_OF_SEGMENTS)])
+    return _sha256([_columns(recordings, RECORDING_CONTENT), _columns(segments, SEGMENT_CONTENT)])
 
 
 def split_sha256(assignment: pd.DataFrame) -> str:
-    """Digest of which recording stands in which part and fold."""
+    """Return the digest of each recording's part and fold."""
     return _sha256([_columns(assignment, ("recording_id", "part", "fold"))])
 
 
 def version_name(dataset: str, content: str) -> str:
-    """What a version is called: the data set, and the first digits of its content's digest."""
+    """Return the name of a version: the data set and the first digits of the content digest."""
     return f"{dataset}-{content[:SHOWN]}"
 
 
-def _columns(table: pd.DataFrame, names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """Column → values, rows in order of all of them; numbers as whole millionths, unknown as ``None``.
+def describe_version(
+    manifest: Mapping[str, Any],
+    recordings: pd.DataFrame,
+    segments: pd.DataFrame,
+    assignment: pd.DataFrame,
+) -> dict[str, Any]:
+    """Return name, digests, licence and counts of a version, flat, for ``dvc metrics``.
 
-    Plain lists in JSON: no library's way to print a table can change a digest.
+    Each entry is a column of ``dvc metrics show``, so parts and labels are in the card and in ``auscult data diff``.
+
+    Parameters
+    ----------
+    manifest
+        The summary of the stage ``validate``.
+    recordings, segments, assignment
+        Columns as in :mod:`auscult.core.records`.
+    """
+    content = content_sha256(recordings, segments)
+    return {
+        "name": version_name(manifest["dataset"], content),
+        "dataset": manifest["dataset"],
+        "content_sha256": content,
+        "split_sha256": split_sha256(assignment),
+        "licence": manifest["licence"],
+        **manifest["counts"],
+        "additions": manifest["additions"]["batches"],
+        "added_recordings": manifest["additions"]["recordings"],
+    }
+
+
+def _columns(table: pd.DataFrame, names: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Return column → values: rows sorted by all columns, numbers in whole millionths, missing values as ``None``.
+
+    The digest is that of plain JSON lists, so it does not depend on how a library writes tables.
     """
     plain = table[list(names)].copy()
     for name in names:

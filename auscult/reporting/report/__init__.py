@@ -1,1 +1,1 @@
-"""The report of one data set: results, data, limits and examples."""
+"""Write the report of one data set: results, data, examples and limits."""

@@ -1,4 +1,4 @@
-"""The data as the page shows them: counts per part, rejects, example units."""
+"""The report's section on the data: counts per part, rejected recordings, and example units with plot and sound."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from auscult.core.paths import Paths
 from auscult.core.records import PARTS
-from auscult.core.storage import read_json, read_table
+from auscult.core.storage import open_array, read_json, read_table
 from auscult.core.tasks import Task
+from auscult.reporting.report import figures
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: A longer example is cut here, in seconds.
+LONGEST_S = 10.0
+#: Rejected recordings that are listed per reason.
+LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Tables:
 
     @classmethod
     def read(cls, paths: Paths) -> Tables:
-        """Read them; recordings and segments carry their ``part``."""
+        """Read the tables; recordings and segments get their ``part``."""
         split = read_table(paths.split / "assignment.parquet")[["recording_id", "part", "exempt_reason"]]
         recordings = read_table(paths.manifest / "recordings.parquet")
         segments = read_table(paths.manifest / "segments.parquet")
@@ -42,11 +50,11 @@ class Tables:
         )
 
     def shared(self) -> pd.DataFrame:
-        """Recordings that the publisher put into the test part though their patients are on the other side as well."""
+        """Return test recordings of patients whom the publisher's split has in training or validation as well."""
         return self.recordings[(self.recordings["part"] == "test") & self.recordings["exempt_reason"].notna()]
 
     def units(self, task: Task) -> pd.DataFrame:
-        """Units of a task that carry one of its classes: ``unit_id``, start, end, ``class_name`` and their part."""
+        """Return the units that have a class of the task: ``unit_id``, start, end, ``class_name`` and their part."""
         if task.unit == "segment":
             table = self.segments.rename(columns={"segment_id": "unit_id"})
         else:
@@ -58,7 +66,7 @@ class Tables:
 
 
 def size_rows(tables: Tables) -> list[dict[str, Any]]:
-    """Recordings, patients, segments and hours of each part."""
+    """Return patients, recordings, segments and hours of each part that is not empty."""
     rows = []
     for part in PARTS:
         inside = tables.recordings[tables.recordings["part"] == part]
@@ -76,54 +84,80 @@ def size_rows(tables: Tables) -> list[dict[str, Any]]:
 
 
 def class_rows(tables: Tables, task: Task) -> list[dict[str, Any]]:
-    """One row per class of a task: units, and patients in parentheses, per part."""
+    """Return units and patients per part of each class of a task."""
     units = tables.units(task)
     rows = []
     for name in task.classes:
-        mine = units[units["class_name"] == name]
+        of_class = units[units["class_name"] == name]
         counts = {}
         for part in PARTS:
-            inside = mine[mine["part"] == part]
+            inside = of_class[of_class["part"] == part]
             counts[part] = {"units": len(inside), "patients": int(inside["patient_id"].nunique())}
         rows.append({"name": name, "normal": name == task.normal, "parts": counts})
     return rows
 
 
 def reject_rows(tables: Tables) -> list[dict[str, Any]]:
-    """Each reason for setting recordings aside: how many, and which with what was measured (at most ten).
+    """Return each reason for rejecting recordings, its count, and some of the recordings with the measured value.
 
     A recording may have several reasons.
     """
     rows = []
     meanings = tables.summary.get("rejects", {})
     for reason, group in tables.rejects.groupby("reason", sort=True):
-        known = meanings.get(reason)
         rows.append(
             {
                 "reason": str(reason).replace("_", " "),
-                "meaning": known.get("meaning", "") if isinstance(known, dict) else "",
+                "meaning": meanings.get(reason, {}).get("meaning", ""),
                 "count": int(group["recording_id"].nunique()),
                 "examples": [
                     {"recording": row.recording_id, "detail": row.detail}
-                    for row in group.drop_duplicates("recording_id").head(10).itertuples()
+                    for row in group.drop_duplicates("recording_id").head(LISTED).itertuples()
                 ],
             }
         )
     return sorted(rows, key=lambda row: -row["count"])
 
 
-def example_units(tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:
-    """Training units to show, *count* per class, each of another patient: those nearest to the class's median length.
+def example_task(tables: Tables, names: set[str]) -> Task | None:
+    """Return the task whose classes the examples show: of segments rather than recordings, with the most classes."""
+    tasks = [task for task in tables.tasks if task.name in names] or list(tables.tasks)
+    return max(tasks, key=lambda task: (task.unit == "segment", len(task.classes)), default=None)
 
-    The training part, because whoever looks at test recordings starts to choose by them.
+
+def illustrated_examples(paths: Paths, tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:
+    """Return *count* example units per class, with ``picture`` and ``sound`` as data URIs."""
+    entries = _example_units(tables, task, count)
+    rate = int(tables.audio["sample_rate_hz"])
+    audio = open_array(paths.audio / "audio.npy")
+    index = read_table(paths.audio / "index.parquet").set_index("recording_id")
+    log_mels = _LogMels(paths, task)
+    for entry in entries:
+        stored = index.loc[entry["recording_id"]]
+        first = int(stored["offset"]) + round(entry["start_s"] * rate)
+        last = int(stored["offset"]) + min(round(entry["end_s"] * rate), int(stored["length"]))
+        mel, mel_s = log_mels.of(entry["unit_id"])
+        longest = min(LONGEST_S, mel_s) if mel is not None else LONGEST_S
+        samples = np.asarray(audio[first : min(last, first + round(longest * rate))], dtype=np.float32)
+        entry["picture"] = figures.example(samples, mel, tables.audio)
+        entry["sound"] = figures.wav(samples, rate)
+        entry["seconds"] = f"{len(samples) / rate:.1f}"
+    return entries
+
+
+def _example_units(tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:
+    """Choose the training units nearest to the median length of their class, each of another patient.
+
+    From the training part: showing test recordings would invite choices that depend on them.
     """
     units = tables.units(task)
     units = units[units["part"] == "train"].assign(length=lambda table: table["end_s"] - table["start_s"])
+    recordings = tables.recordings.set_index("recording_id")
     chosen: list[dict[str, Any]] = []
     for name in task.classes:
-        mine = units[units["class_name"] == name]
-        order = mine.assign(far=(mine["length"] - mine["length"].median()).abs().round(6))
-        order = order.sort_values(["far", "unit_id"]).drop_duplicates("patient_id")
+        of_class = units[units["class_name"] == name]
+        distance = (of_class["length"] - of_class["length"].median()).abs().round(6)
+        ranked = of_class.assign(distance=distance).sort_values(["distance", "unit_id"]).drop_duplicates("patient_id")
         chosen += [
             {
                 "unit_id": row.unit_id,
@@ -132,18 +166,40 @@ def example_units(tables: Tables, task: Task, count: int) -> list[dict[str, Any]
                 "class_name": name,
                 "start_s": float(row.start_s),
                 "end_s": float(row.end_s),
+                "about": device_and_location(recordings.loc[row.recording_id]),
             }
-            for row in order.head(count).itertuples()
+            for row in ranked.head(count).itertuples()
         ]
-    about = tables.recordings.set_index("recording_id")
-    for entry in chosen:
-        row = about.loc[entry["recording_id"]]
-        known = [str(row[name]) for name in ("device", "location") if row[name] is not None and row[name] == row[name]]
-        entry["about"] = ", ".join(known)
     return chosen
 
 
-def example_task(tables: Tables, wanted: set[str]) -> Task | None:
-    """The task whose classes are shown as examples: the finest per segment, else per recording."""
-    tasks = [task for task in tables.tasks if task.name in wanted] or list(tables.tasks)
-    return max(tasks, key=lambda task: (task.unit == "segment", len(task.classes)), default=None)
+def device_and_location(recording: pd.Series) -> str:
+    """Return device and location of a recording, as far as they are known."""
+    return ", ".join(recording[["device", "location"]].dropna().astype(str))
+
+
+class _LogMels:
+    """Log-mel spectrograms of units; of a recording, its first window."""
+
+    def __init__(self, paths: Paths, task: Task) -> None:
+        name = "segments" if task.unit == "segment" else "windows"
+        folder = paths.features("logmel")
+        self._present = (folder / f"{name}.npy").exists()
+        if not self._present:
+            return
+        self._length_s = float(read_json(folder / "spec.json")[name]["length_s"])
+        self._array = open_array(folder / f"{name}.npy")
+        table = read_table(folder / f"{name}.parquet")
+        table.insert(0, "row", range(len(table)))
+        table = table[table["copy"] == "original"]
+        key = "item_id" if task.unit == "segment" else "recording_id"
+        self._rows = table.drop_duplicates(key).set_index(key)
+
+    def of(self, unit_id: str) -> tuple[np.ndarray | None, float]:
+        """Return the log-mel (bins, valid frames) and the seconds that it covers; None if it was not computed."""
+        if not self._present or unit_id not in self._rows.index:
+            return None, 0.0
+        row = self._rows.loc[unit_id]
+        frames = max(int(row["frames"]), 1)
+        covered = min(float(row["end_s"] - row["start_s"]), self._length_s)
+        return np.asarray(self._array[int(row["row"]), :, :frames]), covered

@@ -1,4 +1,4 @@
-"""One experiment as the page shows it: figures as text, positions on the track, pictures."""
+"""The report's section on one experiment: metrics as text, marks on the score axis, plots."""
 
 from __future__ import annotations
 
@@ -9,39 +9,44 @@ from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.evaluation.metrics import slug
 from auscult.reporting.report import figures
-from auscult.reporting.report.wording import OTHERS, compared, figure, points, verdict
+from auscult.reporting.report.dataset import device_and_location
+from auscult.reporting.report.verdict import BASELINES, compared, metric_text, points, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PICTURES = {
-    "confusion": "Confusion matrix on the test part: share of each true class by answer",
-    "roc": "ROC curve on the test part: model, gradient boosting and no audio",
-    "reliability": "Reliability on the test part: predicted probability against what came true",
+PLOTS = {
+    "confusion": "Confusion matrix on the test part: share of each true class by predicted class",
+    "roc": "ROC curve on the test part: model, gradient boosting and metadata only",
+    "reliability": "Reliability on the test part: mean predicted probability against observed fraction",
 }
-#: Rows of the table of figures: name, what it is called, what it means.
-FIGURES = (
+#: Rows of the table of metrics: name, title, meaning.
+METRICS = (
     ("score", "Score", "mean of sensitivity and specificity (ICBHI)"),
-    ("sensitivity", "Sensitivity", "abnormal whose class is exactly right"),
-    ("detection_sensitivity", "Detection", "abnormal called anything but normal"),
-    ("specificity", "Specificity", "normal called normal"),
-    ("sprsound_score", "SPRSound score", "mean of arithmetic and harmonic mean of the two"),
-    ("accuracy", "Accuracy", "all that is right; flatters the frequent class"),
+    ("sensitivity", "Sensitivity", "abnormal units predicted as their exact class"),
+    ("detection_sensitivity", "Detection", "abnormal units predicted as any abnormal class"),
+    ("specificity", "Specificity", "normal units predicted as normal"),
+    ("sprsound_score", "SPRSound score", "mean of their arithmetic and harmonic mean"),
+    ("accuracy", "Accuracy", "share of correct predictions; favours the frequent class"),
     ("balanced_accuracy", "Balanced accuracy", "mean recall of the classes"),
     ("precision_macro", "Precision, macro", "mean over classes"),
     ("f1_macro", "F1, macro", "mean over classes"),
     ("roc_auc", "ROC-AUC", "of the abnormal class; several classes: mean of one against the rest"),
-    ("roc_auc_abnormal", "ROC-AUC, normal against rest", "several classes taken as two"),
-    ("pr_auc", "PR-AUC", "average precision; as ROC-AUC"),
+    ("roc_auc_abnormal", "ROC-AUC, normal against rest", "all abnormal classes as one"),
+    ("pr_auc", "PR-AUC", "average precision; averaged as ROC-AUC"),
     ("mcc", "MCC × 100", "Matthews' coefficient, −100 to 100"),
     ("brier", "Brier × 100", "squared error of the probabilities, lower is better"),
-    ("calibration_error", "Calibration error", "mean gap between promised and observed, lower is better"),
+    (
+        "calibration_error",
+        "Calibration error",
+        "mean gap between predicted probability and observed fraction, lower is better",
+    ),
 )
-GROUPS = {"device": "Device", "location": "Place on the chest", "age": "Age", "sex": "Sex"}
+GROUPS = {"device": "Device", "location": "Location on the chest", "age": "Age", "sex": "Sex"}
 
 
 def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
-    """Everything that the page says of one experiment."""
+    """Return everything that the page shows of one experiment; *worst* recordings with the highest loss."""
     import pandas as pd
 
     evaluation = read_json(paths.evaluation(name) / "evaluation.json")
@@ -58,69 +63,68 @@ def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
         "features": evaluation["features"],
         "model": evaluation["model"],
         "verdict": verdict(evaluation),
-        "score": figure(parts["test"]["metrics"]["score"]),
-        "validation_score": figure(parts["validation"]["metrics"]["score"]),
+        "score": metric_text(parts["test"]["metrics"]["score"]),
+        "validation_score": metric_text(parts["validation"]["metrics"]["score"]),
         "exempt": _exempt(parts),
         "size": {part: {key: parts[part][key] for key in ("units", "patients")} for part in parts},
         "track": track(parts),
-        "differences": [_difference(parts["test"], other) for other in OTHERS],
-        "figures": figure_rows(parts),
-        "class_figures": _class_rows(task, parts["test"]),
+        "differences": [_difference(parts["test"], name) for name in BASELINES],
+        "metrics": metric_rows(parts),
+        "class_metrics": _class_rows(task, parts["test"]),
         "subgroups": _subgroups(parts["test"]["subgroups"]),
         "per_patient": _per_patient(parts["test"]),
         "lost_resamples": parts["test"]["resamples_without_a_class"],
-        "pictures": {kind: figures.embedded(paths.evaluation(name) / f"{kind}.png") for kind in PICTURES},
-        "curves": figures.learning_curves(history),
+        "plots": {kind: figures.embedded(paths.evaluation(name) / f"{kind}.png") for kind in PLOTS},
+        "learning_curves": figures.learning_curves(history),
         "search": figures.search(trials["trials"], trials["best"]),
         "trials": _trials(trials),
         "varied": _varied(trials),
-        "hyperparameters": {key.replace("_", " "): _plain(value) for key, value in model["hyperparameters"].items()},
         "seeds": len(model["seeds"]),
         "worst": _worst(paths, name, task, worst),
     }
 
 
 def track(parts: Mapping[str, Any]) -> dict[str, float] | None:
-    """Where things stand on a line from 0 to 100, in per cent of its width; None when the score is undefined."""
+    """Return the scores of model and baselines on an axis from 0 to 100; None when the test score is undefined."""
     score = parts["test"]["metrics"]["score"]
     if "value" not in score:
         return None
     baselines = parts["test"]["baselines"]
     marks = {"test": score, "validation": parts["validation"]["metrics"]["score"]}
     marks |= {name: baselines[name]["metrics"]["score"] for name in baselines}
-    places = {name: round(100 * entry["value"], 2) for name, entry in marks.items() if "value" in entry}
+    positions = {name: round(100 * entry["value"], 2) for name, entry in marks.items() if "value" in entry}
     low, high = (round(100 * score.get(end, score["value"]), 2) for end in ("low", "high"))
-    return places | {"low": low, "width": round(high - low, 2)}
+    return positions | {"low": low, "width": round(high - low, 2)}
 
 
 def _exempt(parts: Mapping[str, Any]) -> dict[str, Any] | None:
     if "exempt" not in parts:
         return None
     part = parts["exempt"]
-    return {"score": figure(part["metrics"]["score"]), "units": part["units"], "patients": part["patients"]}
+    return {"score": metric_text(part["metrics"]["score"]), "units": part["units"], "patients": part["patients"]}
 
 
-def _difference(test: Mapping[str, Any], other: str) -> dict[str, str]:
-    baseline = test["baselines"][other]
+def _difference(test: Mapping[str, Any], name: str) -> dict[str, str]:
+    baseline = test["baselines"][name]
     return {
-        "key": other,
+        "key": name,
         "title": baseline["title"],
-        "score": figure(baseline["metrics"]["score"]),
-        "difference": figure(baseline["model_minus_this"], sign=True),
+        "score": metric_text(baseline["metrics"]["score"]),
+        "difference": metric_text(baseline["model_minus_this"], sign=True),
         "outcome": compared(baseline["model_minus_this"]),
     }
 
 
-def figure_rows(parts: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Name, meaning, validation and test of each figure that the task has."""
+def metric_rows(parts: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return title, meaning, validation and test value of each metric that the task has."""
     return [
         {
             "title": title,
             "meaning": meaning,
-            "validation": figure(parts["validation"]["metrics"][key]),
-            "test": figure(parts["test"]["metrics"][key]),
+            "validation": metric_text(parts["validation"]["metrics"][key]),
+            "test": metric_text(parts["test"]["metrics"][key]),
         }
-        for key, title, meaning in FIGURES
+        for key, title, meaning in METRICS
         if key in parts["test"]["metrics"]
     ]
 
@@ -128,7 +132,7 @@ def figure_rows(parts: Mapping[str, Any]) -> list[dict[str, str]]:
 def _class_rows(task: Mapping[str, Any], test: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {"name": name, "units": test["classes"][name]}
-        | {kind: figure(test["metrics"][f"{kind}_{slug(name)}"]) for kind in ("precision", "recall", "f1")}
+        | {kind: metric_text(test["metrics"][f"{kind}_{slug(name)}"]) for kind in ("precision", "recall", "f1")}
         for name in task["classes"]
     ]
 
@@ -142,8 +146,8 @@ def _subgroups(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "group": entry["group"],
                     "units": entry["units"],
                     "patients": entry["patients"],
-                    "score": entry["note"] if "note" in entry else figure(entry["score"]),
-                    "accuracy": figure(entry["accuracy"]) if "note" not in entry else "",
+                    "score": entry["note"] if "note" in entry else metric_text(entry["score"]),
+                    "accuracy": metric_text(entry["accuracy"]) if "note" not in entry else "",
                 }
                 for entry in entries
             ],
@@ -159,9 +163,9 @@ def _per_patient(test: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "patients": patients["patients"],
         "note": patients.get("note", ""),
-        "figures": [
-            {"title": title, "value": figure(patients["metrics"][key])}
-            for key, title, _ in FIGURES
+        "metrics": [
+            {"title": title, "value": metric_text(patients["metrics"][key])}
+            for key, title, _ in METRICS
             if key in ("score", "sensitivity", "specificity", "roc_auc")
         ],
     }
@@ -183,7 +187,7 @@ def _trials(trials: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _varied(trials: Mapping[str, Any]) -> list[str]:
-    """Names of the hyperparameters that are not the same in all trials."""
+    """Return the hyperparameters that differ between trials."""
     values: dict[str, set[str]] = {}
     for trial in trials["trials"]:
         for key, value in trial["hyperparameters"].items():
@@ -192,7 +196,7 @@ def _varied(trials: Mapping[str, Any]) -> list[str]:
 
 
 def _ranked(trial: Mapping[str, Any]) -> str:
-    """What a trial without a score was chosen by."""
+    """Return the likelihood that ranks a trial whose score is undefined."""
     return f"undefined (likelihood {trial['rank']:.3f})" if trial.get("rank") is not None else "–"
 
 
@@ -203,7 +207,7 @@ def _plain(value: Any) -> str:
 
 
 def _worst(paths: Paths, name: str, task: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """Test recordings with the highest mean loss."""
+    """Return the *count* test recordings with the highest mean loss."""
     table = read_table(paths.evaluation(name) / "predictions.parquet")
     table = table[table["part"] == "test"]
     about = read_table(paths.manifest / "recordings.parquet").set_index("recording_id")
@@ -215,16 +219,16 @@ def _worst(paths: Paths, name: str, task: Mapping[str, Any], count: int) -> list
     )
     rows = []
     for entry in loss.head(count).itertuples():
-        mine = table[table["recording_id"] == entry.recording_id]
+        units = table[table["recording_id"] == entry.recording_id]
         recording = about.loc[entry.recording_id]
-        wrong = mine[mine["class_index"] != mine["predicted"]]
+        wrong = units[units["class_index"] != units["predicted"]]
         rows.append(
             {
                 "recording": entry.recording_id,
                 "patient": recording["patient_id"],
-                "about": ", ".join(str(recording[key]) for key in ("device", "location") if _known(recording[key])),
+                "about": device_and_location(recording),
                 "loss": f"{entry.loss:.2f}",
-                "units": len(mine),
+                "units": len(units),
                 "wrong": len(wrong),
                 "mistakes": _mistakes(wrong, task["classes"]),
             }
@@ -233,14 +237,9 @@ def _worst(paths: Paths, name: str, task: Mapping[str, Any], count: int) -> list
 
 
 def _mistakes(wrong: pd.DataFrame, classes: list[str]) -> str:
-    """The most frequent confusions, such as ``3 × crackle heard as normal``."""
-    pairs = wrong.groupby(["class_index", "predicted"]).size().reset_index(name="count")
-    pairs = pairs.sort_values(["count", "class_index", "predicted"], ascending=[False, True, True]).head(2)
+    """Return the two most frequent confusions, such as ``3 × crackle predicted as normal``."""
+    pairs = wrong.groupby(["class_index", "predicted"]).size().reset_index(name="units")
+    pairs = pairs.sort_values(["units", "class_index", "predicted"], ascending=[False, True, True]).head(2)
     return "; ".join(
-        f"{row.count_} × {classes[row.class_index]} taken for {classes[row.predicted]}"
-        for row in pairs.rename(columns={"count": "count_"}).itertuples()
+        f"{row.units} × {classes[row.class_index]} predicted as {classes[row.predicted]}" for row in pairs.itertuples()
     )
-
-
-def _known(value: Any) -> bool:
-    return value is not None and value == value

@@ -1,4 +1,7 @@
-"""Pictures of the page: waveforms, mel-spectrograms, learning curves, the search. PNG, the same bytes each time."""
+"""Plots and sounds of the report as data URIs: examples, learning curves, the search.
+
+The same input gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, style
+
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, GRID = "#1c2b33", "#5f6f78", "#d9e0e3"
-BLUE, ORANGE = "#1f6f8b", "#b5591c"
-DPI = 130
+LABEL_SIZE = 8
 SEARCH_AXES = ("filters", "units", "dropout", "learning_rate", "use_synthetic")
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Bytes as an address that needs no file: ``data:image/png;base64,…``."""
+    """Return bytes as a data URI: ``data:image/png;base64,…``."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def embedded(path: Path) -> str | None:
-    """A PNG file as a data address; None where there is none."""
+    """Return a PNG file as a data URI; None if the file does not exist."""
     return data_uri(path.read_bytes(), "image/png") if path.exists() else None
 
 
@@ -44,16 +46,8 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _quiet(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(MUTED)
-    axes.tick_params(colors=INK, labelsize=8, color=MUTED)
-
-
 def example(samples: NDArray[np.float32], mel: NDArray[np.float32] | None, audio: Mapping[str, Any]) -> str:
-    """A waveform above its mel-spectrogram.
+    """Return a plot of a waveform above its mel-spectrogram.
 
     Parameters
     ----------
@@ -62,7 +56,7 @@ def example(samples: NDArray[np.float32], mel: NDArray[np.float32] | None, audio
     mel
         Log-mel in dB, shape (bins, frames); None when that representation was not computed.
     audio
-        The spec.json of the audio: sample rate and band.
+        The spec.json of the audio: sample rate and passband.
     """
     seconds = len(samples) / audio["sample_rate_hz"]
     figure = _figure(5.2, 3.2 if mel is not None else 1.4)
@@ -70,7 +64,7 @@ def example(samples: NDArray[np.float32], mel: NDArray[np.float32] | None, audio
         2 if mel is not None else 1, 1, sharex=True, squeeze=False, height_ratios=[1, 2][: 2 if mel is not None else 1]
     )
     wave = rows[0, 0]
-    _quiet(wave)
+    style(wave, LABEL_SIZE)
     peak = float(np.abs(samples).max(initial=1e-9))
     wave.plot(np.arange(len(samples)) / audio["sample_rate_hz"], samples / peak, color=BLUE, linewidth=0.5)
     wave.set(xlim=(0, seconds), ylim=(-1.05, 1.05), yticks=[])
@@ -79,7 +73,7 @@ def example(samples: NDArray[np.float32], mel: NDArray[np.float32] | None, audio
         wave.set_xlabel("s", fontsize=8)
         return _png(figure)
     image = rows[1, 0]
-    _quiet(image)
+    style(image, LABEL_SIZE)
     low, high = np.percentile(mel, [10, 99.5])
     bins = mel.shape[0]
     image.imshow(
@@ -101,13 +95,13 @@ def example(samples: NDArray[np.float32], mel: NDArray[np.float32] | None, audio
 
 
 def mels(hz: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.float64]:
-    """Hertz to Slaney's mel, linear below 1 kHz and logarithmic above, as librosa's default."""
+    """Convert hertz to Slaney's mel scale, librosa's default: linear below 1 kHz, logarithmic above."""
     hz = np.asarray(hz, dtype=np.float64)
     return np.where(hz < 1000, hz * 3 / 200, 15 + np.log(np.maximum(hz, 1e-9) / 1000) * 27 / np.log(6.4))
 
 
 def wav(samples: NDArray[np.float32], sample_rate_hz: int) -> str:
-    """Samples as a 16-bit WAV in a data address, at 0.9 of full scale."""
+    """Return samples as a 16-bit WAV in a data URI, with the peak at 0.9 of full scale."""
     import wave
 
     peak = float(np.abs(samples).max(initial=1e-9))
@@ -121,36 +115,36 @@ def wav(samples: NDArray[np.float32], sample_rate_hz: int) -> str:
 
 
 def learning_curves(history: pd.DataFrame) -> str:
-    """Loss and score per epoch; one thin line per seed."""
+    """Return a plot of loss and validation score per epoch, one line per seed."""
     figure = _figure(5.2, 2.6)
     loss, score = figure.subplots(1, 2)
     for axes, title in ((loss, "loss"), (score, "validation score")):
-        _quiet(axes)
+        style(axes, LABEL_SIZE)
         axes.set_xlabel("epoch", fontsize=8)
         axes.set_title(title, fontsize=9, color=INK, loc="left")
         axes.xaxis.get_major_locator().set_params(integer=True)
     for index, (_, run) in enumerate(history.groupby("seed", sort=True)):
-        alone = index == 0
-        loss.plot(run["epoch"], run["train_loss"], color=BLUE, linewidth=1.4, label="training" if alone else None)
+        first = index == 0
+        loss.plot(run["epoch"], run["train_loss"], color=BLUE, linewidth=1.4, label="training" if first else None)
         loss.plot(
             run["epoch"],
             run["validation_loss"],
             color=ORANGE,
             linestyle="--",
             linewidth=1.4,
-            label="validation" if alone else None,
+            label="validation" if first else None,
         )
         score.plot(run["epoch"], 100 * run["validation_score"], color=ORANGE, linewidth=1.4, marker="o", markersize=3)
     loss.legend(fontsize=8, frameon=False, labelcolor=INK)
     if history["validation_score"].isna().all():
-        # Epochs were chosen by the likelihood, which the left panel shows.
+        # The epoch was chosen by the loss, in the left panel.
         score.text(0.5, 0.5, "undefined:\none class in validation", ha="center", va="center", fontsize=8, color=INK)
         score.set_axis_off()
     return _png(figure)
 
 
 def search(trials: Sequence[Mapping[str, Any]], best: int) -> str | None:
-    """Hyperparameters and scores of the trials as parallel lines; None with fewer than two complete trials."""
+    """Return a parallel-coordinates plot of the trials; None with fewer than two complete trials."""
     complete = [trial for trial in trials if trial.get("score") is not None and trial["state"] == "complete"]
     names = [name for name in SEARCH_AXES if all(name in trial["hyperparameters"] for trial in complete)]
     if len(complete) < 2 or not names:
@@ -163,11 +157,14 @@ def search(trials: Sequence[Mapping[str, Any]], best: int) -> str | None:
         [_spread(column, log=name == "learning_rate") for column, name in zip(columns, [*names, ""], strict=True)]
     )
     for index, trial in enumerate(complete):
-        mine = trial["number"] == best
+        chosen = trial["number"] == best
         axes.plot(
-            heights[:, index], color=BLUE if mine else GRID, linewidth=2.2 if mine else 1.4, zorder=3 if mine else 2
+            heights[:, index],
+            color=BLUE if chosen else GRID,
+            linewidth=2.2 if chosen else 1.4,
+            zorder=3 if chosen else 2,
         )
-        axes.plot(heights[:, index], "o", color=BLUE if mine else MUTED, markersize=4, zorder=4)
+        axes.plot(heights[:, index], "o", color=BLUE if chosen else MUTED, markersize=4, zorder=4)
     for position, column in enumerate(columns):
         axes.axvline(position, color=GRID, linewidth=0.8, zorder=1)
         for value, height in (
@@ -179,7 +176,7 @@ def search(trials: Sequence[Mapping[str, Any]], best: int) -> str | None:
             axes.text(position, height + offset, text, ha="center", va="center", fontsize=8, color=INK)
     axes.set_xticks(range(len(columns)), [*(name.replace("_", " ").replace("use ", "") for name in names), "score"])
     axes.set(ylim=(-0.22, 1.22), yticks=[])
-    _quiet(axes)
+    style(axes, LABEL_SIZE)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(length=0)
@@ -187,7 +184,7 @@ def search(trials: Sequence[Mapping[str, Any]], best: int) -> str | None:
 
 
 def _spread(values: Sequence[float], *, log: bool) -> NDArray[np.float64]:
-    """Values between 0 and 1; 0.5 where all are equal."""
+    """Scale values to 0 … 1; 0.5 if all are equal."""
     column = np.log(values) if log else np.asarray(values, dtype=np.float64)
     low, high = column.min(), column.max()
     return np.full(len(column), 0.5) if high == low else (column - low) / (high - low)

@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file from what all stages wrote."""
+"""The report's content from the outputs of all stages, and the page: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -7,92 +7,107 @@ from typing import Any
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
-from auscult.reporting.report.dataset import Tables, class_rows, example_task, reject_rows, size_rows
-from auscult.reporting.report.examples import illustrated
-from auscult.reporting.report.experiments import PICTURES, describe
-from auscult.reporting.report.limits import limits
+from auscult.reporting.report.dataset import (
+    Tables,
+    class_rows,
+    example_task,
+    illustrated_examples,
+    reject_rows,
+    size_rows,
+)
+from auscult.reporting.report.experiments import PLOTS, describe
+from auscult.reporting.report.verdict import limits
 from auscult.reporting.templates import template
 
-#: What the summary of the manifest may leave out.
+#: Entries that the summary of the manifest may leave out.
 ABOUT = {"citation": "", "licence": "", "notes": []}
-UNHEARD = ("doubtful", "bad", "worse")
 LEVELS = {
-    "good": "Beats both floors",
+    "good": "Better than metadata",
     "fair": "Below boosting",
     "doubtful": "In doubt",
     "bad": "Not shown better",
-    "worse": "Worse than a floor",
+    "worse": "Below a baseline",
     "unknown": "Undefined",
 }
 
 
-def story(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> dict[str, Any]:
-    """Everything that the page and the summary say, in the order in which they say it."""
+def collect(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> dict[str, Any]:
+    """Return the content of the page and of the summary.
+
+    Parameters
+    ----------
+    names
+        The experiments.
+    examples
+        Example units to show per class.
+    worst
+        Recordings with the highest loss to list per experiment.
+    """
     tables = Tables.read(paths)
     experiments = [describe(paths, name, worst) for name in names]
-    task = example_task(tables, {item["task"] for item in experiments})
-    tasks = [task for task in tables.tasks if any(item["task"] == task.name for item in experiments)]
+    shown = {item["task"] for item in experiments}
+    task = example_task(tables, shown)
+    sizes = size_rows(tables)
+    intervals = read_json(paths.evaluation(names[0]) / "evaluation.json")["intervals"]
     return {
         "dataset": paths.dataset,
         "about": ABOUT | {"title": paths.dataset} | dict(tables.summary),
         "audio": tables.audio,
-        "intervals": _intervals(paths, names),
+        "intervals": {"confidence": f"{100 * intervals['confidence']:g}", "resamples": str(intervals["resamples"])},
         "lead": lead(experiments),
         "experiments": experiments,
         "groups": _by_task(experiments),
         "new_patients": tables.shared().empty,
-        "sizes": size_rows(tables),
-        "parts": [row["part"] for row in size_rows(tables)],
-        "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tasks],
+        "sizes": sizes,
+        "parts": [row["part"] for row in sizes],
+        "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tables.tasks if task.name in shown],
         "rejects": reject_rows(tables),
-        "set_aside": int(tables.rejects["recording_id"].nunique()),
-        "examples": illustrated(paths, tables, task, examples) if task and examples else [],
+        "rejected": int(tables.rejects["recording_id"].nunique()),
+        "examples": illustrated_examples(paths, tables, task, examples) if task and examples else [],
         "example_task": task,
         "limits": limits(tables, experiments),
         "searched": searched(experiments),
-        "pictures": PICTURES,
+        "plots": PLOTS,
         "levels": LEVELS,
-        "scale_low": scale_low(experiments),
+        "scale_low": _scale_low(experiments),
     }
 
 
-def scale_low(experiments: Sequence[Mapping[str, Any]]) -> int:
-    """Where the tracks begin: 40, or lower in tens when something lies below."""
+def _scale_low(experiments: Sequence[Mapping[str, Any]]) -> int:
+    """Return the left end of the score axis: 40, or the ten below the lowest mark."""
     ends = [value for item in experiments if item["track"] for key, value in item["track"].items() if key != "width"]
     return max(0, min(40, int(min(ends, default=40.0) // 10) * 10))
 
 
 def lead(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The result in one to three sentences."""
-    levels = [item["verdict"].level for item in experiments]
-    beat = sum(level in ("good", "fair") for level in levels)
-    said = [
-        f"{beat} of {len(levels)} experiments beat both floors: a constant answer, and a model that never hears"
-        " the audio."
+    """Return the result in one to three sentences."""
+
+    def named(*levels: str) -> list[str]:
+        return [item["name"] for item in experiments if item["verdict"].level in levels]
+
+    found = [
+        f"{len(named('good', 'fair'))} of {len(experiments)} experiments are better than a constant answer and than"
+        " the metadata-only baseline, which sees no audio."
     ]
-    doubtful = [item["name"] for item, level in zip(experiments, levels, strict=True) if level in UNHEARD]
-    if doubtful:
-        said.append(f"Not shown to hear more than these tell without listening: {', '.join(doubtful)}.")
-    worse = [item["name"] for item, level in zip(experiments, levels, strict=True) if level == "fair"]
-    if worse:
-        said.append(f"Gradient boosting on summary statistics does better than {', '.join(worse)}.")
-    return said
+    if names := named("doubtful", "bad", "worse"):
+        found.append(f"Not shown to be better than these two baselines: {', '.join(names)}.")
+    if names := named("fair"):
+        found.append(f"Gradient boosting on summary statistics is better than {', '.join(names)}.")
+    return found
 
 
 def searched(experiments: Sequence[Mapping[str, Any]]) -> str:
-    """Which hyperparameters the trials chose among, in words: those that differ between trials of an experiment."""
+    """Return which hyperparameters the search chose: those that differ between trials of an experiment."""
     names = sorted({name for item in experiments for name in item["varied"]})
     if not names:
         return "no hyperparameter: all have the model's default values"
     most = max(len(item["trials"]) for item in experiments)
     trials = f"{most} trials" if most != 1 else "one trial"
-    return (
-        f"of the hyperparameters {', '.join(names)} (at most {trials} per experiment), all others having default values"
-    )
+    return f"the hyperparameters {', '.join(names)} (at most {trials} per experiment; the others have default values)"
 
 
 def _by_task(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Experiments that answer the same question, together, in the order of the parameters."""
+    """Group the experiments by task, in the order of the parameters."""
     names = list(dict.fromkeys(item["task"] for item in experiments))
     groups = []
     for name in names:
@@ -101,11 +116,6 @@ def _by_task(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return groups
 
 
-def _intervals(paths: Paths, names: Sequence[str]) -> dict[str, str]:
-    about = read_json(paths.evaluation(names[0]) / "evaluation.json")["intervals"]
-    return {"confidence": f"{100 * about['confidence']:g}", "resamples": str(about["resamples"])}
-
-
 def render(content: Mapping[str, Any]) -> str:
-    """The page's HTML."""
+    """Return the page as HTML."""
     return template("report.html").render(content)

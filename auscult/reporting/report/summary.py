@@ -1,21 +1,33 @@
-"""The report in brief, as markdown."""
+"""The results in brief: as markdown beside the report, and as plain text for the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from auscult.core.paths import Paths
+from auscult.core.storage import read_json
+from auscult.reporting.report.verdict import metric_text, points, verdict
+
+if TYPE_CHECKING:
+    from auscult.core.sections import Params
+
+MISSING = "–"
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """One table of results, the data in a line, and what the figures do not mean."""
-    about, sizes = content["about"], content["sizes"]
+    """Return a table of results, the size of the data, and the limits.
+
+    *content* is that of :func:`auscult.reporting.report.page.collect`.
+    """
     confidence = content["intervals"]["confidence"]
     lines = [
-        f"# {about.get('title', content['dataset'])}",
+        f"# {content['about']['title']}",
         "",
         " ".join(content["lead"]),
         "",
-        f"| experiment | validation | test ({confidence} % interval) | minus no audio | minus boosting | verdict |",
+        f"| experiment | validation | test ({confidence} % interval) | minus metadata only | minus gradient boosting"
+        " | verdict |",
         "|---|---|---|---|---|---|",
     ]
     for item in content["experiments"]:
@@ -24,19 +36,54 @@ def markdown(content: Mapping[str, Any]) -> str:
             item["name"],
             item["validation_score"],
             item["score"],
-            differences["no_audio"],
-            differences["opponent"],
+            differences["metadata_only"],
+            differences["gradient_boosting"],
             item["verdict"].headline,
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    parts = ", ".join(f"{row['part']} {row['patients']} patients / {row['recordings']} recordings" for row in sizes)
+    parts = ", ".join(
+        f"{row['part']} {row['patients']} patients / {row['recordings']} recordings" for row in content["sizes"]
+    )
     lines += [
         "",
-        "Scores are (sensitivity + specificity) / 2 in points of 100; a constant answer has 50."
+        "Score is (sensitivity + specificity) / 2 in percentage points; a constant answer has 50."
         " Intervals resample patients.",
         "",
-        f"Data: {parts}; {content['set_aside']} recordings set aside.",
+        f"Data: {parts}; {content['rejected']} recordings rejected.",
         "",
         *(f"- {sentence}" for sentence in content["limits"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def results_table(paths: Paths, params: Params) -> str:
+    """Return one line per experiment: scores on validation and test, scores of two baselines, the verdict."""
+    files = {name: paths.evaluation(name) / "evaluation.json" for name in params.experiments}
+    evaluations = {name: read_json(file) if file.exists() else None for name, file in files.items()}
+    levels = {f"{100 * each['intervals']['confidence']:g} % interval" for each in evaluations.values() if each}
+    test = f"test score ({', '.join(sorted(levels)) or 'interval'})"
+    header = ("experiment", "validation", test, "metadata only", "gradient boosting", "verdict")
+    rows = [header, *(_row(name, evaluation) for name, evaluation in evaluations.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    rows.insert(1, tuple("─" * width for width in widths))
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    note = "score = (sensitivity + specificity) / 2 in percentage points; a constant answer has 50"
+    return "\n".join([*lines, "", note])
+
+
+def _row(name: str, evaluation: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if evaluation is None:
+        return (name, *[MISSING] * 4, "not evaluated yet")
+    validation, test = (evaluation["parts"][part] for part in ("validation", "test"))
+    return (
+        name,
+        _value(validation["metrics"]["score"]),
+        metric_text(test["metrics"]["score"]),
+        _value(test["baselines"]["metadata_only"]["metrics"]["score"]),
+        _value(test["baselines"]["gradient_boosting"]["metrics"]["score"]),
+        verdict(evaluation).headline,
+    )
+
+
+def _value(entry: Mapping[str, Any]) -> str:
+    return points(entry["value"]) if "value" in entry else MISSING

@@ -1,4 +1,4 @@
-"""Templates of all pages, and the one Jinja environment that renders them."""
+"""HTML templates of all pages, and the one Jinja environment that renders them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def template(name: str) -> Template:
-    """Return the template of that file name; it escapes what it is given, and refuses an undefined variable."""
+    """Return the template with the file name *name*; it escapes values and raises on an undefined variable."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""What the tests of the comment begin with."""
+"""The fixture of the comment's tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.comparison.comment.clinic import HEAD, RUN_PAGE, Clinic, comparison, packed
 from tests.comparison.comment.server import REPOSITORY, FakeGitHub, serving
+from tests.comparison.comment.workflow_run import HEAD, RUN_PAGE, Scenario, comparison, packed
 
 
 @pytest.fixture
-def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clinic]:
-    """Pull request 7 at HEAD; its run succeeded and has uploaded a comparison."""
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
+    """Yield pull request 7 at HEAD; its run succeeded and uploaded a comparison."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     run = {
         "id": 55,
@@ -28,5 +28,5 @@ def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clinic]:
     with serving(FakeGitHub()) as github:
         github.pull(7, HEAD)
         github.upload("comparison-data", packed(comparison()))
-        github.upload("comparison", b"a page for people")
-        yield Clinic(github, tmp_path, run)
+        github.upload("comparison", b"a page for readers")
+        yield Scenario(github, tmp_path, run)

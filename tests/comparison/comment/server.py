@@ -1,4 +1,4 @@
-"""A local server that answers as GitHub's API does, as far as the comment asks it."""
+"""A local server with the part of GitHub's API that the comment uses."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-REPOSITORY = "clinic/auscult"
+REPOSITORY = "owner/auscult"
 BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 
 @dataclass
 class Planned:
-    """An answer that is given instead of the usual one, once, to the first request that matches."""
+    """An answer that replaces the usual one, once, for the first request that matches."""
 
     method: str
     path: str
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     content: Any = None
-    after: bool = False  # the request is carried out all the same
+    after: bool = False  # the request is carried out, too
 
 
 @dataclass
 class FakeGitHub:
-    """What GitHub holds, and what it was asked."""
+    """GitHub's content and the requests to it."""
 
     address: str = ""
     pulls: list[dict[str, Any]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class FakeGitHub:
     asked: list[str] = field(default_factory=list)
 
     def pull(self, number: int, sha: str, head: str = REPOSITORY, branch: str = "deeper") -> None:
-        """An open pull request."""
+        """Add an open pull request."""
         owner = head.partition("/")[0]
         self.pulls.append(
             {
@@ -52,7 +52,7 @@ class FakeGitHub:
         )
 
     def upload(self, name: str, archive: bytes, *, created: str = "2026-11-20T10:30:00Z", expired: bool = False) -> int:
-        """An artifact; returns its number."""
+        """Add an artifact; return its number."""
         number = 700 + len(self.artifacts)
         self.artifacts.append(
             {
@@ -67,18 +67,18 @@ class FakeGitHub:
         return number
 
     def comment(self, body: str, user: dict[str, Any] | None = None) -> int:
-        """A comment that is there already; returns its number."""
+        """Add a comment; return its number."""
         number = 9000 + len(self.comments)
         address = f"https://github.example/{REPOSITORY}/pull/7#issuecomment-{number}"
         self.comments.append({"id": number, "user": user, "body": body, "html_url": address})
         return number
 
     def bodies(self) -> list[str]:
-        """What the comments say."""
+        """Return the bodies of the comments."""
         return [str(comment["body"]) for comment in self.comments]
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        """What GitHub says."""
+        """Return status and content of an answer."""
         base = f"/repos/{REPOSITORY}"
         if (method, path) == ("GET", f"{base}/pulls"):
             return 200, _page([pull for pull in self.pulls if pull["head"]["label"] == query["head"]], query)
@@ -107,7 +107,7 @@ def _page(entries: list[Any], query: dict[str, str]) -> list[Any]:
 
 @contextmanager
 def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
-    """The server while the block runs."""
+    """Run the server for the duration of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def _respond(self) -> None:
@@ -116,7 +116,7 @@ def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
             github.asked.append(f"{self.command} {parts.path}")
             token = self.headers.get("Authorization")
             if parts.path.startswith("/blob/") and token is not None:
-                return self._send(400, {"message": "the token was given to the store"})
+                return self._send(400, {"message": "the token was sent to the artifact store"})
             if not parts.path.startswith("/blob/") and token != "Bearer a-token":
                 return self._send(401, {"message": "Bad credentials"})
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -126,10 +126,10 @@ def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
                 if plan.after:
                     github.answer(self.command, parts.path, query, body)
                 return self._send(plan.status, plan.content, plan.headers)
-            status, said = github.answer(self.command, parts.path, query, body)
+            status, content = github.answer(self.command, parts.path, query, body)
             if status == 302:
-                return self._send(302, None, {"Location": said})
-            return self._send(status, said)
+                return self._send(302, None, {"Location": content})
+            return self._send(status, content)
 
         def _send(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
             raw = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()

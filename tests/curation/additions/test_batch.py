@@ -12,8 +12,6 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError, DataError
@@ -22,6 +20,8 @@ from auscult.curation.additions import Delivery, add, examine, make_ready, messa
 from auscult.curation.additions import batch as batch_module
 from auscult.validation.additions import batch_name, checksums
 from auscult.versioning import commands
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.curation.additions.looking import NEW, NEWER, accepted, everything, folder_of, parts
 from tests.validation.made_clinic import AUDIO, PATHS, breath, make_delivery, name_of
 

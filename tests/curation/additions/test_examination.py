@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from stages.validate.__main__ import main as validate
 
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.storage import read_table, write_table
 from auscult.curation.additions import Delivery, Rejected, add, examination, examine, left_out, message
+from stages.validate import main as validate
 from tests.curation.additions.looking import NEW, NEWER, accepted, reasons
 from tests.validation.made_clinic import (
     AUDIO,
@@ -211,7 +211,7 @@ def test_a_delivery_in_another_layout_is_refused_in_words(root: Path, tmp_path: 
 def test_a_table_that_cannot_be_read_is_named_where_it_was_delivered(root: Path, delivery: Path) -> None:
     table = (delivery / "ICBHI_Challenge_diagnosis.txt").rename(delivery / "patient_diagnosis.csv")
     table.write_text("<html>please log in</html>")
-    with pytest.raises(DataError, match=r"is no such table") as caught:
+    with pytest.raises(DataError, match=r"is not a table") as caught:
         examine("sample", delivery, root)
     assert caught.value.where == str(table)
 

@@ -36,10 +36,10 @@ def test_each_week_is_a_batch_and_what_stays_out_is_listed_for_all(root: Path, i
     (inbox / "week-2" / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")
     unsorted = write_into(inbox / "week-2", name_of(302, 2), breath(6)).with_suffix(".txt")
     unsorted.write_text("4 5 0 0\n1 3 0 0\n2 3 0 0\n")
-    taken = ingestion.take_in(tmp_path, root, "sample", inbox, "run", print)
+    taken = ingestion.ingest(tmp_path, root, "sample", inbox, "run", print)
     assert len(taken.batches) == 2 and batches(root) == sorted(taken.batches)
     words = "3 recordings added, 0 there already, 6 left out (1 annotation_unsorted, 1 duplicate_id, 2 no_delivery,"
-    assert taken.words == f"{words} 2 unplaced; reports/sample/ingest/run.csv)", "recordings, not reasons"
+    assert taken.summary == f"{words} 2 unplaced; reports/sample/ingest/run.csv)", "recordings, not reasons"
     title, _, *rest = taken.message.splitlines()
     assert title == "data: 3 recordings of 3 patients added to sample"
     assert [line.split(",")[0] for line in rest if "Addition" in line] == [f"Addition {name}" for name in taken.batches]
@@ -70,7 +70,7 @@ def test_a_week_whose_table_is_something_else_stops_no_other(root: Path, inbox: 
     assert [accepted(week) for week in weeks] == [[NEW, NEWER]]
     assert ("week-1", "no_delivery") in {(entry.recording_id, entry.reason) for entry in rejected}
     (inbox / "week-2/ICBHI_Challenge_diagnosis.txt").write_text("<html>please log in, too</html>")
-    with pytest.raises(DataError, match="is no such table"):
+    with pytest.raises(DataError, match="is not a table"):
         add_all("sample", inbox, root)
 
 
@@ -85,4 +85,4 @@ def test_where_no_folder_is_a_delivery_the_command_for_one_is_named(root: Path, 
     with pytest.raises(DataError, match="two different files") as caught:
         add_all("sample", inbox, root)
     assert "week-1" in caught.value.what and "week-2" in caught.value.what
-    assert "python -m auscult.cli ingest --folder" in caught.value.next_step
+    assert "auscult data ingest --folder" in caught.value.next_step

@@ -7,13 +7,13 @@ from contextlib import chdir
 from pathlib import Path
 
 import soundfile
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_table
 from auscult.curation.additions import add, examine
 from auscult.validation.additions import checksums
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.curation.additions.looking import accepted, reasons
 from tests.validation.made_clinic import breath, set_parameter
 

@@ -1,4 +1,4 @@
-"""Two models' answers on simulated patients: alike within a patient, as real ones are."""
+"""Simulated predictions of several models, with units of one patient correlated as in real data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from auscult.core.digests import patient_key
 from auscult.core.tasks import Task
-from auscult.evaluation.metrics import Answers
-from auscult.registry.gate.evidence import Contender
+from auscult.evaluation.metrics import Predictions
+from auscult.registry.gate.rule import Contender
 from auscult.settings import GateSettings
 
 DATASET = "simulated"
@@ -30,19 +30,19 @@ SETTINGS = GateSettings(
 
 
 def settings(**changes: Any) -> GateSettings:
-    """The settings above with some changed."""
+    """Return the settings above with some changed."""
     return SETTINGS.model_copy(update=changes)
 
 
-def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Answers]:
-    """Answers of one model per skill to the same units.
+def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Predictions]:
+    """Return the predictions of one model per skill for the same units.
 
     Parameters
     ----------
     skills
-        How far apart a model hears normal and abnormal; 1.2 is about 80 % right.
+        Distance between normal and abnormal units in a model's score; 1.2 is about 80 % correct.
     shared
-        How much of what is hard is hard for all models; the rest is each model's own noise, part of it by patient.
+        Correlation of the errors of all models; the rest is each model's own noise, part of it by patient.
     """
     rng = np.random.default_rng(seed)
     names, truth, common = [], [], []
@@ -61,24 +61,24 @@ def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0
         heard = skill * (2 * y - 1) + shared * hard + np.sqrt(1 - shared**2) * own
         p = 1 / (1 + np.exp(-2 * heard))
         given = np.stack([1 - p, p], axis=1)
-        made.append(Answers(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
+        made.append(Predictions(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
     return made
 
 
-def sides(given: Answers, normal: int, abnormal: int) -> Answers:
-    """Of the first *normal* patients the normal units, of the next *abnormal* ones the others."""
+def sides(given: Predictions, normal: int, abnormal: int) -> Predictions:
+    """Return the normal units of the first *normal* patients and the abnormal units of the next *abnormal* ones."""
     number = np.array([int(name[1:]) for name in given.patients])
     healthy = (number < normal) & (given.y == 0)
     return given.where(healthy | ((number >= normal) & (number < normal + abnormal) & (given.y == 1)))
 
 
-def contender(given: Answers | None, version: str, **changes: Any) -> Contender:
-    """A model in good order that has learned from nobody here."""
+def contender(given: Predictions | None, version: str, **changes: Any) -> Contender:
+    """Return a valid model that has learned from none of the patients."""
     about: dict[str, Any] = {
         "version": version,
         "digest": f"digest-{version}",
         "learned_from": frozenset({patient_key(DATASET, "somebody else")}),
-        "answers": given,
+        "predictions": given,
         "latency_ms": 30.0,
         "size_mb": 0.6,
     }

@@ -1,4 +1,4 @@
-"""The interval of the difference, and what it is compared with."""
+"""The interval of the difference, and the constant answer."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import pytest
 
 from auscult.evaluation.bootstrap import patient_weights
 from auscult.evaluation.metrics import measure
-from auscult.registry.gate.evidence import constant
-from auscult.registry.gate.interval import compare, patients_by_side
+from auscult.registry.gate.interval import compare, count_patients
+from auscult.registry.gate.rule import constant
 from tests.registry.gate.simulated import answers, sides
 
-#: By hand, for 8 patients: Student's t with 7 degrees of freedom at 97.5 % is 2.3646243, times √(8/7) is 2.5278897,
+#: For 8 patients: Student's t with 7 degrees of freedom at 97.5 % is 2.3646243, times √(8/7) is 2.5278897,
 #: and Φ(−2.5278897) is:
 TAIL_OF_8 = 0.0057375
 
 
-def test_the_tails_are_those_of_the_side_with_fewer_patients() -> None:
+def test_the_tails_depend_on_the_smaller_number_of_patients() -> None:
     mine, theirs = (sides(each, 30, 8) for each in answers(1.2, 1.0, patients=38))
-    assert patients_by_side(mine) == (30, 8)
+    assert count_patients(mine) == (30, 8)
     weights = patient_weights(mine.patients, 2000, 41)
     resampled = measure(mine, weights)["score"] - measure(theirs, weights)["score"]
     expected = np.nanquantile(resampled, [TAIL_OF_8, 1 - TAIL_OF_8])
@@ -34,7 +34,7 @@ def test_one_abnormal_patient_gives_no_interval() -> None:
     assert (found["low"], found["high"]) == (None, None)
 
 
-def test_the_constant_answer_is_never_wrong_about_what_is_normal() -> None:
+def test_the_constant_answer_has_specificity_one_and_sensitivity_zero() -> None:
     (mine,) = answers(1.2)
-    figures = measure(constant(mine), np.ones((1, len(mine))))
-    assert (figures["specificity"][0], figures["sensitivity"][0], figures["score"][0]) == (1.0, 0.0, 0.5)
+    metrics = measure(constant(mine), np.ones((1, len(mine))))
+    assert (metrics["specificity"][0], metrics["sensitivity"][0], metrics["score"][0]) == (1.0, 0.0, 0.5)

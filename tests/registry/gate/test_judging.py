@@ -1,4 +1,4 @@
-"""What is asked of the two models, and what becomes of their replies."""
+"""Which test units both models get, and how their responses become a decision."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from auscult.core.paths import Paths
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.registry.gate import judging
-from auscult.registry.gate.judging import judge, questions_of, read_task, read_units
+from auscult.registry.gate.judging import judge, read_task, read_units, requests_for
+from auscult.registry.gate.model_process import Request, Responses
 from auscult.registry.gate.rule import Decision
-from auscult.registry.gate.served import Question, Replies
 from auscult.registry.versions import Version
 from tests.registry.gate.simulated import SETTINGS, TASK
 
@@ -36,7 +36,7 @@ SEGMENTS = [("r2", 1.0, "a"), ("r1", 1.0, "?"), ("r3", 0.0, "a"), ("r2", 0.0, "n
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A worktree in which `validate` and `split` have run."""
     recordings = pd.DataFrame(RECORDINGS, columns=["recording_id", "patient_id", "part", "exempt_reason"])
     recordings["path"] = "made/" + recordings["recording_id"] + ".wav"
@@ -52,9 +52,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def version(place: Path, number: str, **changes: Any) -> Version:
+def version(workspace: Path, number: str, **changes: Any) -> Version:
     """A registered model that has learned from p3 and p4, with weights of 0.25 MB."""
-    package = place / f"package-{number}"
+    package = workspace / f"package-{number}"
     about = {"task": TASK.to_json(), "learned_from": [patient_key(DATASET, name) for name in ("p3", "p4")]}
     write_json(package / "artifacts" / "trained" / "model.json", about | changes)
     (package / "artifacts" / "trained" / "weights").mkdir()
@@ -62,56 +62,58 @@ def version(place: Path, number: str, **changes: Any) -> Version:
     return Version(number, f"run-{number}", f"digest-{number}", {}, package)
 
 
-#: To r1's one stretch and r2's two, in this order: everything right.
-RIGHT = Replies(["normal", "abnormal"], ["normal", "normal", "abnormal"], [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]], [0.02])
+#: For the one segment of r1 and the two of r2, in this order: all correct.
+RIGHT = Responses(
+    ["normal", "abnormal"], ["normal", "normal", "abnormal"], [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8]], [0.02]
+)
 
 
 def judged(
-    monkeypatch: pytest.MonkeyPatch, place: Path, *versions: Version, says: Replies = RIGHT, in_service: int = 1
+    monkeypatch: pytest.MonkeyPatch, workspace: Path, *versions: Version, last: Responses = RIGHT, in_service: int = 1
 ) -> Decision:
-    """The decision where the last of the models says so, and those before it are right."""
+    """Decide with the given responses of the last model; the others respond correctly."""
 
-    def ask(packages: list[Path], questions: list[Question]) -> list[Replies]:
+    def run_models(packages: list[Path], requests: list[Request]) -> list[Responses]:
         assert packages == [each.package for each in versions]
-        assert [len(question.stretches) for question in questions] == [1, 2]
-        return [*[RIGHT] * (len(packages) - 1), says]
+        assert [len(request.segments) for request in requests] == [1, 2]
+        return [*[RIGHT] * (len(packages) - 1), last]
 
-    monkeypatch.setattr(judging, "ask", ask)
+    monkeypatch.setattr(judging, "run_models", run_models)
     challenger, champion = versions[0], versions[1] if len(versions) > 1 else None
-    return judge(place, DATASET, "abnormal", challenger, champion, SETTINGS, in_service)
+    return judge(workspace, DATASET, "abnormal", challenger, champion, SETTINGS, in_service)
 
 
-def test_the_test_units_are_those_with_a_class_in_order_and_without_the_exempt(place: Path) -> None:
-    task = read_task(place, DATASET, "abnormal")
-    units = read_units(place, DATASET, task)
-    asked = list(zip(units["recording_id"], units["patient_id"], units["start_s"], units["class_index"], strict=True))
-    assert asked == [("r1", "p1", 0.0, 0), ("r2", "p2", 0.0, 0), ("r2", "p2", 1.0, 1)]
-    assert questions_of(units, place, task) == [
-        Question(place / "data/made/r1.wav", ((0.0, 1.0),)),
-        Question(place / "data/made/r2.wav", ((0.0, 1.0), (1.0, 2.0))),
+def test_the_test_units_have_a_class_are_sorted_and_not_exempt(workspace: Path) -> None:
+    task = read_task(workspace, DATASET, "abnormal")
+    units = read_units(workspace, DATASET, task)
+    found = list(zip(units["recording_id"], units["patient_id"], units["start_s"], units["class_index"], strict=True))
+    assert found == [("r1", "p1", 0.0, 0), ("r2", "p2", 0.0, 0), ("r2", "p2", 1.0, 1)]
+    assert requests_for(units, workspace, task) == [
+        Request(workspace / "data/made/r1.wav", ((0.0, 1.0),)),
+        Request(workspace / "data/made/r2.wav", ((0.0, 1.0), (1.0, 2.0))),
     ]
 
 
-def test_a_task_per_recording_asks_for_whole_recordings(place: Path) -> None:
-    task = read_task(place, DATASET, "binary")
-    units = read_units(place, DATASET, task)
+def test_a_task_per_recording_requests_whole_recordings(workspace: Path) -> None:
+    task = read_task(workspace, DATASET, "binary")
+    units = read_units(workspace, DATASET, task)
     assert list(zip(units["recording_id"], units["class_index"], strict=True)) == [("r1", 0), ("r2", 1)]
-    assert [question.stretches for question in questions_of(units, place, task)] == [((None, None),)] * 2
+    assert [request.segments for request in requests_for(units, workspace, task)] == [((None, None),)] * 2
 
 
-def test_a_test_part_without_a_class_of_the_task_is_an_error(place: Path) -> None:
+def test_a_test_part_without_a_class_of_the_task_is_an_error(workspace: Path) -> None:
     with pytest.raises(DataError, match="holds no segment"):
-        read_units(place, DATASET, replace(TASK, mapping={}))
+        read_units(workspace, DATASET, replace(TASK, mapping={}))
 
 
-def test_what_the_publisher_exempts_is_no_leak_and_every_answer_meets_its_unit(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+def test_exempt_recordings_are_no_leak_and_each_prediction_belongs_to_its_unit(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decision = judged(monkeypatch, place, version(place, "2"), version(place, "1"), in_service=5)
-    assert decision.rule == "too_few_patients", "two patients, neither of them known to a model"
+    decision = judged(monkeypatch, workspace, version(workspace, "2"), version(workspace, "1"), in_service=5)
+    assert decision.rule == "too_few_patients", "two patients, both unknown to the models"
     record = decision.to_json()
     assert (record["units"], record["patients_with_normal"], record["patients_with_abnormal"]) == (3, 2, 1)
-    assert record["challenger"]["figures"]["score"] == 1.0
+    assert record["challenger"]["metrics"]["score"] == 1.0
     assert (record["challenger"]["size_mb"], record["challenger"]["latency_ms"]) == (0.25, 20.0)
     assert record["confidence"] == pytest.approx(0.99)
 
@@ -119,7 +121,7 @@ def test_what_the_publisher_exempts_is_no_leak_and_every_answer_meets_its_unit(
 OTHER = {
     "other classes": replace(RIGHT, classes=["normal", "crackle"]),
     "another label": replace(RIGHT, labels=["normal", "normal", "crackle"]),
-    "a fault": Replies(fault="its process ended: Killed"),
+    "a fault": Responses(fault="its process ended: Killed"),
 }
 
 
@@ -127,39 +129,41 @@ OTHER = {
     ("what", "words"),
     [
         ("other classes", "knows the classes normal, crackle; the task has normal, abnormal"),
-        ("another label", "answers crackle; the task has normal, abnormal"),
+        ("another label", "predicts crackle; the task has normal, abnormal"),
         ("a fault", "its process ended: Killed"),
-        ("another task", "is a model for task 'binary' per segment; asked is 'abnormal' per segment"),
-        ("another unit", "is a model for task 'abnormal' per recording; asked is 'abnormal' per segment"),
+        ("another task", "is a model for task 'binary' per segment, not for 'abnormal' per segment"),
+        ("another unit", "is a model for task 'abnormal' per recording, not for 'abnormal' per segment"),
     ],
 )
-def test_a_model_of_something_else_is_not_compared(
-    place: Path, monkeypatch: pytest.MonkeyPatch, what: str, words: str
+def test_a_model_for_another_task_is_not_compared(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, what: str, words: str
 ) -> None:
     task = {"another task": {"name": "binary"}, "another unit": {"unit": "recording"}}.get(what, {})
-    stranger = version(place, "3", task=TASK.to_json() | task)
-    refused = judged(monkeypatch, place, stranger, says=OTHER.get(what, RIGHT))
-    undecided = judged(monkeypatch, place, version(place, "2"), stranger, says=OTHER.get(what, RIGHT))
+    other = version(workspace, "3", task=TASK.to_json() | task)
+    refused = judged(monkeypatch, workspace, other, last=OTHER.get(what, RIGHT))
+    undecided = judged(monkeypatch, workspace, version(workspace, "2"), other, last=OTHER.get(what, RIGHT))
     assert (refused.outcome, refused.rule) == ("refuse", "broken")
     assert (undecided.outcome, undecided.rule) == ("undecided", "champion_broken")
     assert words in refused.reason and words in undecided.reason
 
 
-def test_a_champion_that_does_not_say_from_whom_it_learned_is_not_compared(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_champion_without_a_record_of_its_patients_is_not_compared(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decision = judged(monkeypatch, place, version(place, "2"), version(place, "1", learned_from=None))
+    decision = judged(monkeypatch, workspace, version(workspace, "2"), version(workspace, "1", learned_from=None))
     assert (decision.outcome, decision.rule) == ("undecided", "unknown_patients")
 
 
-def test_a_model_that_has_learned_from_a_test_patient_is_a_leak(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    leaky = version(place, "2", learned_from=[patient_key(DATASET, "p1")])
-    assert judged(monkeypatch, place, leaky, version(place, "1")).rule == "leak"
+def test_a_model_that_learned_from_a_test_patient_is_a_leak(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaky = version(workspace, "2", learned_from=[patient_key(DATASET, "p1")])
+    assert judged(monkeypatch, workspace, leaky, version(workspace, "1")).rule == "leak"
 
 
-def test_the_champion_itself_and_what_was_withdrawn_stay_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = version(place, "1")
+def test_the_champion_itself_and_a_rolled_back_model_are_refused(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = version(workspace, "1")
     again = replace(one, number="2")
-    assert judge(place, DATASET, "abnormal", again, one, SETTINGS).rule == "unchanged", "and nothing was asked"
-    withdrawn = replace(version(place, "3"), tags={"auscult.withdrawn": "misses stridor"})
-    assert judged(monkeypatch, place, withdrawn, one).rule == "withdrawn"
+    assert judge(workspace, DATASET, "abnormal", again, one, SETTINGS).rule == "unchanged", "and no model was run"
+    rolled_back = replace(version(workspace, "3"), tags={"auscult.withdrawn": "misses stridor"})
+    assert judged(monkeypatch, workspace, rolled_back, one).rule == "rolled_back"

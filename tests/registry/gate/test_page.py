@@ -1,4 +1,4 @@
-"""The decision as a person reads it."""
+"""The record of a decision as a page and as Markdown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from auscult.core.digests import patient_key
-from auscult.registry.gate.evidence import Contender
 from auscult.registry.gate.page import markdown, write_page
-from auscult.registry.gate.rule import decide
+from auscult.registry.gate.rule import Contender, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender
 
 
 def record(challenger: Contender, champion: Contender | None) -> dict[str, Any]:
-    """The record as a retraining keeps it."""
+    """Return the record as a retraining keeps it."""
     decision = decide(DATASET, challenger, champion, SETTINGS)
     return {"dataset": DATASET, "experiment": "abnormal_logmel_cnn2d", "run": "retrain-1", **decision.to_json()}
 
@@ -29,7 +28,7 @@ def shown(interval: dict[str, float]) -> str:
     return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
 
 
-def test_the_page_shows_both_models_the_rule_and_the_limits_and_needs_nothing_else(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_shows_both_models_the_rule_and_the_limits(tmp_path: Path) -> None:
     mine, theirs = answers(1.6, 0.8)
     met = frozenset({patient_key(DATASET, "p7")})
     of = record(contender(mine, "12", latency_ms=41.0), contender(theirs, "11", size_mb=1.25, learned_from=met))
@@ -40,14 +39,14 @@ def test_the_page_shows_both_models_the_rule_and_the_limits_and_needs_nothing_el
         assert "version 12" in text and "version 11" in text
         for interval in (of["difference"], of["challenger"]["score"], of["champion"]["score"]):
             assert shown(interval) in text
-        assert f"{of['champion']['figures']['specificity']:.3f}" in text
-        assert "41 ms a recording" in text and "1.25 MB" in text
+        assert f"{of['champion']['metrics']['specificity']:.3f}" in text
+        assert "41 ms per recording" in text and "1.25 MB" in text
         assert "of 39 patients" in text and "1 test patients that the champion has learned from are left out" in text
-    assert "auscult.registry.gate.max_calibration_error" in html
+    assert "gate.max_calibration_error" in html
     assert not any(reference in html for reference in ("http", "src=", "href=", "@import", "url("))
 
 
-def test_a_first_model_stands_beside_the_constant_answer(tmp_path: Path) -> None:
+def test_a_first_model_is_shown_beside_the_constant_answer(tmp_path: Path) -> None:
     (mine,) = answers(1.2)
     of = record(contender(mine, "1"), None)
     assert of["rule"] == "first"
@@ -64,6 +63,6 @@ def test_a_refusal_without_a_comparison_names_both_models(tmp_path: Path, champi
     of = record(broken, contender(mine, champion) if champion else None)
     assert of["challenger"] == {"version": "2", "digest": "digest-2"}
     for text in (page(tmp_path, of), markdown(of)):
-        assert "Refuse" in text and "the challenger does not answer as it should" in text
+        assert "Refuse" in text and "the challenger fails" in text
         assert f"Challenger: version 2; champion: {beside}; not compared." in text
     assert "&lt;b&gt;no such file" in page(tmp_path, of)

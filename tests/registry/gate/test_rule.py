@@ -1,4 +1,4 @@
-"""The gate: each kind of challenger gets the right decision, and noise does not get through."""
+"""The rule of the gate: the right decision for each kind of challenger, and few false promotions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from auscult.core.digests import patient_key
-from auscult.evaluation.metrics import Answers, measure
+from auscult.evaluation.metrics import Predictions, measure
 from auscult.registry.gate.interval import compare
 from auscult.registry.gate.rule import Decision, cheaper, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender, settings, sides
 
 
 def decided(challenger_skill: float, champion_skill: float, **changes: Any) -> Decision:
-    """The decision on two models of such skills; changes are the challenger's."""
+    """Decide on two models of the given skills; *changes* apply to the challenger."""
     mine, theirs = answers(challenger_skill, champion_skill)
     return decide(DATASET, contender(mine, "2", **changes), contender(theirs, "1"), SETTINGS)
 
@@ -25,7 +25,7 @@ def outcome(decision: Decision) -> tuple[str, str]:
     return decision.outcome, decision.rule
 
 
-def test_a_better_model_is_promoted_with_its_evidence() -> None:
+def test_a_better_model_is_promoted_with_its_record() -> None:
     decision = decided(1.6, 0.8)
     assert outcome(decision) == ("promote", "better")
     record = decision.to_json()
@@ -36,14 +36,14 @@ def test_a_better_model_is_promoted_with_its_evidence() -> None:
     assert "against version 1" in decision.reason
 
 
-def test_each_model_is_recorded_with_its_own_figures() -> None:
+def test_each_model_is_recorded_with_its_own_metrics() -> None:
     given = answers(1.6, 0.8)
     record = decided(1.6, 0.8).to_json()
     for who, version, mine in zip(("challenger", "champion"), ("2", "1"), given, strict=True):
-        figures = measure(mine, np.ones((1, len(mine))))
+        metrics = measure(mine, np.ones((1, len(mine))))
         assert record[who]["version"] == version
-        assert record[who]["figures"]["sensitivity"] == pytest.approx(figures["sensitivity"][0], abs=1e-6)
-        assert record[who]["score"]["value"] == pytest.approx(figures["score"][0], abs=1e-6)
+        assert record[who]["metrics"]["sensitivity"] == pytest.approx(metrics["sensitivity"][0], abs=1e-6)
+        assert record[who]["score"]["value"] == pytest.approx(metrics["score"][0], abs=1e-6)
 
 
 def test_an_equal_model_is_refused() -> None:
@@ -54,7 +54,7 @@ def test_a_worse_model_is_refused_and_called_worse() -> None:
     assert outcome(decided(0.6, 1.6)) == ("refuse", "worse")
 
 
-def test_a_better_model_that_has_met_a_test_patient_is_a_leak() -> None:
+def test_a_better_model_that_learned_from_a_test_patient_is_refused_as_a_leak() -> None:
     decision = decided(1.6, 0.8, learned_from=frozenset({patient_key(DATASET, "p3"), patient_key(DATASET, "p4")}))
     assert outcome(decision) == ("refuse", "leak")
     assert "2 of the test patients" in decision.reason
@@ -62,15 +62,15 @@ def test_a_better_model_that_has_met_a_test_patient_is_a_leak() -> None:
     assert (record["challenger"]["version"], record["champion"]["version"]) == ("2", "1")
 
 
-def test_patients_whom_the_champion_has_met_are_left_out() -> None:
+def test_patients_the_champion_learned_from_are_left_out() -> None:
     mine, theirs = answers(1.6, 0.8)
     met = frozenset(patient_key(DATASET, f"p{n}") for n in range(10))
     decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1", learned_from=met), SETTINGS)
     record = decision.to_json()
     assert (record["patients"], record["patients_left_out"]) == (30, 10)
     keep = np.array([patient_key(DATASET, name) not in met for name in mine.patients])
-    figures = compare(mine.where(keep), theirs.where(keep), "score", 0.95, 400, 41)
-    assert record["difference"] == figures["difference"].to_json()
+    metrics = compare(mine.where(keep), theirs.where(keep), "score", 0.95, 400, 41)
+    assert record["difference"] == metrics["difference"].to_json()
 
 
 def test_too_few_patients_that_both_can_be_compared_on_mean_no_decision() -> None:
@@ -89,29 +89,29 @@ def test_as_many_patients_as_asked_for_are_enough(abnormal: int, enough: bool) -
     assert (decision.outcome != "undecided") is enough
 
 
-def test_a_champion_that_has_met_everybody_leaves_nothing_to_decide_on() -> None:
+def test_a_champion_that_learned_from_all_test_patients_leaves_the_decision_open() -> None:
     mine, theirs = answers(1.6, 0.4)
     met = frozenset(patient_key(DATASET, f"p{n}") for n in range(40))
     decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1", learned_from=met), SETTINGS)
     assert outcome(decision) == ("undecided", "too_few_patients")
 
 
-def with_row(given: Answers, *row: float) -> Answers:
-    """The same answers but for one."""
+def with_row(given: Predictions, *row: float) -> Predictions:
+    """Return the same predictions except for one row."""
     p = given.probabilities.copy()
     p[5] = row
     return replace(given, probabilities=p)
 
 
-NONSENSE = [
-    ((np.nan, np.nan), "a probability that is no number"),
+INVALID = [
+    ((np.nan, np.nan), "not finite"),
     ((0.6, 0.6), "do not sum to one"),
     ((-0.2, 1.2), "are negative"),
 ]
 
 
-@pytest.mark.parametrize(("row", "words"), NONSENSE)
-def test_a_model_that_answers_nonsense_is_broken(row: tuple[float, float], words: str) -> None:
+@pytest.mark.parametrize(("row", "words"), INVALID)
+def test_a_model_with_invalid_probabilities_is_broken(row: tuple[float, float], words: str) -> None:
     good, other = answers(1.6, 0.8)
     mine = decide(DATASET, contender(with_row(good, *row), "2"), contender(other, "1"), SETTINGS)
     theirs = decide(DATASET, contender(good, "2"), contender(with_row(other, *row), "1"), SETTINGS)
@@ -120,7 +120,7 @@ def test_a_model_that_answers_nonsense_is_broken(row: tuple[float, float], words
     assert words in mine.reason and words in theirs.reason
 
 
-def test_a_model_that_cannot_answer_is_broken() -> None:
+def test_a_model_that_fails_is_broken() -> None:
     (good,) = answers(1.6)
     silent = {"fault": "its process ended: Killed"}
     mine = decide(DATASET, contender(None, "2", **silent), contender(good, "1"), SETTINGS)
@@ -130,7 +130,7 @@ def test_a_model_that_cannot_answer_is_broken() -> None:
     assert "its process ended: Killed" in mine.reason and "its process ended: Killed" in theirs.reason
 
 
-def test_one_answer_to_everything_is_broken_only_where_it_would_be_promoted() -> None:
+def test_identical_predictions_are_broken_for_a_challenger_only() -> None:
     good, other = answers(1.6, 0.8)
     same = replace(other, probabilities=np.full_like(other.probabilities, 0.5), predicted=np.zeros_like(other.y))
     refused = decide(DATASET, contender(same, "2"), contender(good, "1"), SETTINGS)
@@ -139,8 +139,8 @@ def test_one_answer_to_everything_is_broken_only_where_it_would_be_promoted() ->
     assert decide(DATASET, contender(good, "2"), contender(same, "1"), SETTINGS).rule == "better"
 
 
-def test_a_figure_that_most_resamples_do_not_define_decides_nothing() -> None:
-    """Each model hears one patient's abnormal sounds; without that patient Matthews' coefficient is undefined."""
+def test_a_metric_undefined_in_most_resamples_leaves_the_decision_open() -> None:
+    """Each model detects one patient's abnormal sounds; without that patient Matthews' coefficient is undefined."""
     given = answers(1.6, 0.8)
     one = [replace(each, predicted=each.y * (each.patients == f"p{n}")) for n, each in enumerate(given)]
     rule = settings(score="mcc", min_recall=0.0, max_calibration_error=1.0)
@@ -150,7 +150,7 @@ def test_a_figure_that_most_resamples_do_not_define_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize("who", ["challenger", "champion"])
-def test_a_model_that_does_not_say_whom_it_learned_from_changes_nothing(who: str) -> None:
+def test_a_model_without_a_record_of_its_patients_is_not_compared(who: str) -> None:
     mine, theirs = answers(1.6, 0.8)
     unknown: dict[str, Any] = {"learned_from": None}
     challenger = contender(mine, "2", **(unknown if who == "challenger" else {}))
@@ -160,7 +160,7 @@ def test_a_model_that_does_not_say_whom_it_learned_from_changes_nothing(who: str
     assert decision.rule == "unknown_patients"
 
 
-def test_an_equal_model_is_promoted_where_it_is_half_the_size() -> None:
+def test_an_equal_model_is_promoted_if_it_is_half_the_size() -> None:
     (theirs,) = answers(1.2)
     small = contender(theirs, "2", size_mb=0.3)
     assert outcome(decide(DATASET, small, contender(theirs, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
@@ -168,17 +168,17 @@ def test_an_equal_model_is_promoted_where_it_is_half_the_size() -> None:
     assert outcome(decide(DATASET, hardly, contender(theirs, "1"), SETTINGS)) == ("refuse", "not_shown")
 
 
-def test_an_equal_model_is_promoted_where_it_takes_half_the_time() -> None:
+def test_an_equal_model_is_promoted_if_it_takes_half_the_time() -> None:
     (theirs,) = answers(1.2)
     fast = contender(theirs, "2", latency_ms=15.0)
     assert outcome(decide(DATASET, fast, contender(theirs, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
 
 
-def test_a_small_model_that_may_be_worse_than_the_margin_is_refused() -> None:
+def test_a_small_model_with_an_interval_beyond_the_margin_is_refused() -> None:
     assert outcome(decided(1.15, 1.2, size_mb=0.1, latency_ms=1.0)) == ("refuse", "not_shown")
 
 
-def test_a_model_is_cheaper_by_the_factor_that_was_set() -> None:
+def test_a_model_is_cheaper_by_the_factor_of_the_settings() -> None:
     champion = contender(None, "1", latency_ms=30.0, size_mb=0.6)
 
     def saved(factor: float, **changes: Any) -> str:
@@ -195,28 +195,28 @@ def test_a_model_is_cheaper_by_the_factor_that_was_set() -> None:
     [
         ({}, {"min_recall": 0.99}, "it recognises"),
         ({}, {"max_calibration_error": 0.001}, "calibration error"),
-        ({"latency_ms": 3000.0}, {}, "3000 ms for a recording, the limit is 2000 ms"),
+        ({"latency_ms": 3000.0}, {}, "3000 ms per recording, the limit is 2000 ms"),
         ({"size_mb": 200.0}, {}, "200.0 MB, the limit is 100.0 MB"),
-        ({"latency_ms": float("nan")}, {}, "for a recording"),
+        ({"latency_ms": float("nan")}, {}, "per recording"),
     ],
 )
-def test_a_better_model_below_a_floor_is_refused(changes: dict[str, Any], limits: dict[str, Any], words: str) -> None:
+def test_a_better_model_beyond_a_limit_is_refused(changes: dict[str, Any], limits: dict[str, Any], words: str) -> None:
     mine, theirs = answers(1.6, 0.8)
     decision = decide(DATASET, contender(mine, "2", **changes), contender(theirs, "1"), settings(**limits))
-    assert outcome(decision) == ("refuse", "floor")
+    assert outcome(decision) == ("refuse", "limit")
     assert words in decision.reason
 
 
 @pytest.mark.parametrize(("answer", "deaf_to"), [(0, "'abnormal'"), (1, "'normal'")])
-def test_a_floor_holds_for_every_class(answer: int, deaf_to: str) -> None:
+def test_the_minimum_recall_holds_for_every_class(answer: int, deaf_to: str) -> None:
     mine, theirs = answers(1.6, 0.8)
     deaf = replace(mine, predicted=np.where(np.arange(len(mine)) % 8 == 0, mine.y, answer))
     decision = decide(DATASET, contender(deaf, "2"), contender(theirs, "1"), SETTINGS)
-    assert outcome(decision) == ("refuse", "floor")
-    assert f"of {deaf_to}, the floor is 20%" in decision.reason
+    assert outcome(decision) == ("refuse", "limit")
+    assert f"of {deaf_to}, the minimum is 20%" in decision.reason
 
 
-def test_a_floor_holds_for_patients_whom_only_the_champion_has_met_too() -> None:
+def test_limits_also_apply_to_patients_that_only_the_champion_knows() -> None:
     mine, theirs = answers(1.6, 0.8)
     names = [f"p{n}" for n in range(10)]
     deaf = replace(mine, predicted=np.where(np.isin(mine.patients.astype(str), names), 0, mine.predicted))
@@ -224,11 +224,11 @@ def test_a_floor_holds_for_patients_whom_only_the_champion_has_met_too() -> None
     champion = contender(theirs, "1", learned_from=met)
     assert decide(DATASET, contender(mine, "2"), champion, settings(min_recall=0.8)).rule == "better"
     decision = decide(DATASET, contender(deaf, "2"), champion, settings(min_recall=0.8))
-    assert outcome(decision) == ("refuse", "floor")
+    assert outcome(decision) == ("refuse", "limit")
     assert "on all 40 test patients: it recognises" in decision.reason
 
 
-def test_only_the_chosen_figure_decides() -> None:
+def test_only_the_chosen_metric_decides() -> None:
     """Better probabilities and the same decisions: a better AUC, and no promotion by the score."""
     mine, theirs = answers(1.6, 0.8)
     mine = replace(mine, predicted=theirs.predicted)
@@ -243,14 +243,14 @@ def test_the_champion_itself_is_no_challenger() -> None:
     assert outcome(decision) == ("refuse", "unchanged")
 
 
-def test_a_model_that_somebody_took_out_of_service_stays_out() -> None:
-    decision = decided(1.6, 0.8, withdrawn="2026-01-01: misses stridor")
-    assert outcome(decision) == ("refuse", "withdrawn")
+def test_a_model_that_was_rolled_back_is_refused() -> None:
+    decision = decided(1.6, 0.8, rolled_back="2026-01-01: misses stridor")
+    assert outcome(decision) == ("refuse", "rolled_back")
     assert "misses stridor" in decision.reason
 
 
 @pytest.mark.parametrize("score", ["score", "sprsound_score", "f1_macro", "mcc"])
-def test_a_first_model_must_beat_a_constant_answer_whatever_figure_decides_later(score: str) -> None:
+def test_a_first_model_must_beat_a_constant_answer_whatever_metric_decides_later(score: str) -> None:
     good, coin = answers(1.2, 0.0, shared=0.0)
     rule = settings(score=score, max_calibration_error=1.0)
     first = decide(DATASET, contender(good, "1"), None, rule)
@@ -260,7 +260,7 @@ def test_a_first_model_must_beat_a_constant_answer_whatever_figure_decides_later
     assert outcome(decide(DATASET, contender(coin, "1"), None, rule)) == ("refuse", "first_not_shown")
 
 
-def test_several_models_in_service_share_the_error() -> None:
+def test_several_experiments_in_service_share_the_error_probability() -> None:
     mine, theirs = answers(1.6, 0.8)
     alone, of_five = (
         decide(DATASET, contender(mine, "2"), contender(theirs, "1"), SETTINGS, in_service=count).to_json()
@@ -270,13 +270,13 @@ def test_several_models_in_service_share_the_error() -> None:
     assert of_five["difference"]["low"] < alone["difference"]["low"]
 
 
-def test_the_same_question_gets_the_same_answer() -> None:
+def test_the_decision_is_deterministic() -> None:
     assert decided(1.3, 1.0).to_json() == decided(1.3, 1.0).to_json()
 
 
 @pytest.mark.parametrize("patients", [12, 40])
 def test_noise_alone_promotes_at_most_5_of_100(patients: int) -> None:
-    """A hundred retrainings that bring a model of the same skill with errors of its own."""
+    """A hundred retrainings, each with a model of the same skill and independent errors."""
     promoted = 0
     for seed in range(100):
         mine, theirs = answers(1.2, 1.2, patients=patients, seed=1000 + seed)

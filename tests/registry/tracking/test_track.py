@@ -1,4 +1,4 @@
-"""MLflow rebuilt from outputs: nothing twice, nothing for nothing, and a model that answers as the pipeline does."""
+"""Recording outputs in MLflow: nothing twice, no import for nothing, and a model that predicts as the pipeline does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tracked")
     raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     (root / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    (root / "dvc.yaml").touch()
     before = Path.cwd()
     os.chdir(root)
     try:
@@ -61,13 +63,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_second_call_finds_nothing_to_do_at_once_and_without_mlflow(root: Path) -> None:
+def test_a_second_call_finds_nothing_new_without_importing_mlflow(root: Path) -> None:
     before = _rows(root)
     assert "2 models, nothing new" in _track(root, "-X", "importtime")
     assert _rows(root) == before
 
 
-def test_runs_trials_curves_and_data_hash_are_there(root: Path) -> None:
+def test_runs_trials_curves_and_the_data_hash_are_recorded(root: Path) -> None:
     with sqlite3.connect(root / "mlflow.db") as database:
         names = dict(database.execute("select name, count(*) from runs group by name"))
         assert names == {"whole": 1, "parts": 1, "trial 0": 2, "trial 1": 2}
@@ -88,7 +90,7 @@ def test_runs_trials_curves_and_data_hash_are_there(root: Path) -> None:
         assert len(hashes) == 1 and len(hashes[0][0]) == 32
 
 
-def test_runs_and_versions_say_what_dvc_and_git_call_them(root: Path) -> None:
+def test_runs_and_versions_have_the_names_of_dvc_and_git(root: Path) -> None:
     with (root / "models/sample/parts/model.json").open("rb") as file:
         md5 = hashlib.file_digest(file, "md5").hexdigest()
     with sqlite3.connect(root / "mlflow.db") as database:
@@ -100,7 +102,7 @@ def test_runs_and_versions_say_what_dvc_and_git_call_them(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("described", "named"), [("0", "sample-0123abcd"), ("1", "")])
-def test_a_model_of_older_tables_is_not_given_the_name_of_the_version_that_is_here(
+def test_a_model_of_older_tables_does_not_get_the_name_of_the_present_data_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: str, named: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -115,7 +117,7 @@ def test_a_model_of_older_tables_is_not_given_the_name_of_the_version_that_is_he
     assert found.data_version == named
 
 
-def test_the_registered_models_answer_as_the_pipeline(root: Path, tmp_path: Path) -> None:
+def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Path) -> None:
     expected = {}
     for name in TASKS:
         rows, expected[name] = _pipeline_answers(root, name)
@@ -128,9 +130,11 @@ def test_the_registered_models_answer_as_the_pipeline(root: Path, tmp_path: Path
         "    model = mlflow.pyfunc.load_model(f'models:/auscult-sample-{name}/1')\n"
         "    model.predict(pd.read_csv(f'{name}.csv')).to_csv(f'{name}.out', index=False)\n"
     )
-    # in another folder and without the repository on the path: the logged code must be enough
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    arguments = [sys.executable, "-c", load, f"sqlite:///{root / 'mlflow.db'}", *TASKS]
+    # in another folder, with the wheel that was logged instead of the repository
+    wheel = next((root / "mlartifacts").rglob("*.whl"))
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+    arguments = [sys.executable, "-P", "-c", load, f"sqlite:///{root / 'mlflow.db'}", *TASKS]
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name, task in TASKS.items():
@@ -165,7 +169,7 @@ def test_new_metrics_change_the_run_and_a_new_model_adds_a_version(root: Path) -
 
 def _track(root: Path, *options: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, *options, "-m", "auscult.registry"]
+    command = [sys.executable, *options, "-m", "auscult", "models", "track"]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     if options:
@@ -246,16 +250,16 @@ def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
     return rows.drop_duplicates("recording_id").reset_index(drop=True), means
 
 
-def test_a_stretch_outside_the_recording_is_refused(root: Path) -> None:
+def test_a_segment_outside_the_recording_is_refused(root: Path) -> None:
     from auscult.core.errors import DataError
-    from auscult.inference.predictor import answers
+    from auscult.inference.predictor import predict
 
     model = TrainedModel.load(root / "models" / "sample" / "parts")
     with pytest.raises(DataError, match=r"lasts 3\.20 s"):
-        answers(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
+        predict(model, root / "data" / "sample" / "raw" / "r0.wav", [(5.0, 6.0)])
 
 
-def test_a_run_cut_short_is_made_again(root: Path) -> None:
+def test_an_interrupted_run_is_made_again(root: Path) -> None:
     with sqlite3.connect(root / "mlflow.db") as database:
         database.execute("update runs set status = 'RUNNING' where name = 'parts'")
     assert "sample/parts: 2 trials" in _track(root)
@@ -266,7 +270,7 @@ def test_a_run_cut_short_is_made_again(root: Path) -> None:
         assert versions.fetchone() == (1,)
 
 
-def test_an_experiment_that_somebody_deleted_comes_back(root: Path) -> None:
+def test_a_deleted_experiment_is_restored(root: Path) -> None:
     with sqlite3.connect(root / "mlflow.db") as database:
         database.execute("update experiments set lifecycle_stage = 'deleted' where name = 'sample'")
         database.execute("update runs set lifecycle_stage = 'deleted', deleted_time = 1")

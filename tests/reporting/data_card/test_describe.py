@@ -1,4 +1,4 @@
-"""The version's name and the card: the same for the same content, counts only, nobody to be recognised."""
+"""The stage describe: equal content gives an equal version, and the card identifies no person."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stages.describe.__main__ import main as describe
-from stages.split.__main__ import main as split
-from stages.validate.__main__ import main as validate
 
 from auscult.core.storage import read_table
-from auscult.reporting.data_card.demographics import SMALLEST, age_groups, sexes
+from auscult.reporting.data_card.card import SMALLEST, age_groups, sexes
 from auscult.reporting.data_card.identity import content_sha256, split_sha256
+from stages.describe import main as describe
+from stages.split import main as split
+from stages.validate import main as validate
 from tests.curation.made_versions import edited, made_version
 from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch, write_annotation
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clinic of 12 patients, described; one of its recordings has a broken annotation."""
+    """Return a described data set of 12 patients, with one malformed annotation."""
     root = tmp_path_factory.mktemp("clinic")
     make_clinic(root)
     write_annotation(root, name_of(104, 2), "3\t1\t0\t0\n")
@@ -56,7 +56,7 @@ def test_a_version_has_name_digest_licence_and_counts(made: Path) -> None:
 
 
 def test_the_same_recordings_as_an_addition_are_the_same_content(made: Path, tmp_path: Path) -> None:
-    """Downloaded as WAV there, added as a batch here."""
+    """One copy gets the recording as an addition, the other in its download."""
     new = name_of(301)
     one, other = Path(shutil.copytree(made, tmp_path / "one")), Path(shutil.copytree(made, tmp_path / "other"))
     delivery = make_delivery(tmp_path / "delivery", {new: breath(5)})
@@ -90,7 +90,7 @@ def test_the_same_recordings_as_an_addition_are_the_same_content(made: Path, tmp
         ("recordings", "p00000_1", "published_part", "test", False),
     ],
 )
-def test_the_digest_covers_what_recordings_say_and_nothing_else(
+def test_the_digest_covers_the_content_of_recordings_and_nothing_else(
     table: str, row: str, column: str, value: object, differs: bool
 ) -> None:
     before = made_version()
@@ -98,8 +98,8 @@ def test_the_digest_covers_what_recordings_say_and_nothing_else(
     assert (after.content_sha256 != before.content_sha256) is differs
 
 
-def test_the_digest_is_that_of_every_machine_and_year() -> None:
-    """It names versions for ever: a change here breaks every name that anybody wrote down."""
+def test_the_digest_is_stable() -> None:
+    """A changed digest would rename all versions that users have written down."""
     version = made_version(8)
     assert (
         content_sha256(version.recordings, version.segments)
@@ -108,7 +108,7 @@ def test_the_digest_is_that_of_every_machine_and_year() -> None:
     assert split_sha256(version.assignment) == "f1e23031ddf1ee7e45a8884ec1aa4a03c485fb1e054b57e5e83491fd2b5ccc8c"
 
 
-def test_the_card_names_nobody(made: Path) -> None:
+def test_the_card_names_no_patient_and_no_recording(made: Path) -> None:
     card = (made / PATHS.card).read_text()
     recordings = read_table(made / PATHS.manifest / "recordings.parquet")
     assert not [name for name in recordings["recording_id"] if name in card]
@@ -117,7 +117,7 @@ def test_the_card_names_nobody(made: Path) -> None:
         assert wanted in card
 
 
-def test_no_group_of_ages_or_sexes_is_small_enough_to_point_at_somebody() -> None:
+def test_no_group_of_ages_or_sexes_is_smaller_than_the_limit() -> None:
     recordings = made_version(200).recordings
     for years in ([1.0] * 2 + [70.0] * 198, [30.0] * 200, [90.0] * 2 + [3.0] * 198, [float(n) for n in range(200)]):
         groups = age_groups(recordings.assign(patient_id=recordings["recording_id"], age_years=years))

@@ -1,5 +1,5 @@
-"""The little pipeline of the evaluation's tests, with every experiment evaluated."""
+"""The small pipeline of the evaluation tests, with every experiment evaluated."""
 
-from tests.evaluation.conftest import evaluated, evaluated_root, finished, world
+from tests.evaluation.conftest import evaluated, evaluated_root, finished, pipeline
 
-__all__ = ["evaluated", "evaluated_root", "finished", "world"]
+__all__ = ["evaluated", "evaluated_root", "finished", "pipeline"]

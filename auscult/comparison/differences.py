@@ -1,0 +1,357 @@
+"""Paired differences of every metric, head minus base, with intervals over patients and over retrainings.
+
+The predictions of base and head for the same units are weighted with the same resamples of patients
+(:func:`auscult.evaluation.bootstrap.patient_weights`) and evaluated with this checkout's metrics. If the model files
+differ, a retraining alone would have moved both models: a normal draw with twice the measured variance of the metric is
+added to each resampled difference. The interval ends are the expanded percentiles of
+:mod:`auscult.registry.gate.interval`, or those of Student's t where they reach further.
+
+``python -m auscult.comparison.seed_variance`` measures how much a retraining moves each metric, and writes the table
+of this retraining noise, ``benchmarks/retraining.json``, with a section for each data set.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from auscult.comparison.document import Mark, Metric, NoiseKind, Part, PartName
+from auscult.core.errors import DataError
+from auscult.core.tasks import Task
+from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
+from auscult.evaluation.metrics import Predictions, confusions, slug
+from auscult.registry.gate.interval import count_patients, expanded_tail
+
+NOISE_FILE = Path("benchmarks/retraining.json")
+PARTS: tuple[PartName, ...] = ("validation", "test")
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
+#: Columns with the baselines' predictions for the same units; only their score is compared.
+BASELINES = ("constant", "no_audio", "opponent")
+#: Columns that must be equal, besides the probabilities, for predictions to be the same.
+_EQUAL_COLUMNS = ("patient_id", "start_s", "end_s", "class_index", "predicted")
+#: Metrics that differ by less agree: predictions are stored with nine digits, metrics with six.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The evaluated model of one experiment in one revision.
+
+    Attributes
+    ----------
+    task
+        What is predicted.
+    table
+        ``predictions.parquet``: the columns of :func:`auscult.evaluation.assessment.prediction_columns`.
+    model
+        Digest of ``model.json``, which holds the checksums of the weights; empty where there is none.
+    in_git
+        Part → metric → value of the metrics file in git. Empty where it could not be read, or where it belongs to the
+        current code and parameters: then it may come from another machine.
+    """
+
+    task: Task
+    table: pd.DataFrame
+    model: str
+    in_git: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an interval is computed.
+
+    Attributes
+    ----------
+    confidence
+        Of one interval, after the experiments have shared the allowed error.
+    min_patients
+        With normal and with abnormal units each; with fewer there is no interval.
+    """
+
+    confidence: float
+    resamples: int
+    seed: int
+    min_patients: int
+
+
+#: For values without intervals.
+POINT_ESTIMATES = Method(confidence=0.95, resamples=1, seed=0, min_patients=0)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Retraining noise of one experiment.
+
+    Attributes
+    ----------
+    spread
+        Part → metric → standard deviation over retrainings; empty where nothing is known, or where base and head have
+        the same model.
+    """
+
+    kind: NoiseKind
+    spread: Mapping[str, Mapping[str, float]]
+
+    def of(self, part: str, metric: str) -> float | None:
+        """Return the standard deviation of a metric: 0 where none is added, None where it is not known."""
+        if not self.spread:
+            return 0.0
+        return self.spread.get(part, {}).get(metric)
+
+
+SAME_MODEL = Noise("same model", {})
+NOT_MEASURED = Noise("not measured", {})
+
+
+def load_noise(root: Path, dataset: str) -> dict[str, Noise]:
+    """Return the measured noise by experiment; the pooled noise of the data set has the empty name.
+
+    Raises
+    ------
+    DataError
+        The table is damaged.
+    """
+    if not (root / NOISE_FILE).exists():
+        return {}
+    try:
+        section = json.loads((root / NOISE_FILE).read_text(encoding="utf-8"))["datasets"].get(dataset)
+        if section is None:
+            return {}
+        pooled: dict[str, dict[str, float]] = {part: _checked(section["pooled"][part]) for part in PARTS}
+        measured = {
+            name: Noise("measured", {part: {**pooled[part], **_checked(spread.get(part, {}))} for part in PARTS})
+            for name, spread in section["experiments"].items()
+        }
+        return measured | {"": Noise("pooled", pooled)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"this is not a table of retraining noise ({type(error).__name__}: {error})",
+            where=str(NOISE_FILE),
+            next_step=f"git checkout main -- {NOISE_FILE}, or measure again: auscult measure seed-variance",
+        ) from error
+
+
+def _checked(spread: Any) -> dict[str, float]:
+    made = {str(name): float(value) for name, value in spread.items()}
+    if wrong := [name for name, value in made.items() if not 0.0 <= value < math.inf]:
+        raise ValueError(f"{wrong[0]} is not a standard deviation")
+    return made
+
+
+def find_noise(table: Mapping[str, Noise], experiment: str) -> Noise:
+    """Return the noise of one experiment: its own, else that of the data set, else none."""
+    return table.get(experiment) or table.get("") or NOT_MEASURED
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Metrics of one model: values, or why undefined; and their values over the resamples."""
+
+    predictions: Predictions
+    metrics: Mapping[str, Mapping[str, Any]]
+    resampled: Mapping[str, NDArray[np.float64]]
+
+
+def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, method: Method, *, same: bool) -> Part:
+    """Compare one part of one experiment.
+
+    Parameters
+    ----------
+    same
+        Base and head have the same model with the same predictions.
+    """
+    base_table, head_table = _of_part(base, part), _of_part(head, part)
+    base_common, head_common = _aligned(base, head, base_table, head_table)
+    old, new = _measure(base, base_common, part, method), _measure(head, head_common, part, method)
+    names = dict.fromkeys([*new.metrics, *old.metrics])
+    metrics = [_metric(name, old, new, _draws(noise.of(part, name), method), method, same=same) for name in names]
+    return Part(
+        part,
+        len(base_table),
+        len(head_table),
+        len(head_common),
+        int(head_common["patient_id"].nunique()),
+        head.task.classes,
+        tuple(metrics),
+        _confusion(old.predictions) if base.task.classes == head.task.classes else (),
+        _confusion(new.predictions),
+    )
+
+
+def single(part: PartName, evaluated: Evaluated, *, is_head: bool) -> Part:
+    """Return one part of an experiment that only one revision has."""
+    table = _of_part(evaluated, part)
+    measured = _measure(evaluated, table, part, POINT_ESTIMATES)
+    metrics = []
+    for name, entry in measured.metrics.items():
+        value = entry.get("value")
+        base, head = (None, value) if is_head else (value, None)
+        metrics.append(Metric(name, base, head, None, None, "unknown", str(entry.get("undefined", ""))))
+    matrix, count = _confusion(measured.predictions), len(table)
+    return Part(
+        part,
+        0 if is_head else count,
+        count if is_head else 0,
+        count,
+        int(table["patient_id"].nunique()),
+        evaluated.task.classes,
+        tuple(metrics),
+        () if is_head else matrix,
+        matrix if is_head else (),
+    )
+
+
+def equal_predictions(base: Evaluated, head: Evaluated) -> bool:
+    """Return whether base and head have the same units with the same predictions."""
+    columns = [*_probabilities(head), *_EQUAL_COLUMNS, *(name for name in BASELINES if name in head.table)]
+    if base.task != head.task or any(column not in base.table for column in columns):
+        return False
+    old, new = (
+        each.table.sort_values(["part", "unit_id"])[["part", "unit_id", *columns]].reset_index(drop=True)
+        for each in (base, head)
+    )
+    return bool(old.equals(new))
+
+
+def disagreements(evaluated: Evaluated) -> Iterator[str]:
+    """Yield how the metrics file in git differs from the metrics of the predictions, a sentence per part and kind."""
+    for part, recorded in evaluated.in_git.items():
+        found = _measure(evaluated, _of_part(evaluated, part), part, POINT_ESTIMATES).metrics
+        values = {name: entry["value"] for name, entry in found.items() if "value" in entry}
+        distance = {name: abs(recorded[name] - values[name]) for name in recorded if name in values}
+        apart = {name: far for name, far in distance.items() if far > TOLERANCE}
+        if apart:
+            worst = max(apart, key=lambda name: apart[name])
+            yield (
+                f"{len(apart)} {part} metrics in git differ from those of this pipeline; largest difference: {worst},"
+                f" {recorded[worst]:.3f} in git, {values[worst]:.3f} here"
+            )
+        if only_one := sorted(set(recorded) ^ set(values)):
+            yield f"{len(only_one)} {part} metrics are only in git or only in this pipeline, for example {only_one[0]}"
+
+
+def _aligned(
+    base: Evaluated, head: Evaluated, old: pd.DataFrame, new: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the units that both tables have with the same label, in one order; classes are matched by name."""
+    old, new = _keyed(base, old), _keyed(head, new)
+    both = old.index.intersection(new.index)
+    old, new = old.loc[both], new.loc[both]
+    # Patients are head's in both tables, so that the same ones are drawn.
+    return old.assign(patient_id=new["patient_id"].to_numpy()), new
+
+
+def _keyed(evaluated: Evaluated, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table, sorted and indexed by what identifies a unit in both revisions.
+
+    A segment's ``unit_id`` counts the segments of its recording, so a new annotation renames all segments after it. A
+    segment is therefore identified by its recording and its times in milliseconds.
+    """
+    table = table.sort_values("unit_id")
+    label = np.array(evaluated.task.classes, dtype=object)[table["class_index"].to_numpy()]
+    if evaluated.task.unit == "segment":
+        times = {name: (table[name] * 1000.0).round().astype("int64") for name in ("start_s", "end_s")}
+        keys = table[["recording_id"]].assign(**times, label=label)
+    else:
+        keys = table[["unit_id"]].assign(label=label)
+    keys["number"] = keys.groupby(list(keys.columns)).cumcount()  # segments with equal times and label
+    return table.set_index([keys[name] for name in keys.columns]).sort_index()
+
+
+def _of_part(evaluated: Evaluated, part: str) -> pd.DataFrame:
+    return evaluated.table[evaluated.table["part"] == part]
+
+
+def _probabilities(evaluated: Evaluated) -> list[str]:
+    return [f"p_{slug(name)}" for name in evaluated.task.classes]
+
+
+def _predictions(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Predictions:
+    predicted = table[column].to_numpy(dtype=np.int64)
+    probabilities = table[_probabilities(evaluated)].to_numpy(dtype=np.float64)
+    if column != "predicted":
+        probabilities = np.eye(len(evaluated.task.classes))[predicted]
+    y, patients = table["class_index"].to_numpy(dtype=np.int64), table["patient_id"].to_numpy(dtype=object)
+    return Predictions(evaluated.task, y, predicted, probabilities, patients)
+
+
+def _measure(evaluated: Evaluated, table: pd.DataFrame, part: str, method: Method) -> _Measured:
+    predictions = _predictions(evaluated, table)
+    weights = patient_weights(predictions.patients, method.resamples, method.seed)
+    metrics, resampled = metrics_with_intervals(predictions, weights, method.confidence, part)
+    for name in BASELINES:
+        if name in table:
+            baseline = _predictions(evaluated, table, name)
+            values, over = metrics_with_intervals(baseline, weights, method.confidence, part)
+            metrics[f"{name}_score"], resampled[f"{name}_score"] = values["score"], over["score"]
+    return _Measured(predictions, metrics, resampled)
+
+
+def _draws(spread: float | None, method: Method) -> NDArray[np.float64] | None:
+    """Return what two retrainings that differ by the seed alone add to each resample; None where not known."""
+    if spread is None:
+        return None
+    return np.random.default_rng([method.seed, 1]).normal(0.0, np.sqrt(2.0) * spread, method.resamples)
+
+
+def _metric(
+    name: str, base: _Measured, head: _Measured, draws: NDArray[np.float64] | None, method: Method, *, same: bool
+) -> Metric:
+    old, new = (each.metrics.get(name, {"undefined": "not a metric of this task"}) for each in (base, head))
+    values = (old.get("value"), new.get("value"))
+    if values[0] is None or values[1] is None:
+        note = old.get("undefined") or new.get("undefined") or ""
+        return Metric(name, *values, None, None, "unknown", str(note))
+    if same:
+        return Metric(name, *values, None, None, "same", "")
+    moved = head.resampled[name] - base.resampled[name]
+    reason = _no_interval(name, moved, head.predictions, method)
+    if reason or draws is None:
+        return Metric(name, *values, None, None, "unknown", reason or "no interval: its retraining noise is not known")
+    moved = (moved + draws)[np.isfinite(moved)]
+    low, high = _ends(values[1] - values[0], moved, min(count_patients(head.predictions)), method.confidence)
+    return Metric(name, *values, low, high, _mark(name, low, high), "")
+
+
+def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: float) -> tuple[float, float]:
+    """Return both ends of the interval: the expanded percentiles, or Student's t where that reaches further.
+
+    Few patients have few different resamples, so that quantiles alone end too early at a high confidence.
+    """
+    tail = expanded_tail(confidence, patients)
+    low, high = np.quantile(moved, [tail, 1.0 - tail])
+    student = float(stdtrit(patients - 1, (1.0 + confidence) / 2.0))
+    half = student * float(np.sqrt(patients / (patients - 1))) * float(np.std(moved))
+    return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
+
+
+def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
+    """Return why there is no interval, or an empty string."""
+    normal, abnormal = count_patients(predictions)
+    if min(normal, abnormal) < method.min_patients:
+        return (
+            f"no interval: {normal} patients with normal, {abnormal} with abnormal {predictions.task.unit}s;"
+            f" {method.min_patients} of each are needed"
+        )
+    metric = "score" if name.removesuffix("_score") in BASELINES else name
+    return str(interval(moved, method.confidence, predictions, metric).get("no_interval", ""))
+
+
+def _mark(name: str, low: float, high: float) -> Mark:
+    if low <= 0.0 <= high:
+        return "within noise"
+    return "better" if (low > 0.0) != (name in LOWER_IS_BETTER) else "worse"
+
+
+def _confusion(predictions: Predictions) -> tuple[tuple[int, ...], ...]:
+    counts = confusions(predictions, np.ones((1, len(predictions))))[0].astype(int)
+    return tuple(tuple(int(cell) for cell in row) for row in counts)

@@ -1,0 +1,149 @@
+"""The comparison of two revisions whose results were read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from auscult.comparison.differences import NOISE_FILE, NOT_MEASURED, Evaluated
+from auscult.comparison.document import Comparison, Metric, Part, Revision
+from auscult.comparison.pipeline import Run, StageRun
+from auscult.comparison.report import Reproduced, compare
+from auscult.comparison.revisions import Results
+from auscult.comparison.verdict import Verdict, verdict
+from auscult.evaluation.metrics import Predictions
+from tests.comparison.predictions import METHOD, evaluated
+from tests.registry.gate.simulated import answers
+
+
+def score(part: Part, name: str = "score") -> Metric:
+    metric = part.metric(name)
+    assert metric is not None
+    return metric
+
+
+def both_parts(given: Predictions, model: str) -> Evaluated:
+    one = evaluated(given, model)
+    return replace(one, table=pd.concat([one.table, one.table.assign(part="test")], ignore_index=True))
+
+
+def made(name: str, experiments: Mapping[str, Evaluated | str], dataset: str = "sample", **more: Any) -> Reproduced:
+    revision, results = Revision(name, "a" * 40, False, ""), Results(dataset, experiments=dict(experiments), **more)
+    return Reproduced(revision, results=results)
+
+
+def compared(root: Path, base: Mapping[str, Evaluated | str], head: Mapping[str, Evaluated | str]) -> Comparison:
+    return compare(root, made("main", base), made("HEAD", head), METHOD, None)
+
+
+def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
+    head, base = answers(1.6, 1.0)
+    old = {f"e{n}": both_parts(base, "old") for n in range(4)}
+    new = {f"e{n}": both_parts(head, "new") for n in range(4)}
+    one, four = compared(tmp_path, {"e0": old["e0"]}, {"e0": new["e0"]}), compared(tmp_path, old, new)
+    assert (one.confidence, four.confidence, four.shared_by) == (0.95, 0.9875, 4)
+    widths = []
+    for each in (one, four):
+        part = each.experiments[0].part("validation")
+        assert part is not None
+        metric = score(part)
+        assert metric.high is not None and metric.low is not None
+        widths.append(metric.high - metric.low)
+    assert widths[1] > widths[0]
+
+
+def test_without_measured_retraining_noise_the_verdict_is_perhaps(tmp_path: Path) -> None:
+    head, base = answers(2.0, 0.5)
+    found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
+    assert found.experiments[0].noise == NOT_MEASURED.kind
+    assert verdict(found).headline == "Perhaps better"
+
+
+def test_equal_files_and_predictions_are_the_same_model_and_another_file_is_compared(tmp_path: Path) -> None:
+    (given,) = answers(1.0)
+    one, two = {"e": both_parts(given, "one")}, {"e": both_parts(given, "two")}
+    assert compared(tmp_path, one, one).experiments[0].state == "same"
+    other = compared(tmp_path, one, two)
+    assert other.experiments[0].state == "compared" and verdict(other).kind == "no difference"
+
+
+def test_equal_predictions_with_other_metrics_files_are_not_unchanged(tmp_path: Path) -> None:
+    (given,) = answers(1.0)
+    one = {"e": both_parts(given, "one")}
+
+    def judged(head_md5: str) -> Verdict:
+        base, head = (
+            made(name, one, lock={"evaluate@e": {"outs": [{"path": "reports/sample/metrics/e.json", "md5": md5}]}})
+            for name, md5 in (("main", "1"), ("HEAD", head_md5))
+        )
+        return verdict(compare(tmp_path, base, head, METHOD, None))
+
+    assert judged("1").kind == "nothing changed"
+    assert judged("2").kind == "no difference"
+    assert "computed in another way: e" in judged("2").details
+
+
+def test_the_verdict_counts_common_units_also_where_the_data_are_the_same(tmp_path: Path) -> None:
+    """A model with predictions only where it is certain may look better."""
+    head, base = (both_parts(each, name) for each, name in zip(answers(2.0, 0.5), ("new", "old"), strict=True))
+    fewer = replace(head, table=head.table.groupby("part").head(300))
+    counts = f"at least 300 validation units, of {len(base.table) // 2} in base and 300 in head"
+    assert counts in verdict(compared(tmp_path, {"e": base}, {"e": fewer})).line()
+    assert "validation units" not in verdict(compared(tmp_path, {"e": base}, {"e": head})).line()
+
+
+def test_experiments_beyond_the_limit_are_a_fault(tmp_path: Path) -> None:
+    many = {f"e{n}": "it is gone" for n in range(101)}
+    found = compared(tmp_path, many, many)
+    assert len(found.experiments) == 100
+    assert "of 101 experiments" in found.faults[0].reason
+
+
+def test_an_experiment_without_predictions_in_one_revision_is_not_unchanged(tmp_path: Path) -> None:
+    (given,) = answers(1.0)
+    one = both_parts(given, "one")
+    found = compared(tmp_path, {"e": one, "f": one}, {"e": one, "f": "it is gone"})
+    assert [each.state for each in found.experiments] == ["same", "unreadable"]
+    assert "not comparable: f (head: it is gone)" in verdict(found).details
+    assert verdict(found).kind != "nothing changed"
+
+
+def test_experiments_of_an_unreadable_head_are_not_called_removed(tmp_path: Path) -> None:
+    (given,) = answers(1.0)
+    base = made("main", {"e": both_parts(given, "one")}, lock={"train@e": {"deps": [], "outs": []}})
+    base.run = Run({"train@e": StageRun("ran", 2.0)})
+    head = Reproduced(Revision("HEAD", "b" * 40, False, "params.yaml is not valid YAML"))
+    found = compare(tmp_path, base, head, METHOD, None)
+    (experiment,) = found.experiments
+    assert experiment.state == "unreadable" and "head" in experiment.note
+    assert [(each.name, each.state) for each in found.stages] == [("train@e", "unchanged")]
+    assert verdict(found).kind == "cannot say" and "params.yaml is not valid YAML" in verdict(found).line()
+
+
+def test_another_data_set_is_not_compared(tmp_path: Path) -> None:
+    (given,) = answers(1.0)
+    one = {"e": both_parts(given, "one")}
+    found = compare(tmp_path, made("main", one, dataset="icbhi"), made("HEAD", one), METHOD, None)
+    assert verdict(found).kind == "cannot say" and "icbhi" in found.base.fault
+    part = found.experiments[0].part("validation")
+    assert part is not None and score(part).head is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["<<<<<<< HEAD", "[]", '{"datasets": {"sample": {"experiments": {}}}}', '{"datasets": {"sample": %s}}'],
+    ids=["a conflict", "a list", "half of it", "negative"],
+)
+def test_a_damaged_table_of_noise_is_a_fault_and_the_verdict_is_perhaps(tmp_path: Path, content: str) -> None:
+    negative = '{"experiments": {}, "pooled": {"validation": {"score": -1}, "test": {}}}'
+    (tmp_path / NOISE_FILE).parent.mkdir()
+    (tmp_path / NOISE_FILE).write_text(content.replace("%s", negative))
+    head, base = answers(2.0, 0.5)
+    found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
+    assert verdict(found).headline == "Perhaps better"
+    assert [each.where for each in found.faults] == [NOISE_FILE.as_posix()]

@@ -46,8 +46,7 @@ def _run(which: str, path: Path) -> None:
         )
         return
     from auscult.core.sections import BalanceParams
-    from auscult.training.balancing.interpolate import smote
-    from auscult.training.balancing.rows import NormalisedRows
+    from auscult.training.balancing.smote import NormalisedRows, smote
 
     table = pd.DataFrame({"row": np.arange(len(classes)), "class_index": classes, "frames": _SHAPE[1]})
     rows = NormalisedRows.fit(path, table, masked=True)

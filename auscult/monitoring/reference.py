@@ -55,7 +55,6 @@ _CODE = (
     "auscult.audio.checks",
     "auscult.audio.container",
     "auscult.audio.fingerprint",
-    "auscult.core.reject_reasons",
 )
 _PATIENT = {"patient": ("string", "key of the patient")}
 

@@ -32,7 +32,9 @@ def summarise(
     part = assignment.set_index("recording_id")["part"]
     parts: dict[str, Any] = {name: _part(name, part, recordings, segments, tasks) for name in PARTS}
     folds = assignment[assignment["fold"] >= 0].groupby("fold")
-    exempt = assignment[assignment["exempt_reason"].notna()]
+    exempt = assignment.loc[
+        assignment["exempt_reason"].notna(), ["recording_id", "patient_id", "part", "exempt_reason"]
+    ]
     summary = {
         "official": params.official,
         "test_from": result.test_from,
@@ -47,15 +49,7 @@ def summarise(
             str(name): {"patients": int(rows["patient_id"].nunique()), "recordings": len(rows)}
             for name, rows in assignment.groupby("published_part")
         },
-        "exempt": [
-            {
-                "recording_id": row.recording_id,
-                "patient_id": row.patient_id,
-                "part": row.part,
-                "reason": row.exempt_reason,
-            }
-            for row in exempt.itertuples()
-        ],
+        "exempt": exempt.rename(columns={"exempt_reason": "reason"}).to_dict("records"),
         "leak_checks": [check.to_json() for check in checks],
         "near_duplicates_in_one_part": [
             f"{pair.first} and {pair.second} ({part[pair.first]}): {pair}"

@@ -1,47 +1,46 @@
-"""Which rows go through a network together: of similar length, so that little of a batch is padding.
+"""Batches of rows of similar length, and random masks over them.
 
-Segments follow their annotations, so most are far shorter than the array they lie in. A batch
-needs no more frames than its longest row has; what a network answers does not change by that, as
-it never looks behind a row's valid frames.
+Most segments are much shorter than their row in the array. A batch is cut to the length of its longest row,
+so grouping rows by length saves computation. The outputs do not change: networks ignore frames after the
+valid ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-#: So many batches are drawn at random together and sorted by length.
+#: Number of batches that are drawn at random together and then sorted by length.
 POOL = 8
-#: Lengths count as up to this share of the longest greater than they are, anew in each epoch: rows of
-#: one length meet others every time.
+#: Lengths are increased at random by up to this share of the longest, anew in each epoch, so that rows of one
+#: length meet different rows every time.
 JITTER = 0.3
-#: Lengths are rounded up to a multiple: every new shape costs the network's library a preparation.
+#: Lengths are rounded up to a multiple of this: torch prepares its kernels anew for every shape.
 ROUND_TO = 16
-#: An epoch has at least so many steps, as far as batches of the fewest rows allow: of few rows, batches
-#: of 64 would make a handful, and a training of some epochs would end before it began.
+#: An epoch has at least this many steps, as far as batches of the fewest rows allow. A small training part in
+#: batches of 64 would give a handful of steps, too few to learn in some epochs.
 STEPS, FEWEST = 30, 8
+#: Widest masks, as shares of the valid frames and of the bins.
+TIME_SHARE, BIN_SHARE = 0.2, 0.15
 
 
 def batch_rows(count: int, most: int) -> int:
-    """Rows per batch for an epoch of *count* rows: *most*, fewer of a small training part."""
+    """Return the number of rows per batch for an epoch of *count* rows: *most*, or fewer for a small training part."""
     return min(most, max(FEWEST, count // STEPS))
 
 
 def random_batches(valid: NDArray[np.int64], size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
-    """Every row once, in random batches of rows of similar length.
+    """Yield every row once, in random batches of rows of similar length.
 
     Parameters
     ----------
     valid
         Frames of each row, shape (n,).
     size
-        Rows per batch; a last one of a single row joins the one before, as no variance can be taken over it.
+        Rows per batch; a last single row joins the batch before, as batch normalisation needs two rows.
     """
     count = len(valid)
     order = torch.randperm(count, generator=generator).numpy()
@@ -59,13 +58,39 @@ def random_batches(valid: NDArray[np.int64], size: int, generator: torch.Generat
 
 
 def sorted_batches(valid: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Every row once, the shortest first: for answers, where the order does not matter."""
+    """Yield every row once, the shortest first, for inference."""
     order = np.argsort(valid, kind="stable")
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 def frames_needed(valid: NDArray[np.int64], frames: int) -> int:
-    """How many of *frames* a batch needs whose rows have *valid* ones."""
+    """Return how many of *frames* a batch needs whose rows have *valid* ones."""
     longest = int(valid.max(initial=1))
     return min(frames, -(-longest // ROUND_TO) * ROUND_TO)
+
+
+def spec_augment(x: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Set one interval of frames and one band of bins per row to 0, the mean of normalised features.
+
+    Parameters
+    ----------
+    x
+        Normalised features, shape (n, bins, frames).
+    valid
+        Frames before the padding, shape (n,); the interval lies within them.
+
+    References
+    ----------
+    Park et al., "SpecAugment", Interspeech 2019 (arXiv 1904.08779), without time warping.
+    """
+    count, bins, frames = x.shape
+    draw = torch.rand((4, count), generator=generator)
+    length = draw[0] * TIME_SHARE * valid
+    begin = draw[1] * (valid - length)
+    height = draw[2] * BIN_SHARE * bins
+    bottom = draw[3] * (bins - height)
+    time, band = torch.arange(frames), torch.arange(bins)
+    keep_frames = (time < begin[:, None]) | (time >= (begin + length)[:, None])
+    keep_bins = (band < bottom[:, None]) | (band >= (bottom + height)[:, None])
+    return x * keep_frames[:, None, :] * keep_bins[:, :, None]

@@ -1,37 +1,30 @@
-"""Temperature and class offsets, both chosen on the validation units."""
+"""Temperature and class offsets of the decision, both chosen on the validation units."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
+from auscult.training.data import Validation
 from auscult.training.score import best_normal_offset, icbhi_score
 from auscult.training.trained_model import calibrated
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from auscult.training.data import Validation
-
-#: Tried in turn; beyond these the fit would follow a handful of items.
+#: Temperatures to try; outside this range the fit would follow a handful of items.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 101))
-#: Offsets tried for a class other than the normal one, and how many points of the score a move must gain.
+#: Offsets to try for a class other than the normal one, and the smallest gain of the score (0 to 1) that counts.
 STEPS = np.arange(-2.0, 2.01, 0.25)
 LEAST_GAIN = 0.005
-#: A class with fewer validation units than this keeps the offset 0: too few to choose by.
+#: A class with fewer validation units than this keeps the offset 0.
 LEAST_UNITS = 10
 
 
 def fit_temperature(logits: NDArray[np.float64], held_out: Validation, biases: NDArray[np.float64]) -> float:
-    """The temperature with the lowest negative log-likelihood of the pooled probabilities.
+    """Return the temperature with the lowest negative log-likelihood of the pooled probabilities.
 
     Parameters
     ----------
     logits
         Of each seed for each validation row, shape (seeds, n, classes).
-    held_out
-        Classes of the units and which rows belong to each.
     biases
         Added after the division, shape (classes,); see :func:`prior_biases`.
 
@@ -39,22 +32,27 @@ def fit_temperature(logits: NDArray[np.float64], held_out: Validation, biases: N
     ----------
     Guo et al., "On calibration of modern neural networks", ICML 2017 (arXiv 1706.04599).
     """
-    losses = [_loss(held_out.pool(calibrated(logits, t, biases)), held_out.target) for t in TEMPERATURES]
-    return float(TEMPERATURES[int(np.argmin(losses))])
+    target = held_out.target
+
+    def loss(temperature: float) -> float:
+        probabilities = held_out.pool(calibrated(logits, temperature, biases))
+        return float(-np.log(np.maximum(probabilities[np.arange(len(target)), target], 1e-12)).mean())
+
+    return float(min(TEMPERATURES, key=loss))
 
 
 def prior_biases(
     trained_on: NDArray[np.int64], weights: NDArray[np.floating], originals: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """What to add to logits so that they stand for the classes' true frequencies again.
+    """Return what to add to logits to correct them to the original class frequencies.
 
-    Synthetic rows and class weights teach the network a prior other than that of
-    the recordings: its log-odds carry log(weight · rows trained on / original rows).
+    Synthetic rows and class weights change the class prior that the network learns: its log-odds
+    contain log(weight · rows trained on / original rows).
 
     Parameters
     ----------
     trained_on, originals
-        Classes of the rows used and of the original ones.
+        Classes of the rows used in training and of the original rows.
     weights
         Weight of each class in the loss, shape (classes,).
 
@@ -73,10 +71,10 @@ def prior_biases(
 def fit_offsets(
     probabilities: NDArray[np.float64], target: NDArray[np.int64], normal_index: int
 ) -> NDArray[np.float64]:
-    """Offsets of the classes' log-probabilities that raise the validation score; shape (classes,).
+    """Return offsets of the log-probabilities that raise the validation score, shape (classes,).
 
-    The normal class first (for two classes this is the threshold), then every other
-    class that has units enough, each in coarse steps and only if the score gains.
+    The normal class comes first (for two classes this is the threshold), then every other class
+    with enough units, in coarse steps and only if the score gains.
 
     Parameters
     ----------
@@ -96,7 +94,7 @@ def fit_offsets(
             scores = [best_normal_offset(target, logs + _at(offsets, index, step), normal_index)[1] for step in STEPS]
             top = float(np.max(scores))
             if top > best + LEAST_GAIN:
-                # Of the steps that are nearly as good the smallest: a plateau is left at its near side.
+                # Take the smallest of the steps that are nearly as good.
                 near = np.flatnonzero(np.array(scores) >= top - LEAST_GAIN / 2)
                 step = STEPS[near[np.argmin(np.abs(STEPS[near]))]]
                 offsets, best = _at(offsets, index, step), scores[int(np.flatnonzero(step == STEPS)[0])]
@@ -107,7 +105,7 @@ def fit_offsets(
 def decided_score(
     probabilities: NDArray[np.float64], offsets: NDArray[np.float64], target: NDArray[np.int64], normal_index: int
 ) -> float:
-    """The plain (Se + Sp) / 2 of the decisions that the offsets lead to; NaN where undefined."""
+    """Return (Se + Sp) / 2 of the decisions with these offsets; NaN where undefined."""
     decided = (np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + offsets).argmax(axis=1)
     return icbhi_score(target, decided, normal_index)
 
@@ -116,7 +114,3 @@ def _at(offsets: NDArray[np.float64], index: int, step: float) -> NDArray[np.flo
     moved = offsets.copy()
     moved[index] = step
     return moved
-
-
-def _loss(probabilities: NDArray[np.float64], target: NDArray[np.int64]) -> float:
-    return float(-np.log(np.maximum(probabilities[np.arange(len(target)), target], 1e-12)).mean())

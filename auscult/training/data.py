@@ -1,34 +1,34 @@
-"""What one experiment trains on: training and validation rows in memory, never the test part."""
+"""Training and validation rows of one experiment, in memory; the test part is never read."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import logging
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from auscult.core.digests import digest
 from auscult.core.errors import DataError, LeakError
 from auscult.core.paths import Paths
+from auscult.core.sections import Experiment
 from auscult.core.storage import open_array, read_json, read_table
+from auscult.core.tasks import Task
 from auscult.features.examples import array_path, examples, load_task
 from auscult.training.normaliser import Normaliser
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from auscult.core.sections import Experiment
-    from auscult.core.tasks import Task
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Training examples as recipes: x = first + step · (second − first).
+    """Training rows as interpolations of features: x = first + step · (second − first).
 
-    All of shape (n,); ``first`` and ``second`` are positions in :attr:`TrainingData.features`
-    and equal for an original.
+    All arrays have shape (n,). ``first`` and ``second`` are positions in :attr:`TrainingData.features`,
+    equal for an original row.
     """
 
     first: NDArray[np.int64]
@@ -40,7 +40,7 @@ class Rows:
         return len(self.target)
 
     def take(self, index: NDArray[Any]) -> Rows:
-        """The rows at an index or where a mask is true."""
+        """Return the rows at an index or where a mask is true."""
         return Rows(self.first[index], self.second[index], self.step[index], self.target[index])
 
 
@@ -63,7 +63,7 @@ class Validation:
     target: NDArray[np.int64]
 
     def pool(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Mean over each unit's rows; (n, k) → (u, k)."""
+        """Return the mean over the rows of each unit, shape (n, k) → (u, k)."""
         sums = np.zeros((len(self.target), values.shape[1]))
         np.add.at(sums, self.units, values)
         return sums / np.bincount(self.units, minlength=len(self.target))[:, None]
@@ -71,20 +71,20 @@ class Validation:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything that a trial needs; workers share it, none writes to it.
+    """Everything that a trial needs; workers share it and do not write to it.
 
     Attributes
     ----------
     features
         Normalised rows, shape (n, bins, frames), float32.
     valid
-        Frames of each row that a model may look at, shape (n,).
+        Frames of each row that a model may use, shape (n,).
     originals, synthetic
-        Recipes of training examples.
+        Training rows.
     patients
         Patients of the training and validation rows, sorted.
     key
-        Digest of all of it: the same key, the same training.
+        Digest of all data: equal keys give equal trainings.
     """
 
     task: Task
@@ -99,22 +99,22 @@ class TrainingData:
     key: str
 
     def training_rows(self, use_synthetic: bool) -> Rows:
-        """Originals, followed by the synthetic rows where these are used."""
+        """Return the originals, followed by the synthetic rows if they are used."""
         if not use_synthetic or not len(self.synthetic):
             return self.originals
-        pairs = zip(_columns(self.originals), _columns(self.synthetic), strict=True)
-        return Rows(*(np.concatenate(pair) for pair in pairs))
+        both = self.originals, self.synthetic
+        return Rows(*(np.concatenate([getattr(rows, field.name) for rows in both]) for field in fields(Rows)))
 
 
 def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
-    """Read an experiment's rows of the training and validation parts, normalised.
+    """Load the rows of an experiment in the training and validation parts, and normalise them.
 
     Raises
     ------
     DataError
         A class is missing from the training part, or there is no validation part.
     LeakError
-        The balanced table names rows outside the training part.
+        The balanced table refers to rows outside the training part.
     """
     task = load_task(paths, experiment.task, name)
     table = examples(paths, experiment.features, task, parts=("train", "validation"))
@@ -127,14 +127,13 @@ def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
     used = table.loc[(table["part"] == "train") | (table["copy"] == "original"), ["row", "frames", "copy", "part"]]
     rows, frames = used["row"].to_numpy(np.int64), used["frames"].to_numpy(np.int64)
     features = np.array(open_array(array_path(paths, experiment.features, task))[rows], dtype=np.float32)
-    key = digest(
-        _array_key(features), _table_key(used), _table_key(held_out), _table_key(balanced), spec, task.to_json()
-    )
+    features_key = hashlib.sha256(features.data).hexdigest()
+    key = digest(features_key, *map(_table_key, (used, held_out, balanced)), spec, task.to_json())
     fitted_on = ((used["part"] == "train") & (used["copy"] == "original")).to_numpy()
     normaliser = Normaliser.fit(features[fitted_on], frames[fitted_on], spec["padding"])
     normaliser.apply(features, frames)
     synthetic = (balanced["kind"] == "synthetic").to_numpy()
-    recipes = _recipes(balanced, rows)
+    training_rows = _rows(balanced, rows)
     units, _ = held_out["unit_id"].factorize()
     return TrainingData(
         task=task,
@@ -142,8 +141,8 @@ def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
         normaliser=normaliser,
         features=features,
         valid=normaliser.valid(frames, features.shape[2]),
-        originals=recipes.take(~synthetic),
-        synthetic=recipes.take(synthetic),
+        originals=training_rows.take(~synthetic),
+        synthetic=training_rows.take(synthetic),
         validation=Validation(
             rows=np.searchsorted(rows, held_out["row"].to_numpy(np.int64)),
             units=units.astype(np.int64),
@@ -161,22 +160,24 @@ def _check(
     missing = [title for index, title in enumerate(task.classes) if index not in present]
     if missing:
         raise DataError(
-            f"no {task.unit} of the training part is {' or '.join(missing)}, which task {task.name!r} must learn",
+            f"no {task.unit} of the training part is {' or '.join(missing)}, a class of task {task.name!r}",
             where=f"experiment {name}, data set {paths.dataset}",
             next_step="draw another split (params.yaml: split.seed, split.official), add such recordings,"
             " or remove the experiment",
         )
     if held_out.empty:
         raise DataError(
-            f"the validation part holds no {task.unit} of task {task.name!r}, so that nothing can be chosen by it",
+            f"the validation part holds no {task.unit} of task {task.name!r}, so no trial can be chosen",
             where=f"experiment {name}, data set {paths.dataset}",
             next_step="choose another split.validation_fold or split.seed in params.yaml",
         )
     seen = set(held_out["class_index"])
     absent = [title for index, title in enumerate(task.classes) if index not in seen]
     if absent:
-        print(f"train: WARNING: the validation part holds no {task.unit} that is {' or '.join(absent)}:", end=" ")
-        print("what is chosen on it says nothing of that", flush=True)
+        logger.warning(
+            "train: WARNING: the validation part holds no %s that is %s: trials and thresholds are chosen without it",
+            *(task.unit, " or ".join(absent)),
+        )
     parents = set(balanced["row"]) | set(balanced.loc[balanced["kind"] == "synthetic", "parent"])
     stray = parents - set(training["row"])
     if stray:
@@ -187,8 +188,8 @@ def _check(
         )
 
 
-def _recipes(balanced: pd.DataFrame, rows: NDArray[np.int64]) -> Rows:
-    """Rows of the balanced table with positions among *rows* (ascending) instead of rows of the array."""
+def _rows(balanced: pd.DataFrame, rows: NDArray[np.int64]) -> Rows:
+    """Return the rows of the balanced table, with positions among *rows* (ascending) instead of in the array."""
     first = balanced["row"].to_numpy(np.int64)
     second = balanced["parent"].to_numpy(np.int64)
     second = np.where(second < 0, first, second)
@@ -200,14 +201,6 @@ def _recipes(balanced: pd.DataFrame, rows: NDArray[np.int64]) -> Rows:
     )
 
 
-def _columns(rows: Rows) -> list[NDArray[Any]]:
-    return [rows.first, rows.second, rows.step, rows.target]
-
-
-def _array_key(array: NDArray[np.float32]) -> str:
-    return hashlib.sha256(array.data).hexdigest()
-
-
 def _table_key(table: pd.DataFrame) -> str:
-    """Digest of a table's values; the index does not count."""
+    """Return a digest of a table's values without its index."""
     return hashlib.sha256(table.to_csv(index=False, float_format="%.17g").encode()).hexdigest()

@@ -1,8 +1,7 @@
-"""One training: from recipes of rows to the weights of the best epoch.
+"""Train one network and keep the weights of the best epoch.
 
-The same data, hyperparameters and seed give the same bits: one thread, seeded
-generators, deterministic kernels. Rows are sliced in memory (a ``DataLoader``'s
-workers cost more than they bring here) and images stay in channels-last order.
+Equal data, hyperparameters and seeds give equal bits: one thread, seeded generators, deterministic
+kernels. Batches are slices of arrays in memory, as the workers of a ``DataLoader`` are slower here.
 """
 
 from __future__ import annotations
@@ -11,36 +10,31 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from auscult.models import architecture
-from auscult.training.batches import batch_rows, frames_needed, random_batches, sorted_batches
+from auscult.models import Hyperparameters, architecture
+from auscult.training.batches import batch_rows, frames_needed, random_batches, sorted_batches, spec_augment
+from auscult.training.data import Rows, TrainingData
 from auscult.training.score import best_normal_offset
-from auscult.training.spec_augment import spec_augment
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from auscult.models import Hyperparameters
-    from auscult.training.data import Rows, TrainingData
 
 WEIGHT_DECAY = 1e-2
 GRADIENT_NORM = 5.0
-#: The learning rate falls to this share after one epoch more than this without a lower validation loss.
+#: The learning rate is multiplied by this factor after more than this many epochs without a lower validation loss.
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 2
-#: The model is a moving average of the weights along the way: each step keeps this share of it, at first less.
+#: The model is a moving average of the weights; each step keeps this share of the average, at first less.
 AVERAGE_DECAY = 0.98
 INFERENCE_BATCH = 256
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and how a training runs (section ``train`` of ``params.yaml``)."""
+    """Parameters of a training, of the section ``train`` of ``params.yaml``."""
 
     epochs: int
     patience: int
@@ -51,7 +45,7 @@ class Settings:
 
 @dataclass
 class Fitted:
-    """The best epoch of a training and the way there.
+    """The best epoch of a training and its history.
 
     Attributes
     ----------
@@ -60,9 +54,9 @@ class Fitted:
     history
         One entry per epoch: the columns of ``history.csv`` without seed.
     score
-        Validation score of the best epoch; NaN where validation lacks a side.
+        Validation score of the best epoch; NaN if validation has no normal or no abnormal unit.
     rank
-        What the epoch, and later the trial, was chosen by (``rank``).
+        Value by which the epoch, and later the trial, is chosen; see :func:`rank`.
     weights
         State of the network after the best epoch.
     logits
@@ -89,13 +83,13 @@ def fit(
 ) -> Fitted:
     """Train one network; keep the epoch with the best validation score, of equal ones the lowest loss.
 
-    What is validated and kept is the average of the weights over the last steps (about 50, fewer at
-    the beginning): ten epochs are too few for the weights to settle, and their average has settled.
+    The validated and kept weights are the average over the last steps (about 50, fewer at the
+    beginning): ten epochs are too few for the weights to converge, and their average varies less.
 
     Parameters
     ----------
     stop_early
-        Called with the history's new entry after each epoch; true ends the training as pruned.
+        Called with the new history entry after each epoch; true ends the training as pruned.
 
     References
     ----------
@@ -104,7 +98,7 @@ def fit(
     """
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    # Every new tensor would be filled with NaN first, to show what reads memory that nobody wrote: 15 % of the time.
+    # Deterministic mode fills every new tensor with NaN to reveal reads of unwritten memory, for 15 % of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -131,10 +125,10 @@ def fit(
             return result
         entry = {"epoch": epoch, "train_loss": loss, "train_accuracy": accuracy, **measured, "learning_rate": rate}
         result.history.append(entry)
-        standing = (rank(entry), -measured["validation_loss"])
-        if standing > best:
-            best, result.best_epoch = standing, epoch
-            result.score, result.rank = measured["validation_score"], standing[0]
+        value = (rank(entry), -measured["validation_loss"])
+        if value > best:
+            best, result.best_epoch = value, epoch
+            result.score, result.rank = measured["validation_score"], value[0]
             result.weights, result.logits = copy.deepcopy(averaged.module.state_dict()), logits
         if stop_early(entry):
             result.state = "pruned"
@@ -155,15 +149,15 @@ def train_epoch(
     generator: torch.Generator,
     averaged: AveragedModel | None = None,
 ) -> tuple[float, float]:
-    """One pass over the rows in random order; *averaged* follows each step.
+    """Train for one pass over the rows in random order; *averaged* is updated after each step.
 
     Returns
     -------
     loss, accuracy
-        Unweighted means over the rows as the network met them, augmented and with dropout.
+        Unweighted means over the rows, with augmentation and dropout.
     """
     network.train()
-    total, right = 0.0, 0
+    total, correct = 0.0, 0
     size = batch_rows(len(rows), settings.batch_size)
     for index in random_batches(row_frames(data, rows), size, generator):
         x, valid, target = assemble(data, rows.take(index))
@@ -179,27 +173,26 @@ def train_epoch(
         if averaged is not None:
             averaged.update_parameters(network)
         total += float(losses.detach().sum())
-        right += int((logits.detach().argmax(dim=1) == target).sum())
-    return total / len(rows), right / len(rows)
+        correct += int((logits.detach().argmax(dim=1) == target).sum())
+    return total / len(rows), correct / len(rows)
 
 
 def _moving_average(average: torch.Tensor, weight: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
-    """The average after one more step; young averages forget faster, so that the random start does not linger."""
+    """Return the average after one more step; early steps weigh more, so that the random start is soon forgotten."""
     decay = min(AVERAGE_DECAY, (1 + int(steps)) / (10 + int(steps)))
     return decay * average + (1 - decay) * weight
 
 
 def row_frames(data: TrainingData, rows: Rows) -> NDArray[np.int64]:
-    """Valid frames of recipes, shape (n,).
+    """Return the valid frames of training rows, shape (n,).
 
-    Where one parent of a synthetic row has ended, the row is half padding: it ends with the parent
-    that it is nearer to.
+    After the end of one parent a synthetic row is partly padding: it ends with the nearer parent.
     """
     return data.valid[np.where(rows.step < 0.5, rows.first, rows.second)]
 
 
 def assemble(data: TrainingData, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Features (n, bins, frames of the longest), valid frames (n,) and classes (n,) of a batch of recipes."""
+    """Return features (n, bins, frames of the longest), valid frames (n,) and classes (n,) of a batch of rows."""
     valid = row_frames(data, rows)
     needed = frames_needed(valid, data.features.shape[2])
     x = data.features[rows.first, :, :needed]
@@ -211,7 +204,7 @@ def assemble(data: TrainingData, rows: Rows) -> tuple[torch.Tensor, torch.Tensor
 
 
 def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Logits of rows of the features, shape (n, classes)."""
+    """Return the logits of rows of the features, shape (n, classes)."""
     network.eval()
     logits = np.zeros((len(rows), len(data.task.classes)), dtype=np.float32)
     with torch.inference_mode():
@@ -223,9 +216,9 @@ def predict(network: torch.nn.Module, data: TrainingData, rows: NDArray[np.int64
 
 
 def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float]:
-    """Loss, accuracy and score over the validation units (windows of a recording pooled).
+    """Return loss, accuracy and score over the validation units (windows of a recording pooled).
 
-    The score is NaN where there are no normal or no abnormal units.
+    The score is NaN if there are no normal or no abnormal units.
     """
     held_out = data.validation
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
@@ -241,7 +234,7 @@ def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float
 
 
 def rank(entry: Mapping[str, float | None]) -> float:
-    """What chooses epochs and trials: the validation score, or the likelihood exp(−loss) where that is undefined."""
+    """Return the value by which epochs and trials are chosen: the validation score, or exp(−loss) if undefined."""
     score, loss = entry["validation_score"], entry["validation_loss"]
     if score is not None and math.isfinite(score):
         return score
@@ -249,9 +242,9 @@ def rank(entry: Mapping[str, float | None]) -> float:
 
 
 def class_weights(target: NDArray[np.int64], classes: int) -> torch.Tensor:
-    """Square roots of inverse class frequencies, their mean over the rows 1; shape (classes,).
+    """Return square roots of inverse class frequencies with mean 1 over the rows, shape (classes,).
 
-    The root because full weights make the rarest class (a few rows in thousands) shake the training.
+    Full inverse frequencies make training unstable if the rarest class has a few rows in thousands.
     """
     counts = np.maximum(np.bincount(target, minlength=classes), 1)
     roots = np.sqrt(counts.sum() / counts)
@@ -259,7 +252,7 @@ def class_weights(target: NDArray[np.int64], classes: int) -> torch.Tensor:
 
 
 def describe(fitted: Fitted) -> dict[str, Any]:
-    """What of a training goes into JSON."""
+    """Return a training as plain data for JSON; numbers that are not finite become ``None``."""
     return {
         "state": fitted.state,
         "detail": fitted.detail,

@@ -1,4 +1,4 @@
-"""Features on a common scale per bin, with the padding kept out of it."""
+"""Normalise each bin of the features; padding is ignored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Normaliser:
     mean, std
         Shape (bins,), in the features' unit (dB for log-mel).
     padding
-        What lies behind the valid frames: ``mask``, ``tile`` or ``zero``.
+        Kind of padding after the valid frames: ``mask``, ``tile`` or ``zero``.
     """
 
     mean: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Normaliser:
             squares += np.square(values).sum(axis=1)
         mean = total / max(count, 1)
         std = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0.0))
-        # A bin that never varies (outside the band) must not turn rounding errors into a signal.
+        # Do not amplify the rounding errors of a bin outside the band, which never varies.
         std = np.where(std > 1e-3, std, 1.0)
         return cls(mean.astype(np.float32), std.astype(np.float32), padding)
 
@@ -57,17 +57,17 @@ class Normaliser:
                 block.transpose(0, 2, 1)[outside] = 0.0
 
     def valid(self, frames: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """How many frames of each row a model may look at: all, unless the padding is masked."""
+        """Return how many frames of each row a model may use: all, unless the padding is masked."""
         if self.padding != "mask":
             return np.full(len(frames), length, dtype=np.int64)
         return np.clip(np.asarray(frames, dtype=np.int64), 1, length)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for ``model.json``; exact in float32."""
+        """Return plain data for ``model.json``, exact in float32."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist(), "padding": self.padding}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Normaliser:
-        """The inverse of :meth:`to_json`."""
+        """Read the result of :meth:`to_json`."""
         mean, std = (np.asarray(data[key], dtype=np.float32) for key in ("mean", "std"))
         return cls(mean, std, str(data["padding"]))

@@ -1,4 +1,8 @@
-"""Trainings side by side, each in a process of its own with one torch thread."""
+"""A process pool for trainings: a process of its own for each, with one torch thread.
+
+``concurrent.futures`` does not fit: it would pickle the training data for every job, run several trainings in
+one process, and not tell which job a killed process had.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,46 @@ import multiprocessing.connection
 import os
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from multiprocessing.context import ForkProcess
 
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
 from auscult.core.process import die_with_parent, workers
 
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkProcess
-
 
 def run_all(jobs: Iterable[tuple[str, Callable[[], None]]]) -> None:
-    """Run every job to its end, as many at a time as there are workers, in the order given.
+    """Run all jobs in the order given, as many at a time as there are workers.
 
-    The children are forks: they share the parent's arrays without a copy. The
-    parent must not have run a torch operation before (its thread pool would not
-    survive the fork).
+    Processes are forked, so they share the parent's arrays without a copy. The parent must not have run
+    a torch operation before: torch's thread pool does not survive a fork.
 
     Parameters
     ----------
     jobs
-        Pairs of a name for messages and what to do; a job leaves its result on disk.
+        Pairs of a name for messages and a function; it leaves its result on disk.
 
     Raises
     ------
     AuscultError
-        A job failed; what others finished is on disk.
+        A job failed; the results of finished jobs are on disk.
     """
     context = multiprocessing.get_context("fork")
-    waiting = list(jobs)[::-1]
-    running: dict[ForkProcess, str] = {}
+    waiting = deque(jobs)
+    running: list[ForkProcess] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers():
-                name, job = waiting.pop()
+                name, job = waiting.popleft()
                 process = context.Process(target=_child, args=(job,), name=name)
                 _flush()
                 process.start()
-                running[process] = name
+                running.append(process)
             multiprocessing.connection.wait([process.sentinel for process in running])
             for process in [p for p in running if p.exitcode is not None]:
-                process.join()
-                name = running.pop(process)
+                running.remove(process)
                 if process.exitcode:
-                    raise _failure(name, int(process.exitcode))
+                    raise _failure(process.name, process.exitcode)
     finally:
         for process in running:
             process.terminate()
@@ -71,7 +71,7 @@ def _child(job: Callable[[], None]) -> None:
         traceback.print_exc()
         code = 1
     _flush()
-    os._exit(code)  # the parent's exit handlers are not this process's to run
+    os._exit(code)  # do not run the parent's exit handlers
 
 
 def _flush() -> None:
@@ -83,7 +83,7 @@ def _failure(name: str, code: int) -> AuscultError:
     if code == EXIT_USER_ERROR:
         why = "for the reason above"
     elif code == -9:
-        why = "killed from outside; if nobody did, memory ran out"
+        why = "killed by signal 9, probably as memory ran out"
     else:
         why = f"by signal {-code}" if code < 0 else "with the traceback above"
     return AuscultError(

@@ -1,17 +1,13 @@
-"""The score that training, thresholds and comparisons choose by, on validation."""
+"""The score by which training, thresholds and comparisons choose, on validation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 
 def icbhi_score(y_true: NDArray[np.integer], y_predicted: NDArray[np.integer], normal_index: int) -> float:
-    """Mean of sensitivity and specificity as the ICBHI 2017 challenge defines them.
+    """Return the mean of sensitivity and specificity as the ICBHI 2017 challenge defines them.
 
     Parameters
     ----------
@@ -23,8 +19,8 @@ def icbhi_score(y_true: NDArray[np.integer], y_predicted: NDArray[np.integer], n
     Returns
     -------
     float
-        (Se + Sp) / 2 in 0…1: Sp = correct normal / normal, Se = exactly right
-        abnormal / abnormal. NaN when there is no normal or no abnormal item.
+        (Se + Sp) / 2 in 0…1: Sp = correct normal / normal, Se = exactly correct
+        abnormal / abnormal. NaN if there is no normal or no abnormal item.
 
     References
     ----------
@@ -42,13 +38,12 @@ def icbhi_score(y_true: NDArray[np.integer], y_predicted: NDArray[np.integer], n
 def best_normal_offset(
     y_true: NDArray[np.integer], log_probabilities: NDArray[np.floating], normal_index: int
 ) -> tuple[float, float]:
-    """The offset of the normal class that maximises the score, robustly, and that score.
+    """Return the offset of the normal class that maximises the score, robustly, and that score.
 
-    With rare classes the plain argmax often answers "normal" throughout and scores
-    50 whatever the network has learnt; a score at its own best threshold follows
-    what was learnt. Every cut between two neighbouring items is tried; the curve of
-    scores over cuts is averaged over about 4 % of the items before its maximum is
-    taken, so that one lucky item does not choose, and of equal ones the middle wins.
+    With rare classes argmax often predicts "normal" for all items and scores 0.5, whatever the network
+    has learned; the score at the best threshold measures what it has learned. Every cut between two
+    neighbouring items is tried. The curve of scores over cuts is averaged over about 4 % of the items
+    before its maximum is taken, so that no single item decides; of equal maxima the middle one counts.
 
     Parameters
     ----------
@@ -70,14 +65,14 @@ def best_normal_offset(
     others = np.array(log_probabilities, dtype=np.float64)
     margin = others[:, normal_index].copy()
     others[:, normal_index] = -np.inf
-    margin -= others.max(axis=1)  # above zero: answered normal
+    margin -= others.max(axis=1)  # above zero: predicted normal
     normal = y_true == normal_index
     if normal.all() or not normal.any():
         return 0.0, float("nan")
     order = np.argsort(margin, kind="stable")
     is_normal = normal[order]
     is_right = (~normal & (others.argmax(axis=1) == y_true))[order]
-    # At cut i the items 0…i−1 are answered abnormal, the others normal.
+    # At cut i the items 0…i−1 are predicted abnormal, the others normal.
     below_right = np.concatenate([[0], np.cumsum(is_right)])
     below_normal = np.concatenate([[0], np.cumsum(is_normal)])
     scores = (below_right / (~normal).sum() + 1 - below_normal / normal.sum()) / 2
@@ -93,9 +88,9 @@ def best_normal_offset(
 
 
 def _smooth(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Mean over a window of 2·reach + 1 values, narrower at the ends."""
+    """Return the mean over a window of 2·reach + 1 values, narrower at the ends."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    # The window stays centred: near an end its reach shrinks on both sides.
+    # The window stays centred: near an end it shrinks on both sides.
     room = np.minimum(np.minimum(index, len(values) - 1 - index), reach)
     return (sums[index + room + 1] - sums[index - room]) / (2 * room + 1)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from auscult.core.errors import DataError
 from auscult.core.storage import read_json
@@ -15,11 +19,7 @@ from auscult.models import architecture
 from auscult.training.batches import frames_needed, sorted_batches
 from auscult.training.normaliser import Normaliser
 
-if TYPE_CHECKING:
-    import torch
-    from numpy.typing import NDArray
-
-#: Version of the folder's layout; a reader refuses what it does not know.
+#: Version of the folder's layout; other versions are refused.
 FORMAT = 1
 DESCRIPTION = "model.json"
 WEIGHTS = "weights"
@@ -27,18 +27,18 @@ BATCH = 256
 
 
 class TrainedModel:
-    """What ``train`` chose: networks of several seeds, calibration and thresholds.
+    """A model of one experiment: networks of several seeds, calibration and decision offsets.
 
     Attributes
     ----------
     task
-        What is predicted.
+        Classes and unit of the predictions.
     spec
-        How the features were made (the ``spec.json`` of the feature folder).
+        ``spec.json`` of the feature folder that the model was trained on.
     experiment
         Name of the experiment in ``params.yaml``.
     about
-        All of ``model.json``.
+        Content of ``model.json``.
     """
 
     def __init__(self, about: dict[str, Any], networks: list[torch.nn.Module]) -> None:
@@ -55,12 +55,12 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: Path) -> TrainedModel:
-        """Read a model's folder.
+        """Load a model from its folder.
 
         Raises
         ------
         DataError
-            The folder is missing, incomplete, damaged, or of another version.
+            The folder is missing, incomplete, damaged, or has another format.
         """
         about = read_json(folder / DESCRIPTION)
         if not isinstance(about, dict) or about.get("format") != FORMAT:
@@ -72,9 +72,7 @@ class TrainedModel:
             raise _damaged(folder / DESCRIPTION, f"{type(error).__name__}: {error}") from error
 
     def logits(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Raw outputs of every seed's network, shape (seeds, n, classes)."""
-        import torch
-
+        """Return the raw outputs of every seed's network, shape (seeds, n, classes)."""
         self._check(features)
         result = np.zeros((len(self._networks), len(features), len(self.task.classes)))
         with torch.inference_mode():
@@ -88,12 +86,12 @@ class TrainedModel:
         return result
 
     def probabilities(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Calibrated probabilities per row, the mean over the seeds.
+        """Return calibrated probabilities per row, the mean over the seeds.
 
         Parameters
         ----------
         features
-            Rows as the feature stage wrote them (not normalised), shape (n, bins, frames).
+            Rows of the feature stage, not normalised, shape (n, bins, frames).
         frames
             Valid frames of each row, shape (n,).
 
@@ -105,7 +103,7 @@ class TrainedModel:
         return calibrated(self.logits(features, frames), self.temperature, self.biases)
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Class indices, shape (n,): argmax of log p + the offset that validation chose for the class."""
+        """Return class indices, shape (n,): argmax of log p plus the offset of the class, chosen on validation."""
         floor = np.finfo(np.float64).tiny
         return (np.log(np.maximum(probabilities, floor)) + self.offsets).argmax(axis=1).astype(np.int64)
 
@@ -122,7 +120,7 @@ class TrainedModel:
 def calibrated(
     logits: NDArray[np.float64], temperature: float, biases: NDArray[np.float64] | float = 0.0
 ) -> NDArray[np.float64]:
-    """Mean over seeds of softmax(logits / temperature + biases); logits (seeds, n, classes) → (n, classes)."""
+    """Return the mean over seeds of softmax(logits / temperature + biases), (seeds, n, classes) → (n, classes)."""
     scaled = logits / temperature + biases
     scaled = scaled - scaled.max(axis=2, keepdims=True)
     exponential = np.exp(scaled)
@@ -130,10 +128,7 @@ def calibrated(
 
 
 def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> torch.nn.Module:
-    """The network of one seed, its file verified against ``model.json``."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
+    """Load the network of one seed; verify its file against ``model.json``."""
     path = folder / WEIGHTS / Path(entry["file"]).name
     try:
         blob = path.read_bytes()

@@ -1,1 +1,1 @@
-"""Check recordings and labels, set aside what is broken, and build the manifest."""
+"""Check recordings and labels, reject broken ones, and build the manifest."""

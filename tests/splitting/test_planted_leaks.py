@@ -30,7 +30,7 @@ Samples = NDArray[np.int32] | NDArray[np.float64]
 
 
 @pytest.fixture
-def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_clinic(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -93,7 +93,7 @@ def padded(sound: Samples) -> tuple[Samples, int]:
     return np.concatenate([breath(999, 2.0), as_float(sound)]), RATE_HZ
 
 
-def test_valid_data_set_has_no_leak_and_no_near_duplicate(clinic: Path) -> None:
+def test_valid_data_set_has_no_leak_and_no_near_duplicate(root: Path) -> None:
     validate()
     split()
     summary = read_json(PATHS.split / "summary.json")
@@ -101,15 +101,15 @@ def test_valid_data_set_has_no_leak_and_no_near_duplicate(clinic: Path) -> None:
     assert summary["near_duplicates_in_one_part"] == []
 
 
-def test_renamed_recording_and_its_original_are_rejected(clinic: Path) -> None:
-    pair = plant(clinic, unchanged)
+def test_renamed_recording_and_its_original_are_rejected(root: Path) -> None:
+    pair = plant(root, unchanged)
     validate()
     rejects = read_table(PATHS.manifest / "rejects.parquet")
     assert set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"]) == set(pair)
 
 
-def test_lossless_re_encoding_and_its_original_are_rejected(clinic: Path) -> None:
-    pair = plant(clinic, unchanged, "PCM_24")
+def test_lossless_re_encoding_and_its_original_are_rejected(root: Path) -> None:
+    pair = plant(root, unchanged, "PCM_24")
     validate()
     rejects = read_table(PATHS.manifest / "rejects.parquet")
     assert set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"]) == set(pair)
@@ -117,9 +117,9 @@ def test_lossless_re_encoding_and_its_original_are_rejected(clinic: Path) -> Non
 
 @pytest.mark.parametrize("change", [resampled, trimmed, noisy, padded], ids=lambda change: change.__name__)
 def test_near_duplicate_of_another_patient_stops_the_pipeline(
-    clinic: Path, change: Callable[[Samples], tuple[Samples, int]]
+    root: Path, change: Callable[[Samples], tuple[Samples, int]]
 ) -> None:
-    original, copy = plant(clinic, change, "PCM_24")
+    original, copy = plant(root, change, "PCM_24")
     before = (PATHS.split / "assignment.parquet").read_bytes()
     validate()
     with pytest.raises(LeakError, match="1 leaks") as caught:
@@ -128,9 +128,9 @@ def test_near_duplicate_of_another_patient_stops_the_pipeline(
     assert (PATHS.split / "assignment.parquet").read_bytes() == before
 
 
-def test_lossy_copy_stops_the_pipeline(clinic: Path) -> None:
-    original, copy = plant(clinic, lambda sound: (soxr.resample(as_float(sound), RATE_HZ, 8000), 8000))
-    path = clinic / PATHS.raw / AUDIO / f"{copy}.wav"
+def test_lossy_copy_stops_the_pipeline(root: Path) -> None:
+    original, copy = plant(root, lambda sound: (soxr.resample(as_float(sound), RATE_HZ, 8000), 8000))
+    path = root / PATHS.raw / AUDIO / f"{copy}.wav"
     sound, _ = soundfile.read(path)
     soundfile.write(path.with_suffix(".ogg"), sound, 8000)
     decoded, _ = soundfile.read(path.with_suffix(".ogg"))
@@ -142,21 +142,21 @@ def test_lossy_copy_stops_the_pipeline(clinic: Path) -> None:
     assert original in str(caught.value)
 
 
-def test_near_duplicates_in_one_part_are_reported_and_allowed(clinic: Path) -> None:
-    original, copy = plant(clinic, trimmed)
+def test_near_duplicates_in_one_part_are_reported_and_allowed(root: Path) -> None:
+    original, copy = plant(root, trimmed)
     pair = {int(name[:3]) for name in (original, copy)}
-    publish_split(clinic, {p: "test" if p in pair else "train" for p in range(101, 113)})
+    publish_split(root, {p: "test" if p in pair else "train" for p in range(101, 113)})
     validate()
     split()
     (note,) = read_json(PATHS.split / "summary.json")["near_duplicates_in_one_part"]
     assert original in note and copy in note
 
 
-def test_patient_in_both_parts_of_a_published_split_is_a_leak(clinic: Path) -> None:
-    publish_split(clinic, dict.fromkeys(range(101, 109), "train") | dict.fromkeys(range(109, 113), "test"))
-    table = clinic / PATHS.raw / "ICBHI_challenge_train_test.txt"
+def test_patient_in_both_parts_of_a_published_split_is_a_leak(root: Path) -> None:
+    publish_split(root, dict.fromkeys(range(101, 109), "train") | dict.fromkeys(range(109, 113), "test"))
+    table = root / PATHS.raw / "ICBHI_challenge_train_test.txt"
     table.write_text(table.read_text().replace(f"{name_of(101, 2)}\ttrain", f"{name_of(101, 2)}\ttest"))
-    write_annotation(clinic, name_of(101, 2), "0.1\t2.0\t0\t1\n")
+    write_annotation(root, name_of(101, 2), "0.1\t2.0\t0\t1\n")
     validate()
     with pytest.raises(LeakError, match="patient 101") as caught:
         split()

@@ -1,4 +1,4 @@
-"""The training loop: when it stops, which epoch it keeps, what its knobs change."""
+"""The training loop: when it stops, which epoch it keeps, and the effect of its parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from auscult.core.sections import Experiment
 from auscult.models import cnn1d
 from auscult.training import loop
+from auscult.training.batches import BIN_SHARE, TIME_SHARE, spec_augment
 from auscult.training.data import TrainingData, load
-from auscult.training.spec_augment import BIN_SHARE, TIME_SHARE, spec_augment
-from tests.training.prepared import prepare
+from tests.training.prepared_data import prepare
 
 SETTINGS = loop.Settings(epochs=8, patience=2, batch_size=16, spec_augment=True, class_weights=True)
 HYPERPARAMETERS = cnn1d.DEFAULTS | {"use_synthetic": False}
@@ -28,7 +28,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _restore_determinism() -> Iterator[None]:
     yield
     torch.use_deterministic_algorithms(False)
 
@@ -38,19 +38,17 @@ def fit(data: TrainingData, settings: loop.Settings = SETTINGS) -> loop.Fitted:
 
 
 def measure(monkeypatch: pytest.MonkeyPatch, scores: list[float], losses: list[float] | None = None) -> None:
-    """Let the validation part say this, epoch after epoch."""
-    told = zip(scores, losses or [1.0] * len(scores), strict=True)
+    """Replace the results of validation, epoch by epoch."""
+    results = zip(scores, losses or [1.0] * len(scores), strict=True)
 
     def validate(*_: object) -> dict[str, float]:
-        score, loss = next(told)
+        score, loss = next(results)
         return {"validation_loss": loss, "validation_accuracy": 0.5, "validation_score": score}
 
     monkeypatch.setattr(loop, "validate", validate)
 
 
-def test_the_best_epoch_is_kept_and_patience_ends_the_training(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_best_epoch_is_kept_and_patience_ends_the_training(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     measure(monkeypatch, [0.6, 0.8, 0.7, 0.75, 0.9])
     fitted = fit(data)
     assert [entry["epoch"] for entry in fitted.history] == [1, 2, 3, 4], "two epochs without a better one"
@@ -65,13 +63,13 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(
     assert any(not torch.equal(value, last.weights[name]) for name, value in fitted.weights.items())
 
 
-def test_of_equal_scores_the_lower_loss_is_better(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_equal_scores_the_lower_loss_wins(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     measure(monkeypatch, [0.7, 0.7, 0.7], [1.0, 0.8, 0.9])
     assert fit(data, replace(SETTINGS, epochs=3)).best_epoch == 2
 
 
-def test_the_learning_rate_falls_when_the_loss_does_not(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = [0.5 + 0.01 * n for n in range(6)]  # the score rises: patience does not end it
+def test_learning_rate_falls_when_the_loss_does_not(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = [0.5 + 0.01 * n for n in range(6)]  # the score rises, so patience does not end the training
     measure(monkeypatch, scores, [1.0] * 6)
     rates = [entry["learning_rate"] for entry in fit(data, replace(SETTINGS, epochs=6)).history]
     full = float(HYPERPARAMETERS["learning_rate"])
@@ -81,20 +79,20 @@ def test_the_learning_rate_falls_when_the_loss_does_not(data: TrainingData, monk
     np.testing.assert_allclose(rates, full)
 
 
-def test_a_loss_that_is_no_number_fails_the_training(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_that_is_not_finite_fails_the_training(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     measure(monkeypatch, [0.6, 0.6], [1.0, math.nan])
     fitted = fit(data)
     assert fitted.state == "failed" and "epoch 2" in fitted.detail
 
 
-@pytest.mark.parametrize("knob", ["spec_augment", "class_weights"])
-def test_each_knob_changes_the_training(data: TrainingData, knob: str) -> None:
+@pytest.mark.parametrize("parameter", ["spec_augment", "class_weights"])
+def test_each_switch_changes_the_training(data: TrainingData, parameter: str) -> None:
     once = replace(SETTINGS, epochs=1)
-    on, off = fit(data, once), fit(data, replace(once, **{knob: False}))
+    on, off = fit(data, once), fit(data, replace(once, **{parameter: False}))
     assert on.history[0]["train_loss"] != off.history[0]["train_loss"]
 
 
-def test_class_weights_favour_the_rare_and_leave_the_mean_alone() -> None:
+def test_class_weights_favour_rare_classes_and_have_mean_one() -> None:
     target = np.repeat([0, 1, 2], [90, 9, 1])
     weights = loop.class_weights(target, 3)
     assert weights.tolist() == sorted(weights.tolist())
@@ -102,7 +100,7 @@ def test_class_weights_favour_the_rare_and_leave_the_mean_alone() -> None:
     assert float(weights[1] / weights[0]) == pytest.approx(math.sqrt(10))
 
 
-def test_masks_cover_a_stretch_of_the_valid_frames_and_a_band() -> None:
+def test_masks_cover_an_interval_of_valid_frames_and_a_band_of_bins() -> None:
     count, bins, frames = 200, 40, 100
     x = torch.ones(count, bins, frames)
     valid = torch.randint(20, frames + 1, (count,), generator=torch.Generator().manual_seed(1))
@@ -114,7 +112,7 @@ def test_masks_cover_a_stretch_of_the_valid_frames_and_a_band() -> None:
     for row in range(count):
         at = hidden_frames[row].nonzero().flatten()
         if len(at):
-            assert int(at[-1]) < int(valid[row]), "the stretch lies before the padding"
+            assert int(at[-1]) < int(valid[row]), "the interval ends before the padding"
             assert len(at) == int(at[-1] - at[0]) + 1 <= math.ceil(TIME_SHARE * int(valid[row]))
         band = hidden_bins[row].nonzero().flatten()
         if len(band):

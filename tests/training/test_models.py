@@ -1,4 +1,4 @@
-"""Every architecture, taken up by itself: a new file in auscult/models/ is tested without an edit here."""
+"""Every architecture in auscult/models/; a new file is tested without an edit here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _one_thread() -> None:
 
 
 @pytest.mark.parametrize("name", names())
-def test_suggests_what_the_search_varies_and_its_defaults_lie_within(name: str) -> None:
+def test_defaults_lie_within_the_suggested_distributions(name: str) -> None:
     module = architecture(name)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     trial = study.ask()
@@ -32,7 +32,9 @@ def test_suggests_what_the_search_varies_and_its_defaults_lie_within(name: str) 
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize(("bins", "frames", "classes", "rows"), [(64, 151, 2, 3), (13, 17, 4, 2), (32, 1, 3, 1)])
-def test_takes_any_size_and_every_parameter_learns(name: str, bins: int, frames: int, classes: int, rows: int) -> None:
+def test_any_size_works_and_every_parameter_has_a_gradient(
+    name: str, bins: int, frames: int, classes: int, rows: int
+) -> None:
     module = architecture(name)
     network = module.build(bins, frames, classes, module.DEFAULTS).eval()
     x = torch.randn(rows, bins, frames)
@@ -47,8 +49,8 @@ def test_takes_any_size_and_every_parameter_learns(name: str, bins: int, frames:
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_width_that_may_be_suggested_trains(name: str) -> None:
-    # torch 2.13 has convolutions whose backward pass ends the process for certain widths and sizes
+def test_every_suggested_width_trains(name: str) -> None:
+    # torch 2.13 has convolutions whose backward pass crashes the process for some widths and sizes
     module = architecture(name)
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
     module.suggest(trial)
@@ -64,7 +66,7 @@ def test_every_width_that_may_be_suggested_trains(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("valid", [1, 2, 17, 40])
-def test_what_lies_behind_the_valid_frames_changes_nothing(name: str, valid: int) -> None:
+def test_frames_after_the_valid_ones_change_nothing(name: str, valid: int) -> None:
     module = architecture(name)
     network = module.build(20, 40, 3, module.DEFAULTS).eval()
     x = torch.randn(2, 20, 40)
@@ -78,7 +80,7 @@ def test_what_lies_behind_the_valid_frames_changes_nothing(name: str, valid: int
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_longer_array_around_the_same_frames_changes_nothing(name: str) -> None:
+def test_length_of_the_padding_changes_nothing(name: str) -> None:
     module = architecture(name)
     network = module.build(20, 40, 3, module.DEFAULTS).eval()
     x = torch.randn(2, 20, 40)
@@ -87,6 +89,10 @@ def test_a_longer_array_around_the_same_frames_changes_nothing(name: str) -> Non
     torch.testing.assert_close(network(x, lengths), network(longer, lengths))
 
 
-def test_an_unknown_model_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ParameterError, match=r"unknown model 'cnn3d'; there are: .*cnn1d, cnn2d"):
+def test_shared_layers_are_no_architecture() -> None:
+    assert "layers" not in names()
+
+
+def test_unknown_model_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ParameterError, match=r"'cnn3d'.*cnn1d, cnn2d"):
         architecture("cnn3d")

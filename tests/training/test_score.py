@@ -1,4 +1,4 @@
-"""The score, thresholds and calibration, on answers whose right value is known."""
+"""The score, thresholds and calibration, on predictions with a known result."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from auscult.training.score import best_normal_offset, icbhi_score
 from auscult.training.trained_model import calibrated
 
 
-def test_the_score_is_the_mean_of_specificity_and_exact_sensitivity() -> None:
-    # two of three normals right; of four abnormal ones, one right and one called another abnormal class
+def test_score_is_the_mean_of_specificity_and_exact_sensitivity() -> None:
+    # two of three normal ones correct; of four abnormal ones one correct and one predicted as another abnormal class
     truth = np.array([0, 0, 0, 1, 1, 2, 2])
-    answer = np.array([0, 0, 1, 1, 2, 0, 0])
-    assert icbhi_score(truth, answer, 0) == pytest.approx((2 / 3 + 1 / 4) / 2)
+    predicted = np.array([0, 0, 1, 1, 2, 0, 0])
+    assert icbhi_score(truth, predicted, 0) == pytest.approx((2 / 3 + 1 / 4) / 2)
 
 
 @pytest.mark.parametrize("truth", [[0, 0], [1, 2]])
-def test_without_normal_or_abnormal_items_the_score_is_undefined(truth: list[int]) -> None:
+def test_score_is_undefined_without_normal_or_abnormal_items(truth: list[int]) -> None:
     assert np.isnan(icbhi_score(np.array(truth), np.array([0, 1]), 0))
 
 
 @pytest.mark.parametrize("normal", [0, 1])
-def test_the_threshold_is_found_where_argmax_answers_normal_throughout(normal: int) -> None:
+def test_threshold_is_found_where_argmax_predicts_one_class_only(normal: int) -> None:
     rng = np.random.default_rng(0)
     truth = (rng.random(400) < 0.1).astype(int) ^ normal
     abnormal = np.where(truth != normal, 0.3, 0.1) + rng.normal(0, 0.02, 400)
@@ -35,7 +35,7 @@ def test_the_threshold_is_found_where_argmax_answers_normal_throughout(normal: i
     assert decided_score(p, fit_offsets(p, truth, normal), truth, normal) > 0.98
 
 
-def test_one_lucky_item_does_not_choose_the_threshold() -> None:
+def test_single_outlier_does_not_decide_the_threshold() -> None:
     truth = np.zeros(200, dtype=int)
     truth[100:] = 1
     p_abnormal = np.r_[np.linspace(0.05, 0.45, 100), np.linspace(0.55, 0.95, 100)]
@@ -45,14 +45,14 @@ def test_one_lucky_item_does_not_choose_the_threshold() -> None:
     assert score > 0.95
 
 
-def test_offsets_of_rare_classes_stay_where_too_few_could_choose_them() -> None:
+def test_offset_of_a_class_with_few_units_stays_zero() -> None:
     rng = np.random.default_rng(1)
     truth = np.r_[np.zeros(60, int), np.ones(30, int), np.full(3, 2)]
     p = rng.dirichlet([3, 2, 0.3], size=len(truth))
     assert fit_offsets(p, truth, 0)[2] == 0.0
 
 
-def test_the_temperature_undoes_overconfidence() -> None:
+def test_temperature_corrects_overconfidence() -> None:
     rng = np.random.default_rng(2)
     logits = rng.normal(0, 2, size=(3000, 2))
     odds = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
@@ -61,10 +61,10 @@ def test_the_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(3 * logits[None], held_out, np.zeros(2)) == pytest.approx(3, rel=0.1)
 
 
-def test_the_prior_of_weights_and_synthetic_rows_is_undone() -> None:
+def test_biases_correct_the_prior_of_weights_and_synthetic_rows() -> None:
     originals, trained_on = np.repeat([0, 1], [90, 10]), np.repeat([0, 1], [90, 30])
     weights = np.array([0.5, 2.0])
-    # the same evidence for both classes under the taught prior: even odds there, 9 to 1 in truth
+    # even odds under the prior of training; 9 to 1 under the true prior
     taught = np.log(np.array([[[90 * 0.5, 30 * 2.0]]]))
     p = calibrated(taught, 1.0, prior_biases(trained_on, weights, originals))
     np.testing.assert_allclose(p, [[0.9, 0.1]])

@@ -1,4 +1,4 @@
-"""The search: what is pruned, and what a budget does."""
+"""The search: pruning, and the time budget."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from auscult.core import params as parameters
 from auscult.core.sections import Experiment
 from auscult.models import cnn1d
 from auscult.training.data import load
-from auscult.training.search import STARTUP_TRIALS, WARMUP_EPOCHS, Search, open_journal
-from tests.training.prepared import prepare
+from auscult.training.search import STARTUP_TRIALS, WARMUP_EPOCHS, Search, finished_trials
+from tests.training.prepared_data import prepare
 
 EPOCHS = WARMUP_EPOCHS + 3
 
@@ -20,46 +20,47 @@ EPOCHS = WARMUP_EPOCHS + 3
 @pytest.fixture
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     paths = prepare(tmp_path, trials=9, generation=1, epochs=EPOCHS, patience=9)
-    # In this process: a fork of one in which other tests have used torch may hang.
+    # In this process: a fork may hang after other tests have used torch.
     monkeypatch.setattr("auscult.training.search.run_all", lambda jobs: [job() for _, job in jobs])
     params = parameters.load(tmp_path / "params.yaml").train
     data = load(paths, "demo", Experiment(task="sounds", features="logmel", model="cnn1d"))
-    return Search("demo", data, "cnn1d", params, open_journal(tmp_path / "cache", data, "cnn1d", params, "code"))
+    return Search("demo", data, "cnn1d", params, finished_trials(tmp_path / "cache", data, "cnn1d", params, "code"))
 
 
 def earlier(count: int, score: float) -> list[dict[str, Any]]:
-    """Finished trials that had this validation score in every epoch."""
+    """Finished trials with this validation score in every epoch."""
     epochs = [{"epoch": n + 1, "validation_score": score, "validation_loss": 1.0} for n in range(EPOCHS)]
     hyperparameters = cnn1d.DEFAULTS | {"use_synthetic": True}
     about = {"hyperparameters": hyperparameters, "seed": 1, "state": "complete", "detail": "", "score": score}
     return [about | {"number": n, "rank": score, "best_epoch": 1, "epochs": epochs} for n in range(count)]
 
 
-def test_a_trial_below_the_median_of_earlier_ones_is_pruned_once_it_is_warm(search: Search) -> None:
+def test_trial_below_the_median_is_pruned_after_the_warm_up(search: Search) -> None:
     (record,) = search._generation(earlier(STARTUP_TRIALS, 1.01), 1)
     assert record["state"] == "pruned"
     assert len(record["epochs"]) == WARMUP_EPOCHS
-    assert not search.journal.weights("trial-0004").exists()
+    assert not search.finished.weights("trial-0004").exists()
 
 
-def test_a_trial_above_it_is_not_pruned(search: Search) -> None:
+def test_trial_above_the_median_is_not_pruned(search: Search) -> None:
     (record,) = search._generation(earlier(STARTUP_TRIALS, 0.01), 1)
     assert record["state"] == "complete" and len(record["epochs"]) == EPOCHS
 
 
-def test_too_few_earlier_trials_prune_nothing(search: Search) -> None:
+def test_nothing_is_pruned_after_too_few_trials(search: Search) -> None:
     (record,) = search._generation(earlier(STARTUP_TRIALS - 1, 1.01), 1)
     assert record["state"] == "complete"
 
 
-def test_a_spent_budget_ends_the_search_with_what_there_is(search: Search, capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_ends_when_the_budget_is_used_up(search: Search, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     spent = Search(
         search.name,
         search.data,
         search.model,
         search.params.model_copy(update={"budget_minutes": 1e-6, "seeds": 1, "epochs": 1}),
-        search.journal,
+        search.finished,
     )
     trials, seeds = spent.run()
     assert len(trials) == 1 and seeds == ["trial-0000"]
-    assert "the budget of 1e-06 min is spent after 1 trials" in capsys.readouterr().out
+    assert "1e-06 min" in caplog.text

@@ -1,4 +1,4 @@
-"""``python -m stages.train`` as a user runs it: same bytes whatever happens, and never a look at the test part."""
+"""``python -m stages.train`` as a command: reproducible to the byte, and without use of the test part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from auscult.core.sections import Experiment
 from auscult.core.storage import read_table, write_table
 from auscult.training.data import load
 from auscult.training.trained_model import TrainedModel
-from tests.training.prepared import BINS, FRAMES, command, options, outputs, prepare, train
+from tests.training.prepared_data import BINS, FRAMES, command, options, outputs, prepare, train
 
 EXPERIMENT = Experiment(task="sounds", features="logmel", model="cnn1d")
 Bytes = dict[str, bytes]
@@ -29,14 +29,14 @@ Bytes = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bytes]:
-    """A root where the stage ran undisturbed with one worker, and its outputs."""
+    """A root where the stage ran without interruption with one worker, and its outputs."""
     root = tmp_path_factory.mktemp("finished")
     prepare(root)
     train(root, workers=1)
     return root, outputs(root)
 
 
-def test_learns_what_shows_in_the_features(finished: tuple[Path, Bytes]) -> None:
+def test_model_learns_a_difference_that_the_features_show(finished: tuple[Path, Bytes]) -> None:
     root, files = finished
     about = json.loads(files["model.json"])
     assert about["validation_score"] > 0.7
@@ -48,7 +48,7 @@ def test_learns_what_shows_in_the_features(finished: tuple[Path, Bytes]) -> None
     assert model.decide(p).shape == (2,)
 
 
-def test_curves_and_trials_are_written_for_every_epoch_and_seed(finished: tuple[Path, Bytes]) -> None:
+def test_history_and_trials_are_complete(finished: tuple[Path, Bytes]) -> None:
     root, files = finished
     history = pd.read_csv(root / "models" / "sample" / "demo" / "history.csv")
     assert sorted(history["seed"].unique()) == [0, 1]
@@ -61,15 +61,14 @@ def test_curves_and_trials_are_written_for_every_epoch_and_seed(finished: tuple[
     assert float(chosen["validation_score"].iloc[0]) == pytest.approx(best["score"], rel=1e-6)
 
 
-def test_without_a_normal_segment_in_validation_the_likelihood_chooses_and_no_score_is_claimed(tmp_path: Path) -> None:
+def test_likelihood_chooses_if_the_score_is_undefined(tmp_path: Path) -> None:
     paths = prepare(tmp_path)
     split = read_table(paths.split / "assignment.parquet")
     held_out = set(split.loc[split["part"] == "validation", "recording_id"])
     segments = read_table(paths.manifest / "segments.parquet")
     segments.loc[segments["recording_id"].isin(held_out) & (segments["label"] == "n"), "label"] = "w"
     write_table(paths.manifest / "segments.parquet", segments, SEGMENT_COLUMNS)
-    printed = train(tmp_path).stdout
-    assert "no score, likelihood" in printed
+    assert "likelihood" in train(tmp_path).stdout
     files = outputs(tmp_path)
     assert json.loads(files["model.json"])["validation_score"] is None
     trials = json.loads(files["trials.json"])
@@ -80,10 +79,10 @@ def test_without_a_normal_segment_in_validation_the_likelihood_chooses_and_no_sc
     assert history["validation_score"].isna().all() and history["validation_loss"].notna().all()
 
 
-def test_two_workers_killed_in_the_middle_end_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+def test_killed_search_resumes_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
     prepare(tmp_path)
     process = subprocess.Popen(command(), **options(tmp_path, 2), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob(".cache/search/*/trial-*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     children = _children(process.pid)
@@ -98,7 +97,7 @@ def test_two_workers_killed_in_the_middle_end_with_the_same_bytes(finished: tupl
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items()), "a finished trial ran again"
 
 
-def test_the_test_part_changes_nothing(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+def test_values_of_the_test_part_change_nothing(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
     paths = prepare(tmp_path)
     split = read_table(paths.split / "assignment.parquet")
     hidden = set(split.loc[split["part"] == "test", "recording_id"])
@@ -112,8 +111,8 @@ def test_the_test_part_changes_nothing(finished: tuple[Path, Bytes], tmp_path: P
     assert outputs(tmp_path) == finished[1]
 
 
-def test_a_training_whose_outputs_were_not_written_runs_again(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
-    """The disk was full between the weights and the logits."""
+def test_training_without_its_logits_runs_again(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
+    # as after a full disk between the weights and the logits
     root = tmp_path / "cut"
     shutil.copytree(finished[0], root)
     lost = next(root.glob(".cache/search/*/trial-*-seed-1.logits"))
@@ -137,7 +136,7 @@ def test_more_trials_continue_the_same_search(finished: tuple[Path, Bytes], tmp_
     assert len(after) == 4
 
 
-def test_a_class_missing_from_training_is_named_and_the_last_model_stays(
+def test_class_missing_from_training_is_an_error_and_the_last_model_stays(
     finished: tuple[Path, Bytes], tmp_path: Path
 ) -> None:
     root = tmp_path / "missing"
@@ -152,7 +151,7 @@ def test_a_class_missing_from_training_is_named_and_the_last_model_stays(
     assert outputs(root) == finished[1]
 
 
-def test_a_loss_that_is_not_a_number_is_said_in_words(tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
     paths = prepare(tmp_path, trials=2, seeds=1)
     file = paths.features("logmel") / "segments.npy"
     array = np.load(file)
@@ -160,16 +159,15 @@ def test_a_loss_that_is_not_a_number_is_said_in_words(tmp_path: Path) -> None:
     np.save(file, array)
     done = train(tmp_path, check=False)
     assert done.returncode == 2
-    assert "no trial of experiment 'demo'" in done.stderr
-    assert "not a number in epoch 1" in done.stderr
+    assert "'demo'" in done.stderr and "epoch 1" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_ten_rows_and_a_last_batch_of_one_are_enough(tmp_path: Path) -> None:
+def test_few_rows_with_a_last_batch_of_one_train(tmp_path: Path) -> None:
     prepare(tmp_path, patients=4, per_patient=3, synthetic=0, trials=1, epochs=1, seeds=1, batch_size=8)
     assert "9 training rows" in train(tmp_path).stdout  # a batch of 8 and a single row
 
 
-def test_rows_of_another_part_in_the_balanced_table_are_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_balanced_rows_outside_the_training_part_are_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     table = read_table(paths.balanced("demo"))
@@ -178,12 +176,12 @@ def test_rows_of_another_part_in_the_balanced_table_are_a_leak(tmp_path: Path, m
     foreign = int(np.flatnonzero(items["recording_id"].map(split) == "test")[0])
     table.loc[table.index[-1], "parent"] = foreign
     write_table(paths.balanced("demo"), table, BALANCED_COLUMNS)
-    with pytest.raises(LeakError, match="not of the training part"):
+    with pytest.raises(LeakError, match="1 rows"):
         load(paths, "demo", EXPERIMENT)
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "why"),
     [
         (lambda folder: (folder / "weights" / "seed-1.safetensors").unlink(), "does not exist"),
         (lambda folder: (folder / "weights" / "seed-0.safetensors").write_bytes(b"x" * 99), "checksum"),
@@ -191,12 +189,12 @@ def test_rows_of_another_part_in_the_balanced_table_are_a_leak(tmp_path: Path, m
         (lambda folder: (folder / "model.json").write_text('{"format": 1}'), "KeyError"),
     ],
 )
-def test_a_damaged_model_is_refused(finished: tuple[Path, Bytes], tmp_path: Path, fault: object, words: str) -> None:
+def test_damaged_model_is_an_error(finished: tuple[Path, Bytes], tmp_path: Path, fault: object, why: str) -> None:
     folder = tmp_path / "demo"
     shutil.copytree(finished[0] / "models" / "sample" / "demo", folder)
     assert callable(fault)
     fault(folder)
-    with pytest.raises(DataError, match=words):
+    with pytest.raises(DataError, match=why):
         TrainedModel.load(folder)
 
 
@@ -207,7 +205,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(_alive(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived the stage"
         time.sleep(0.05)

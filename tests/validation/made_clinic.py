@@ -1,4 +1,4 @@
-"""A small made clinic in ICBHI's layout, read by the data set ``sample``, for planting faults into."""
+"""A small generated data set in ICBHI's layout, read as the data set ``sample``; tests plant faults in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DIAGNOSES = ("COPD", "Healthy", "URTI")
 
 
 def breath(seed: int, seconds: float = 6.0, rate_hz: int = RATE_HZ) -> NDArray[np.float64]:
-    """Coloured noise that swells and falls, with clicks: of another seed, another sound."""
+    """Coloured noise with a periodic envelope and clicks; each seed gives a different sound."""
     rng = np.random.default_rng(seed)
     n = int(seconds * rate_hz)
     noise = np.convolve(rng.standard_normal(n + 7), np.hanning(8) / 4, "valid")
@@ -43,7 +43,7 @@ def write_recording(
     rate_hz: int = RATE_HZ,
     subtype: str = "PCM_16",
 ) -> Path:
-    """Audio and an annotation of two cycles, in the raw folder."""
+    """Write audio and an annotation of two cycles into the raw folder."""
     return write_into(root / PATHS.raw, name, sound, rate_hz, subtype)
 
 
@@ -54,7 +54,7 @@ def write_into(
     rate_hz: int = RATE_HZ,
     subtype: str = "PCM_16",
 ) -> Path:
-    """The same in any folder of that layout."""
+    """Write audio and an annotation of two cycles into any folder of that layout."""
     path = folder / AUDIO / f"{name}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, sound, rate_hz, subtype=subtype)
@@ -69,20 +69,20 @@ def write_annotation(root: Path, name: str, text: str) -> None:
 
 
 def write_patients(root: Path, patients: list[int]) -> None:
-    """The two tables that describe patients, in the raw folder."""
+    """Write the two tables that describe patients into the raw folder."""
     describe(root / PATHS.raw, patients)
 
 
 def describe(folder: Path, patients: Iterable[int]) -> None:
-    """The same in any folder of that layout."""
+    """Write the two tables that describe patients into any folder of that layout."""
     diagnoses = "".join(f"{p}\t{DIAGNOSES[p % 3]}\n" for p in patients)
     (folder / "ICBHI_Challenge_diagnosis.txt").write_text(diagnoses, encoding="utf-8")
-    people = "".join(f"{p}\t{20 + p % 60}\t{'F' if p % 2 else 'M'}\t22\tNA\tNA\n" for p in patients)
-    (folder / "ICBHI_Challenge_demographic_information.txt").write_text(people, encoding="utf-8")
+    demographics = "".join(f"{p}\t{20 + p % 60}\t{'F' if p % 2 else 'M'}\t22\tNA\tNA\n" for p in patients)
+    (folder / "ICBHI_Challenge_demographic_information.txt").write_text(demographics, encoding="utf-8")
 
 
 def make_delivery(folder: Path, recordings: Mapping[str, NDArray[np.float64]]) -> Path:
-    """New recordings (name → sound) in ICBHI's layout, with the tables of their patients."""
+    """Write new recordings (name → sound) in ICBHI's layout, with the tables of their patients."""
     for name, sound in recordings.items():
         write_into(folder, name, sound)
     describe(folder, sorted({int(name[:3]) for name in recordings}))
@@ -90,7 +90,7 @@ def make_delivery(folder: Path, recordings: Mapping[str, NDArray[np.float64]]) -
 
 
 def put_batch(root: Path, delivery: Path) -> str:
-    """The delivery as an addition, as if DVC tracked it; returns the batch."""
+    """Copy a delivery to the additions, as if DVC tracked it; return the batch."""
     batch = batch_name(checksums(delivery))
     shutil.copytree(delivery, root / PATHS.added / batch)
     (root / PATHS.added / f"{batch}.dvc").write_text("outs: []\n", encoding="utf-8")
@@ -98,7 +98,7 @@ def put_batch(root: Path, delivery: Path) -> str:
 
 
 def make_clinic(root: Path, patients: int = 12) -> list[int]:
-    """A scratch root with parameters and raw recordings, two visits per patient, nothing wrong with any."""
+    """Write parameters and valid raw recordings, two visits per patient, below a root; return the patients."""
     (root / PATHS.raw / AUDIO).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
     numbers = [101 + i for i in range(patients)]
@@ -110,7 +110,7 @@ def make_clinic(root: Path, patients: int = 12) -> list[int]:
 
 
 def set_parameter(root: Path, line: str, value: str) -> None:
-    """Replace ``<line>: …`` in the parameters; *line* must be there exactly once."""
+    """Replace ``<line>: …`` in the parameters; *line* must occur exactly once."""
     text = (root / "params.yaml").read_text(encoding="utf-8").splitlines()
     hits = [i for i, old in enumerate(text) if old.strip().startswith(f"{line}:")]
     assert len(hits) == 1, (line, hits)

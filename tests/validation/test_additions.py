@@ -34,7 +34,7 @@ OLD, NEW = name_of(101, 5), name_of(301)  # of a known and of a new patient
 
 
 @pytest.fixture
-def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with valid raw recordings; visit v of patient n has the sound of seed 10 n + v."""
     make_clinic(tmp_path, patients=6)
     monkeypatch.chdir(tmp_path)
@@ -57,12 +57,12 @@ def rejects() -> dict[tuple[str, str], str]:
     return {(row.recording_id, row.reason): row.detail for row in table.itertuples()}
 
 
-def test_addition_enters_the_manifest_and_changes_no_row_of_the_download(clinic: Path) -> None:
+def test_addition_enters_the_manifest_and_changes_no_row_of_the_download(root: Path) -> None:
     main()
     before = recordings()
     assert before["batch"].isna().all()
     assert before.loc[name_of(101), "path"] == f"sample/raw/{AUDIO}/{name_of(101)}.wav"
-    batch = batch_of(clinic, OLD, NEW)
+    batch = batch_of(root, OLD, NEW)
     main()
     after = recordings()
     assert rejects() == {}
@@ -78,19 +78,19 @@ def test_addition_enters_the_manifest_and_changes_no_row_of_the_download(clinic:
     assert "from additions (1)" in (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
 
 
-def test_published_split_in_a_delivery_is_ignored(clinic: Path) -> None:
-    delivery = make_delivery(clinic / "delivery", {NEW: breath(7)})
+def test_published_split_in_a_delivery_is_ignored(root: Path) -> None:
+    delivery = make_delivery(root / "delivery", {NEW: breath(7)})
     (delivery / "ICBHI_challenge_train_test.txt").write_text(f"{NEW}\ttest\n", encoding="utf-8")
-    put_batch(clinic, delivery)
+    put_batch(root, delivery)
     main()
     assert pd.isna(recordings().loc[NEW, "published_part"])
 
 
-def test_present_name_is_rejected_in_the_later_addition(clinic: Path) -> None:
+def test_present_name_is_rejected_in_the_later_addition(root: Path) -> None:
     main()
     first = recordings().loc[name_of(101), "audio_sha256"]
-    batches = sorted([batch_of(clinic, name_of(101), NEW), batch_of(clinic, name_of(302), NEW, seeds=(31, 32))])
-    set_parameter(clinic, "max_reject_share", "0.5")
+    batches = sorted([batch_of(root, name_of(101), NEW), batch_of(root, name_of(302), NEW, seeds=(31, 32))])
+    set_parameter(root, "max_reject_share", "0.5")
     main()
     assert set(rejects()) == {(name_of(101), "duplicate_id"), (NEW, "duplicate_id")}
     assert "downloaded" in rejects()[name_of(101), "duplicate_id"]
@@ -101,44 +101,44 @@ def test_present_name_is_rejected_in_the_later_addition(clinic: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name_of(101, 7), name_of(102, 7)], ids=["same patient", "another patient"])
-def test_present_audio_is_rejected_in_the_addition_only(clinic: Path, name: str) -> None:
-    batch_of(clinic, name, seeds=(1011,))
+def test_present_audio_is_rejected_in_the_addition_only(root: Path, name: str) -> None:
+    batch_of(root, name, seeds=(1011,))
     main()
     assert set(rejects()) == {(name, "duplicate_audio")}
     assert name_of(101) in recordings().index
 
 
-def test_audio_in_two_additions_is_kept_in_the_first(clinic: Path) -> None:
-    names = {batch_of(clinic, name, seeds=(77,)): name for name in (name_of(301), name_of(302))}
+def test_audio_in_two_additions_is_kept_in_the_first(root: Path) -> None:
+    names = {batch_of(root, name, seeds=(77,)): name for name in (name_of(301), name_of(302))}
     main()
     first, second = (names[batch] for batch in sorted(names))
     assert set(rejects()) == {(second, "duplicate_audio")}
     assert first in recordings().index
 
 
-def test_another_copy_of_audio_that_two_patients_share_is_rejected(clinic: Path) -> None:
-    write_recording(clinic, name_of(102, 3), breath(1011))
-    set_parameter(clinic, "max_reject_share", "0.5")
-    batch_of(clinic, NEW, seeds=(1011,))
+def test_another_copy_of_audio_that_two_patients_share_is_rejected(root: Path) -> None:
+    write_recording(root, name_of(102, 3), breath(1011))
+    set_parameter(root, "max_reject_share", "0.5")
+    batch_of(root, NEW, seeds=(1011,))
     main()
     assert set(rejects()) == {(name, "duplicate_audio") for name in (name_of(101), name_of(102, 3), NEW)}
 
 
-def test_broken_additions_count_towards_the_limit_of_rejects(clinic: Path) -> None:
-    delivery = make_delivery(clinic / "delivery", {OLD: breath(7), NEW: breath(8)})
+def test_broken_additions_count_towards_the_limit_of_rejects(root: Path) -> None:
+    delivery = make_delivery(root / "delivery", {OLD: breath(7), NEW: breath(8)})
     for name in (OLD, NEW):
         (delivery / AUDIO / f"{name}.wav").write_bytes((delivery / AUDIO / f"{name}.wav").read_bytes()[:5000])
-    put_batch(clinic, delivery)
+    put_batch(root, delivery)
     with pytest.raises(DataError, match=r"2 of 14 recordings"):
         main()
-    set_parameter(clinic, "max_reject_share", "0.5")
+    set_parameter(root, "max_reject_share", "0.5")
     main()
     assert set(rejects()) == {(OLD, "truncated"), (NEW, "truncated")}
 
 
 @pytest.mark.parametrize("fault", ["edited", "removed", "more", "table"])
-def test_changed_batch_is_an_error_that_says_how_to_restore_it(clinic: Path, fault: str) -> None:
-    folder = PATHS.added / batch_of(clinic, NEW)
+def test_changed_batch_is_an_error_that_says_how_to_restore_it(root: Path, fault: str) -> None:
+    folder = PATHS.added / batch_of(root, NEW)
     audio = folder / AUDIO / f"{NEW}.wav"
     if fault == "removed":
         audio.unlink()
@@ -154,30 +154,30 @@ def test_changed_batch_is_an_error_that_says_how_to_restore_it(clinic: Path, fau
     assert f"git checkout {folder}.dvc" in caught.value.next_step
 
 
-def test_missing_batch_is_an_error_that_says_how_to_pull_it(clinic: Path) -> None:
-    folder = PATHS.added / batch_of(clinic, NEW)
+def test_missing_batch_is_an_error_that_says_how_to_pull_it(root: Path) -> None:
+    folder = PATHS.added / batch_of(root, NEW)
     shutil.rmtree(folder)
     with pytest.raises(DataError, match=folder.name) as caught:
         main()
     assert f"dvc pull {folder}.dvc" in caught.value.next_step
 
 
-def test_untracked_batch_is_an_error(clinic: Path) -> None:
-    folder = PATHS.added / batch_of(clinic, NEW)
+def test_untracked_batch_is_an_error(root: Path) -> None:
+    folder = PATHS.added / batch_of(root, NEW)
     folder.with_name(f"{folder.name}.dvc").unlink()
     with pytest.raises(DataError, match=f"{folder.name}.dvc") as caught:
         main()
     assert f"rm -r {folder}" in caught.value.next_step
 
 
-def test_additions_of_another_data_set_are_ignored(clinic: Path) -> None:
-    batch_of(clinic, NEW)
+def test_additions_of_another_data_set_are_ignored(root: Path) -> None:
+    batch_of(root, NEW)
     shutil.move(PATHS.added, PATHS.added.with_name("icbhi"))
     main()
     assert recordings()["batch"].isna().all()
 
 
-def test_publisher_counts_are_compared_with_the_download_only(clinic: Path) -> None:
+def test_publisher_counts_are_compared_with_the_download_only(root: Path) -> None:
     main()
     frame = recordings().reset_index()
     made = [_examined(row.recording_id, None) for row in frame.itertuples()]

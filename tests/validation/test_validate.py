@@ -35,7 +35,7 @@ from tests.validation.made_clinic import (
 
 
 @pytest.fixture
-def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_clinic(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -55,7 +55,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_valid_recordings_are_all_accepted(clinic: Path) -> None:
+def test_valid_recordings_are_all_accepted(root: Path) -> None:
     main()
     assert rejects() == {}
     assert len(read_table(PATHS.manifest / "recordings.parquet")) == 24
@@ -64,7 +64,7 @@ def test_valid_recordings_are_all_accepted(clinic: Path) -> None:
     assert all(entry["passed"] for entry in read_json(PATHS.manifest / "summary.json")["expectations"])
 
 
-def test_outputs_do_not_depend_on_the_number_of_workers(clinic: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_do_not_depend_on_the_number_of_workers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for workers in ("1", "2", "4"):
         monkeypatch.setenv("AUSCULT_WORKERS", workers)
@@ -73,15 +73,15 @@ def test_outputs_do_not_depend_on_the_number_of_workers(clinic: Path, monkeypatc
     assert made[0] == made[1] == made[2]
 
 
-def test_broken_recordings_are_rejected_and_the_others_accepted(clinic: Path) -> None:
-    set_parameter(clinic, "max_reject_share", "0.5")
-    audio_of(clinic, name_of(101)).write_bytes(audio_of(clinic, name_of(101)).read_bytes()[:9000])
-    write_annotation(clinic, name_of(102), "0.1\tabc\t0\t0\n")
-    write_annotation(clinic, name_of(103), "0.1\t2.0\t0\t7\n")
-    (clinic / PATHS.raw / AUDIO / f"{name_of(104)}.txt").unlink()
-    (clinic / PATHS.raw / AUDIO / f"{name_of(105)}.txt").write_text("", encoding="utf-8")
-    audio_of(clinic, name_of(106)).unlink()
-    write_patients(clinic, list(range(101, 112)))
+def test_broken_recordings_are_rejected_and_the_others_accepted(root: Path) -> None:
+    set_parameter(root, "max_reject_share", "0.5")
+    audio_of(root, name_of(101)).write_bytes(audio_of(root, name_of(101)).read_bytes()[:9000])
+    write_annotation(root, name_of(102), "0.1\tabc\t0\t0\n")
+    write_annotation(root, name_of(103), "0.1\t2.0\t0\t7\n")
+    (root / PATHS.raw / AUDIO / f"{name_of(104)}.txt").unlink()
+    (root / PATHS.raw / AUDIO / f"{name_of(105)}.txt").write_text("", encoding="utf-8")
+    audio_of(root, name_of(106)).unlink()
+    write_patients(root, list(range(101, 112)))
     main()
     found = rejects()
     assert found["truncated"] == {name_of(101)}
@@ -95,32 +95,32 @@ def test_broken_recordings_are_rejected_and_the_others_accepted(clinic: Path) ->
     assert name_of(101) in page and "truncated" in page
 
 
-def test_of_copies_of_one_patient_the_first_is_kept(clinic: Path) -> None:
-    write_recording(clinic, name_of(101, 3), breath(1011))
+def test_of_copies_of_one_patient_the_first_is_kept(root: Path) -> None:
+    write_recording(root, name_of(101, 3), breath(1011))
     main()
     assert rejects() == {"duplicate_audio": {name_of(101, 3)}}
 
 
-def test_of_copies_of_two_patients_none_is_kept(clinic: Path) -> None:
-    write_recording(clinic, name_of(102, 3), breath(1011), subtype="PCM_16")
+def test_of_copies_of_two_patients_none_is_kept(root: Path) -> None:
+    write_recording(root, name_of(102, 3), breath(1011), subtype="PCM_16")
     main()
     assert rejects() == {"duplicate_audio": {name_of(101), name_of(102, 3)}}
 
 
-def test_silent_recordings_are_no_duplicates(clinic: Path) -> None:
+def test_silent_recordings_are_no_duplicates(root: Path) -> None:
     for patient in (101, 102):
-        write_recording(clinic, name_of(patient), breath(1) * 0)
+        write_recording(root, name_of(patient), breath(1) * 0)
     main()
     assert rejects() == {"silent": {name_of(101), name_of(102)}}
 
 
-def test_too_many_rejects_stop_the_stage_and_keep_the_last_outputs(clinic: Path) -> None:
+def test_too_many_rejects_stop_the_stage_and_keep_the_last_outputs(root: Path) -> None:
     main()
     before = contents(PATHS.manifest)
     for patient in range(101, 113):
         for visit in (1, 2):
             if (patient, visit) != (101, 1):
-                audio_of(clinic, name_of(patient, visit)).write_text("gone", encoding="utf-8")
+                audio_of(root, name_of(patient, visit)).write_text("gone", encoding="utf-8")
     with pytest.raises(DataError, match=r"23 of 24 recordings.*95\.8%.*10\.0%") as caught:
         main()
     assert name_of(102) in str(caught.value)
@@ -130,31 +130,29 @@ def test_too_many_rejects_stop_the_stage_and_keep_the_last_outputs(clinic: Path)
     assert contents(PATHS.manifest) == before
 
 
-def test_annotations_without_audio_are_an_error(clinic: Path) -> None:
-    for path in (clinic / PATHS.raw / AUDIO).glob("*.wav"):
+def test_annotations_without_audio_are_an_error(root: Path) -> None:
+    for path in (root / PATHS.raw / AUDIO).glob("*.wav"):
         path.unlink()
     with pytest.raises(DataError, match="no recording left: 24 missing_audio"):
         main()
 
 
-def test_error_names_a_limit_that_no_recording_meets(clinic: Path) -> None:
-    set_parameter(clinic, "min_duration_s", "500.0")
+def test_error_names_a_limit_that_no_recording_meets(root: Path) -> None:
+    set_parameter(root, "min_duration_s", "500.0")
     with pytest.raises(DataError, match="no recording left: 24 too_short") as caught:
         main()
     assert "lower validate.min_duration_s" in caught.value.next_step and "500" in caught.value.next_step
     assert "--source" not in caught.value.next_step
 
 
-def test_error_names_the_limit_of_the_duration(clinic: Path) -> None:
-    set_parameter(clinic, "max_duration_s", "5.0")
+def test_error_names_the_limit_of_the_duration(root: Path) -> None:
+    set_parameter(root, "max_duration_s", "5.0")
     with pytest.raises(DataError, match="no recording left: 24 too_long") as caught:
         main()
     assert "raise validate.max_duration_s" in caught.value.next_step
 
 
-def test_recording_with_an_unreadable_annotation_file_is_rejected(
-    clinic: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recording_with_an_unreadable_annotation_file_is_rejected(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(path: Path, *arguments: Any, **options: Any) -> Any:
         if path.name == f"{name_of(101)}.txt":
             raise PermissionError(13, "Permission denied", str(path))
@@ -166,17 +164,17 @@ def test_recording_with_an_unreadable_annotation_file_is_rejected(
     assert rejects() == {"unreadable": {name_of(101)}}
 
 
-def test_next_step_follows_the_most_frequent_reason(clinic: Path) -> None:
+def test_next_step_follows_the_most_frequent_reason(root: Path) -> None:
     # All are too quiet for the limit, one is truncated as well.
-    set_parameter(clinic, "silence_dbfs", "0.0")
-    audio_of(clinic, name_of(101)).write_bytes(audio_of(clinic, name_of(101)).read_bytes()[:9000])
+    set_parameter(root, "silence_dbfs", "0.0")
+    audio_of(root, name_of(101)).write_bytes(audio_of(root, name_of(101)).read_bytes()[:9000])
     with pytest.raises(DataError, match="23 silent, 1 truncated") as caught:
         main()
     assert "lower validate.silence_dbfs" in caught.value.next_step
 
 
-def test_generated_data_set_without_its_tables_is_generated_again(clinic: Path) -> None:
-    write_patients(clinic, [])
+def test_generated_data_set_without_its_tables_is_generated_again(root: Path) -> None:
+    write_patients(root, [])
     with pytest.raises(DataError, match="no recording left: 24 missing_metadata") as caught:
         main()
     assert "dvc repro --force --single-item download" in caught.value.next_step
@@ -204,27 +202,27 @@ def test_next_step_for_a_downloaded_data_set_is_another_copy(reasons: list[str],
     assert "auscult run --dataset icbhi --source" in caught.value.next_step
 
 
-def test_recordings_with_an_impossible_sample_rate_are_rejected(clinic: Path) -> None:
+def test_recordings_with_an_impossible_sample_rate_are_rejected(root: Path) -> None:
     for patient, rate_hz in ((101, 1), (102, 500)):
-        data = bytearray(audio_of(clinic, name_of(patient)).read_bytes())
+        data = bytearray(audio_of(root, name_of(patient)).read_bytes())
         struct.pack_into("<II", data, data.index(b"fmt ") + 12, rate_hz, rate_hz * 2)
-        audio_of(clinic, name_of(patient)).write_bytes(data)
+        audio_of(root, name_of(patient)).write_bytes(data)
     main()
     assert rejects() == {"unreadable": {name_of(101), name_of(102)}}
     assert len(read_table(PATHS.manifest / "recordings.parquet")) == 22
 
 
-def test_incomplete_copy_is_accepted_with_a_note(clinic: Path) -> None:
+def test_incomplete_copy_is_accepted_with_a_note(root: Path) -> None:
     for patient in range(103, 113):
         for visit in (1, 2):
-            audio_of(clinic, name_of(patient, visit)).unlink()
+            audio_of(root, name_of(patient, visit)).unlink()
     main()
     assert len(read_table(PATHS.manifest / "recordings.parquet")) == 4
     assert any(note.startswith("20 recordings") for note in read_json(PATHS.manifest / "summary.json")["notes"])
 
 
-def test_failed_expectation_names_the_rows(clinic: Path) -> None:
-    table = clinic / PATHS.raw / "ICBHI_Challenge_demographic_information.txt"
+def test_failed_expectation_names_the_rows(root: Path) -> None:
+    table = root / PATHS.raw / "ICBHI_Challenge_demographic_information.txt"
     table.write_text(re.sub(r"^104\t\d+", "104\t444", table.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
     with pytest.raises(DataError, match="age_years from 0 to 120") as caught:
         main()
@@ -240,9 +238,9 @@ def test_missing_raw_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         main()
 
 
-def test_page_is_self_contained_and_escapes_markup(clinic: Path) -> None:
-    write_annotation(clinic, name_of(101), "0.1\t<script>alert(1)</script>\t0\t0\n")
+def test_page_is_self_contained_and_escapes_markup(root: Path) -> None:
+    write_annotation(root, name_of(101), "0.1\t<script>alert(1)</script>\t0\t0\n")
     main()
     page = (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=|url\(|@import|<script", page)
-    assert str(clinic) not in page
+    assert str(root) not in page

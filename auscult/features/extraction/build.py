@@ -192,15 +192,8 @@ class _LogMels:
     def __init__(self, audio: StoredAudio, representation: Representation, params: FeaturesParams) -> None:
         self._audio, self._representation, self._params = audio, representation, params
         spec = audio.spec
-        self._logmel = LogMel(
-            sample_rate_hz=spec.sample_rate_hz,
-            low_hz=spec.low_hz,
-            high_hz=spec.high_hz,
-            n_fft=params.n_fft,
-            hop_length=params.hop_length,
-            n_mels=params.n_mels,
-        )
-        settings = [spec.sample_rate_hz, spec.low_hz, spec.high_hz, params.n_fft, params.hop_length, params.n_mels]
+        settings = (spec.sample_rate_hz, spec.low_hz, spec.high_hz, params.n_fft, params.hop_length, params.n_mels)
+        self._logmel = LogMel(*settings)
         self._originals = ArrayCache("logmel", namespace(settings, _CODE, _LIBRARIES))
         if representation.copies:
             making = [settings, spec.model_dump(), params.augmented.model_dump()]

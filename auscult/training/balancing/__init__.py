@@ -1,1 +1,1 @@
-"""Balance classes: SMOTE and oversampling on training rows, each synthetic row with its parents."""
+"""Balance classes by SMOTE or oversampling of training rows; each synthetic row records its parents."""

@@ -1,8 +1,10 @@
-"""Which classes grow, by how much and how; writes ``data/<dataset>/balanced/<experiment>.parquet``."""
+"""Decide how much each class grows, and write ``data/<dataset>/balanced/<experiment>.parquet``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+
+import pandas as pd
 
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
@@ -12,26 +14,31 @@ from auscult.core.storage import read_json, write_table
 from auscult.core.tasks import Task
 from auscult.features.examples import array_path, examples, load_task
 
-if TYPE_CHECKING:
-    import pandas as pd
+logger = logging.getLogger(__name__)
 
 
-def write_balanced(paths: Paths, name: str, experiment: Experiment, params: BalanceParams) -> str:
-    """Write the table of training examples, originals first; returns a line that says what was added.
+def write_balanced(paths: Paths, name: str, experiment: Experiment, params: BalanceParams) -> None:
+    """Write the table of training rows, originals first, then synthetic ones.
 
-    Only the training part is read. Synthetic examples come from the originals, never
-    from augmented copies of them.
+    Only the training part is read. Parents of synthetic rows are originals, never augmented copies.
 
     Raises
     ------
     DataError
         A class of the task does not occur in the training part.
     """
-    import pandas as pd
-
     task = load_task(paths, experiment.task, name)
     training = examples(paths, experiment.features, task, parts=("train",))
-    _every_class_occurs(training, task, name, paths)
+    present = set(training["class_index"])
+    missing = [label for index, label in enumerate(task.classes) if index not in present]
+    if missing:
+        raise DataError(
+            f"the training part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
+            f" (experiment {name!r})",
+            where=str(paths.split / "assignment.parquet"),
+            next_step="choose another split.seed or split.validation_fold, add recordings of that class,"
+            " or remove the experiment",
+        )
     parents = training[training["copy"] == "original"]
     extra = growth(parents["class_index"].value_counts().sort_index().to_dict(), params)
     added = _synthetic(paths, experiment, task, parents, extra, params)
@@ -41,11 +48,13 @@ def write_balanced(paths: Paths, name: str, experiment: Experiment, params: Bala
     table = pd.concat([originals, added], ignore_index=True)
     write_table(paths.balanced(name), table, BALANCED_COLUMNS)
     grown = ", ".join(f"{task.classes[c]} +{n}" for c, n in extra.items() if n) or "none"
-    return f"balance {name}: {len(training)} training rows, {len(added)} synthetic ({grown})"
+    logger.info("balance %s: %d training rows, %d synthetic (%s)", name, len(training), len(added), grown)
 
 
 def growth(counts: dict[int, int], params: BalanceParams) -> dict[int, int]:
-    """Synthetic examples per class: up to the largest class, at most ``max_ratio`` times the class itself.
+    """Return the number of synthetic rows per class.
+
+    A class grows to the size of the largest class, at most to ``max_ratio`` times its own size.
 
     Examples
     --------
@@ -59,19 +68,6 @@ def growth(counts: dict[int, int], params: BalanceParams) -> dict[int, int]:
     return {c: max(0, min(largest, int(n * params.max_ratio)) - n) for c, n in counts.items()}
 
 
-def _every_class_occurs(training: pd.DataFrame, task: Task, name: str, paths: Paths) -> None:
-    present = set(training["class_index"])
-    missing = [c for index, c in enumerate(task.classes) if index not in present]
-    if missing:
-        raise DataError(
-            f"the training part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
-            f" (experiment {name!r})",
-            where=str(paths.split / "assignment.parquet"),
-            next_step="choose another split.seed or split.validation_fold, add recordings of that class,"
-            " or remove the experiment",
-        )
-
-
 def _synthetic(
     paths: Paths,
     experiment: Experiment,
@@ -80,15 +76,13 @@ def _synthetic(
     extra: dict[int, int],
     params: BalanceParams,
 ) -> pd.DataFrame:
-    """Rows ``row``, ``parent``, ``step``, ``class_index``, ``kind`` of the synthetic examples."""
-    import pandas as pd
-
+    """Return columns ``row``, ``parent``, ``step``, ``class_index``, ``kind`` of the synthetic rows."""
     if not any(extra.values()):
         return pd.DataFrame({"row": [], "parent": [], "step": [], "class_index": [], "kind": []}).astype(
             {"row": "int64", "parent": "int64", "step": "float64", "class_index": "int64", "kind": "str"}
         )
-    from auscult.training.balancing.interpolate import oversample, smote
-    from auscult.training.balancing.rows import NormalisedRows
+    # imbalanced-learn takes two seconds to import, and balanced classes do not need it.
+    from auscult.training.balancing.smote import NormalisedRows, oversample, smote
 
     if params.method == "oversample":
         return oversample(parents, extra, params.seed)

@@ -1,4 +1,4 @@
-"""A prepared data set of made-up features, as the stages before ``train`` would leave it."""
+"""A small data set of random features, as the stages before ``train`` would leave it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BINS, FRAMES = 12, 20
 def prepare(root: Path, *, patients: int = 18, per_patient: int = 8, synthetic: int = 12, **train: object) -> Paths:
     """Write params.yaml and everything that ``python -m stages.train demo`` reads below *root*.
 
-    The class shows as a raised band of bins; a third of the patients each is training
-    (two thirds in fact), validation and test by the remainder of their number.
+    The class shows as a raised band of bins. Two thirds of the patients are for training, one sixth each for
+    validation and test.
     """
     raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     raw["train"] |= {"trials": 3, "generation": 2, "epochs": 3, "seeds": 2, "batch_size": 16} | train
@@ -63,7 +63,7 @@ def prepare(root: Path, *, patients: int = 18, per_patient: int = 8, synthetic: 
 
 def _features(rng: np.random.Generator, label: np.ndarray, frames: np.ndarray) -> np.ndarray:
     features = rng.normal(-40.0, 6.0, size=(len(label), BINS, FRAMES)).astype(np.float32)
-    features[label == "w", 2:5] += 8.0  # so plain that no training fails to find it, on whichever processor
+    features[label == "w", 2:5] += 8.0  # easy enough that every training finds it, on any processor
     features[label == "c", 7:10] += 8.0
     features[np.broadcast_to((np.arange(FRAMES) >= frames[:, None])[:, None], features.shape)] = 0.0
     return features
@@ -88,7 +88,7 @@ def _write_split(paths: Paths, part: np.ndarray) -> None:
 
 
 def write_balanced(paths: Paths, rows: np.ndarray, label: np.ndarray, synthetic: int) -> None:
-    """Originals *rows*, then so many synthetic rows of the rarest class."""
+    """Write the original *rows*, then synthetic rows of the rarest class."""
     index = np.array([TASK.class_index(name) for name in label])
     table = pd.DataFrame({"row": rows, "parent": -1, "step": 0.0, "class_index": index[rows], "kind": "original"})
     rare = rows[index[rows] == 2]
@@ -98,24 +98,24 @@ def write_balanced(paths: Paths, rows: np.ndarray, label: np.ndarray, synthetic:
 
 
 def train(root: Path, *, workers: int = 1, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the stage below *root* as a user would."""
+    """Run the stage as a command in *root*."""
     done = subprocess.run(command(), **options(root, workers), capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
 
 
 def command() -> list[str]:
-    """The stage's command line."""
+    """Command line of the stage."""
     return [sys.executable, "-m", "stages.train", "demo"]
 
 
 def options(root: Path, workers: int) -> dict[str, object]:
-    """Where and with what environment the stage runs."""
+    """Working directory and environment of the stage."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "AUSCULT_WORKERS": str(workers)}
     return {"cwd": root, "env": environment}
 
 
 def outputs(root: Path) -> dict[str, bytes]:
-    """Every file of the model's folder."""
+    """Content of every file of the model's folder."""
     folder = root / "models" / "sample" / "demo"
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -171,8 +171,3 @@ def load(name: str) -> Dataset:
         raise unknown_name("data set", name, names(), where="params.yaml: dataset", next_step="name one of these")
     dataset: Dataset = importlib.import_module(f"{__name__}.{name}").DATASET
     return dataset
-
-
-def task_names(tasks: Iterable[Task]) -> list[str]:
-    """Return the names of tasks, in their order."""
-    return [task.name for task in tasks]

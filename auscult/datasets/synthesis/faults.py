@@ -106,12 +106,6 @@ def _clipped(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) 
     write_annotation(folder, visit, cycles)
 
 
-def _duplicate(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """Write the first recording of the patient again, under another name."""
-    write_audio(folder, visit, samples)
-    write_annotation(folder, visit, cycles)
-
-
 def _outside(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
     """Write an annotation whose last cycle ends seconds after the audio."""
     write_audio(folder, visit, samples)
@@ -119,8 +113,8 @@ def _outside(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) 
     write_annotation(folder, visit, [*cycles[:-1], last])
 
 
-def _without_diagnosis(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
-    """Write a valid recording of a patient without a diagnosis."""
+def _unchanged(folder: Path, visit: Visit, samples: Samples, cycles: list[Cycle]) -> None:
+    """Write a valid recording: the fault is its audio, of another recording, or its patient, without a diagnosis."""
     write_audio(folder, visit, samples)
     write_annotation(folder, visit, cycles)
 
@@ -131,7 +125,7 @@ FAULTS: dict[str, Callable[[Path, Visit, Samples, list[Cycle]], None]] = {
     "wrong_content": _wrong_content,
     "silent": _silent,
     "clipped": _clipped,
-    "duplicate_audio": _duplicate,
+    "duplicate_audio": _unchanged,
     "annotation_outside": _outside,
-    "missing_metadata": _without_diagnosis,
+    "missing_metadata": _unchanged,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +43,9 @@ def compare(
     from auscult.comparison import document
     from auscult.comparison.report import FOLDER, report, sentence
 
-    made = report(base, head, tell=(lambda _: None) if as_json else print)
+    if as_json:
+        logging.disable(logging.INFO)  # standard output holds the JSON alone
+    made = report(base, head)
     print((FOLDER / document.JSON).read_text(encoding="utf-8") if as_json else sentence(made))
 
 

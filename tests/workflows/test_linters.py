@@ -84,12 +84,12 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize(("linter", "name", "old", "new", "said"), PLANTED.values(), ids=PLANTED.keys())
-def test_a_planted_fault_is_found(tmp_path: Path, linter: Linter, name: str, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize(("linter", "name", "old", "new", "expected"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_fault_is_found(tmp_path: Path, linter: Linter, name: str, old: str, new: str, expected: str) -> None:
     shutil.copytree(ROOT / WORKFLOWS, tmp_path / WORKFLOWS)
     path = tmp_path / WORKFLOWS / f"{name}.yml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     done = linter(tmp_path)
     assert done.returncode != 0
-    assert said in done.stdout + done.stderr
+    assert expected in done.stdout + done.stderr

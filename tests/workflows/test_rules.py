@@ -76,14 +76,14 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize(("name", "old", "new", "said"), PLANTED.values(), ids=PLANTED.keys())
-def test_a_planted_violation_is_found(tmp_path: Path, name: str, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize(("name", "old", "new", "expected"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_violation_is_found(tmp_path: Path, name: str, old: str, new: str, expected: str) -> None:
     shutil.copytree(ROOT / WORKFLOWS, tmp_path / WORKFLOWS)
     path = tmp_path / WORKFLOWS / f"{name}.yml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     found = faults(tmp_path)
-    assert any(fault.startswith(f"{name}.yml") and said in fault for fault in found), found
+    assert any(fault.startswith(f"{name}.yml") and expected in fault for fault in found), found
 
 
 def test_one_action_has_one_pin_everywhere() -> None:

@@ -22,14 +22,19 @@ env: $(READY)  ## create the environment from requirements.lock
 repro: $(READY)  ## run the pipeline: make repro [DATASET=sample|icbhi|sprsound] [SOURCE=folder, zip or URL]
 	@$(PY) -m auscult run $(if $(DATASET),--dataset "$(DATASET)") $(if $(SOURCE),--source "$(SOURCE)")
 
+check-repro: repro  ## run the pipeline twice; fails if the second run does any work
+	@before="$$(sha256sum dvc.lock)"; log="$$($(PY) -m auscult run)" || { echo "$$log"; exit 1; }; echo "$$log"; \
+	case "$$log" in *"Running stage"*) echo "ERROR: the second run did work" >&2; exit 1;; esac; \
+	[ "$$before" = "$$(sha256sum dvc.lock)" ] || { echo "ERROR: the second run changed dvc.lock" >&2; exit 1; }
+
 test: $(READY)  ## run the whole test suite
 	$(PYTEST)
 
 test-fast: $(READY)  ## run the tests that take seconds
 	$(PYTEST) -m "not pipeline and not flows and not slow"
 
-test-pipeline: $(READY)  ## run the tests that run DVC on a small sample
-	$(PYTEST) -m pipeline
+test-pipeline: $(READY)  ## run the tests that run DVC on a small sample, and other slow ones
+	$(PYTEST) -m "pipeline or (slow and not flows)"
 
 test-flows: $(READY)  ## run the tests that start Prefect
 	$(PYTEST) -m flows
@@ -76,4 +81,4 @@ pr-report: $(READY)  ## what this branch changes against its base: make pr-repor
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-.PHONY: env repro test test-fast test-pipeline test-flows coverage lint lint-workflows format docs bench flows pr-report help
+.PHONY: env repro check-repro test test-fast test-pipeline test-flows coverage lint lint-workflows format docs bench flows pr-report help

@@ -52,4 +52,4 @@ def open_pull_request(root: Path, branch: str, base: str, title: str, body: str)
             return f"a pull request for {branch} is already open"
         return f"no pull request: {error.what} ({api})"
     except (KeyError, TypeError):
-        return f"no pull request: {api} did not answer as expected"
+        return f"no pull request: {api} gave an unexpected response"

@@ -1,6 +1,6 @@
 """Client of GitHub's REST API: https://docs.github.com/rest. Standard library only.
 
-Requests are repeated after a missing answer, a server error, or a rate limit that ends soon. The token is sent to the
+Requests are repeated after a missing response, a server error, or a rate limit that ends soon. The token is sent to the
 API's own address only; a redirect is never followed with it.
 """
 
@@ -29,23 +29,23 @@ _DEFAULT_WAIT_S = 60.0
 _PER_PAGE = 100
 _MAX_PAGES = 300
 #: Bytes; a page of a hundred long comments stays below.
-_MAX_ANSWER = 32 << 20
+_MAX_RESPONSE = 32 << 20
 
 
 class GitHubError(AuscultError):
-    """GitHub refuses a request, or does not answer.
+    """GitHub refuses a request, or does not respond.
 
     Attributes
     ----------
     status
-        HTTP status; 0 where there is no answer or its content is wrong.
+        HTTP status; 0 where there is no response or its content is wrong.
     """
 
     status = 0
 
 
 class TooLargeError(GitHubError):
-    """An answer is larger than the caller allows."""
+    """A response is larger than the caller allows."""
 
 
 class UnclearError(GitHubError):
@@ -53,7 +53,7 @@ class UnclearError(GitHubError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """Status, headers (names in lower case) and content."""
 
     status: int
@@ -106,12 +106,12 @@ class GitHub:
         return self._json(self._ask("GET", self._address(path, query)))
 
     def pages(self, path: str, key: str = "", **query: str | int) -> Iterator[Any]:
-        """Yield every entry of a paginated list; *key* names the list where the answer is an object."""
+        """Yield every entry of a paginated list; *key* names the list where the response is an object."""
         for page in range(1, _MAX_PAGES + 1):
-            answer = self.get(path, per_page=_PER_PAGE, page=page, **query)
-            entries = answer.get(key, []) if key and isinstance(answer, dict) else answer
+            response = self.get(path, per_page=_PER_PAGE, page=page, **query)
+            entries = response.get(key, []) if key and isinstance(response, dict) else response
             if not isinstance(entries, list):
-                raise GitHubError("GitHub's answer is not a list", where=path)
+                raise GitHubError("GitHub's response is not a list", where=path)
             yield from entries
             if len(entries) < _PER_PAGE:
                 return
@@ -138,10 +138,10 @@ class GitHub:
         TooLargeError
             The file is larger.
         """
-        answer = self._ask("GET", self._address(path), maximum=maximum)
-        if answer.status < 300:
-            return answer.content
-        address = answer.headers.get("location", "")
+        response = self._ask("GET", self._address(path), maximum=maximum)
+        if response.status < 300:
+            return response.content
+        address = response.headers.get("location", "")
         if urllib.parse.urlsplit(address).scheme not in ("https", urllib.parse.urlsplit(self.api).scheme):
             raise GitHubError("GitHub gives no address for the file", where=path)
         request = urllib.request.Request(address, headers={"User-Agent": "auscult"})
@@ -151,8 +151,8 @@ class GitHub:
         return f"{self.api}/{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
 
     def _ask(
-        self, method: str, address: str, content: Any = None, *, once: bool = False, maximum: int = _MAX_ANSWER
-    ) -> Answer:
+        self, method: str, address: str, content: Any = None, *, once: bool = False, maximum: int = _MAX_RESPONSE
+    ) -> Response:
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {self._token}",
@@ -162,96 +162,96 @@ class GitHub:
         data = None if content is None else json.dumps(content).encode()
         return self._retry(urllib.request.Request(address, data, headers, method=method), maximum, once)
 
-    def _retry(self, request: urllib.request.Request, maximum: int, once: bool = False) -> Answer:
+    def _retry(self, request: urllib.request.Request, maximum: int, once: bool = False) -> Response:
         """Repeat a request until it succeeds or is refused; *once*: not if it may have been carried out."""
         where = f"{request.get_method()} {request.full_url.partition('?')[0]}"  # a query may hold a signature
         fault = ""
         for attempt in range(_TRIES):
-            answer, fault = self._try(request, maximum, where)
-            if answer is not None and answer.status < 400:
-                return answer
-            wait = 2.0**attempt if answer is None else _wait(answer, attempt)
-            if answer is not None and wait is None:
-                raise self._refusal(answer, where)
-            if once and (answer is None or answer.status >= 500):
+            response, fault = self._try(request, maximum, where)
+            if response is not None and response.status < 400:
+                return response
+            wait = 2.0**attempt if response is None else _wait(response, attempt)
+            if response is not None and wait is None:
+                raise self._refusal(response, where)
+            if once and (response is None or response.status >= 500):
                 raise UnclearError(f"GitHub: {fault}", where=where)
             if attempt < _TRIES - 1 and wait is not None:
                 _LOG.info("%s: %s; next try in %.0f s", where, fault, wait)
                 self.pause(wait)
         raise GitHubError(f"GitHub: {fault}, {_TRIES} times", where=where, next_step="repeat it later")
 
-    def _try(self, request: urllib.request.Request, maximum: int, where: str) -> tuple[Answer | None, str]:
-        """Return the answer to one request, and what is wrong with it."""
+    def _try(self, request: urllib.request.Request, maximum: int, where: str) -> tuple[Response | None, str]:
+        """Return the response to one request, and what is wrong with it."""
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_S) as response:
-                return Answer(response.status, _headers(response.headers), _read(response, maximum, where)), ""
+            with self._opener.open(request, timeout=_TIMEOUT_S) as opened:
+                return Response(opened.status, _headers(opened.headers), _read(opened, maximum, where)), ""
         except urllib.error.HTTPError as error:
             with error:
-                answer = Answer(error.code, _headers(error.headers), error.read(1 << 16))
-            return answer, f"{answer.status} {_message(answer)}".strip()
+                response = Response(error.code, _headers(error.headers), error.read(1 << 16))
+            return response, f"{response.status} {_message(response)}".strip()
         except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
-            return None, f"no answer ({type(error).__name__})"
+            return None, f"no response ({type(error).__name__})"
 
-    def _refusal(self, answer: Answer, where: str) -> GitHubError:
-        """Return the error for an answer that a repetition does not change."""
-        message = _message(answer)
-        step = self._next_steps.get(answer.status, "")
-        if answer.status in (403, 429) and "rate limit" in message.lower():
+    def _refusal(self, response: Response, where: str) -> GitHubError:
+        """Return the error for a response that a repetition does not change."""
+        message = _message(response)
+        step = self._next_steps.get(response.status, "")
+        if response.status in (403, 429) and "rate limit" in message.lower():
             step = "the rate limit lasts longer; repeat it later"
-        error = GitHubError(f"GitHub says {answer.status}: {message or 'no reason'}", where=where, next_step=step)
-        error.status = answer.status
+        error = GitHubError(f"GitHub says {response.status}: {message or 'no reason'}", where=where, next_step=step)
+        error.status = response.status
         return error
 
     @staticmethod
-    def _json(answer: Answer) -> Any:
-        if answer.status >= 300:
+    def _json(response: Response) -> Any:
+        if response.status >= 300:
             raise GitHubError(
                 "GitHub says that this has moved",
-                where=answer.headers.get("location", ""),
+                where=response.headers.get("location", ""),
                 next_step="if the repository was renamed, use its new name",
             )
         try:
-            return json.loads(answer.content)
+            return json.loads(response.content)
         except ValueError as error:
-            raise GitHubError("GitHub's answer is not JSON") from error
+            raise GitHubError("GitHub's response is not JSON") from error
 
 
 def _headers(headers: Any) -> dict[str, str]:
     return {str(name).lower(): str(value) for name, value in headers.items()}
 
 
-def _read(response: IO[bytes], maximum: int, where: str) -> bytes:
-    content = response.read(maximum + 1)
+def _read(opened: IO[bytes], maximum: int, where: str) -> bytes:
+    content = opened.read(maximum + 1)
     if len(content) > maximum:
         raise TooLargeError(f"it has more than {maximum} bytes", where=where)
     return content
 
 
-def _wait(answer: Answer, attempt: int) -> float | None:
-    """Return the seconds until the next try; None where the answer is final.
+def _wait(response: Response, attempt: int) -> float | None:
+    """Return the seconds until the next try; None where the response is final.
 
     https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
     """
-    if answer.status >= 500:
+    if response.status >= 500:
         return 2.0**attempt
-    if answer.status not in (403, 429):
+    if response.status not in (403, 429):
         return None
-    retry_after, reset = answer.headers.get("retry-after", ""), answer.headers.get("x-ratelimit-reset", "")
+    retry_after, reset = response.headers.get("retry-after", ""), response.headers.get("x-ratelimit-reset", "")
     if retry_after.isdigit():
         wait = float(retry_after)
-    elif answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    elif response.headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
         wait = max(0.0, float(reset) - time.time()) + 1.0
-    elif answer.status == 429 or "rate limit" in _message(answer).lower():
+    elif response.status == 429 or "rate limit" in _message(response).lower():
         wait = _DEFAULT_WAIT_S
     else:
         return None
     return wait if wait <= _MAX_WAIT_S else None
 
 
-def _message(answer: Answer) -> str:
+def _message(response: Response) -> str:
     """Return GitHub's message and those of its list of errors."""
     try:
-        content = json.loads(answer.content)
+        content = json.loads(response.content)
     except ValueError:
         return ""
     if not isinstance(content, dict):

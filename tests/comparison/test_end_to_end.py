@@ -18,12 +18,14 @@ from tests.comparison.repository import EXPERIMENT, METRICS, branch, commit, mak
 from tests.flows.repositories import git
 from tests.pipeline.workspace import run, set_params
 
+pytestmark = pytest.mark.pipeline
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository whose ``main`` was reproduced and committed."""
     root = make(tmp_path_factory.mktemp("compare") / "clone")
-    run(root, "dvc", "repro", "--quiet")
+    run(root, "dvc", "repro", "--quiet", timeout=900)
     commit(root, "results")
     return root
 
@@ -78,7 +80,7 @@ def test_a_change_of_the_predictions(inside: Path, name: str, right: int, kind: 
     assert metric.low < metric.difference < metric.high
     assert made.experiments[0].noise == "same model"  # only evaluate ran
     (stage,) = made.stages
-    assert (stage.name, stage.code) == (f"evaluate@{EXPERIMENT}", ("auscult/evaluation/predictions.py",))
+    assert (stage.name, stage.code) == (f"evaluate@{EXPERIMENT}", ("auscult/evaluation",))
     assert (stage.head_outcome, stage.base_outcome) == ("ran", "unchanged")
     (fault, *_) = made.faults  # the pipeline did not run before the commit
     assert (fault.revision, fault.where) == ("head", METRICS) and "in git" in fault.reason

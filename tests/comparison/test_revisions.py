@@ -122,9 +122,10 @@ def test_the_next_comparison_removes_the_worktree_of_a_killed_one(root: Path) ->
     others = worktree.create(root, "retrain-1", "HEAD")
     revisions.remove_old_worktrees(root)
     assert not killed.exists() and others.exists()
-    with pytest.raises(KeyboardInterrupt), revisions.checked_out(root, "head", git(root, "rev-parse", "HEAD")) as place:
-        assert (place / "params.yaml").exists()
-        raise KeyboardInterrupt
+    interrupted = revisions.checked_out(root, "head", git(root, "rev-parse", "HEAD"))
+    place = interrupted.__enter__()
+    assert (place / "params.yaml").exists()
+    interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert not place.exists()
 
 

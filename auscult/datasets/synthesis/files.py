@@ -38,8 +38,9 @@ def diagnosis_table(patients: Iterable[Patient]) -> str:
 
 
 def demographic_table(patients: Iterable[Patient]) -> str:
-    """Return the demographic table: patient, age (years), sex, BMI (kg/m²) of adults, weight (kg) and height (cm) of
-    children; NA where unknown.
+    """Return the demographic table.
+
+    Columns: patient, age (years), sex, BMI (kg/m²) of adults, weight (kg) and height (cm) of children; NA if unknown.
     """
     lines = []
     for patient in patients:

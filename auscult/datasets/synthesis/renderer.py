@@ -206,7 +206,7 @@ def _crackles(
 def _wheezes(
     track: Signal, body: Physiology, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
 ) -> None:
-    """A wheeze or rhonchus in expiration, at times in inspiration as well."""
+    """Return a wheeze or rhonchus in expiration, at times in inspiration as well."""
     both = rng.random() < 0.2
     phases = [(begin + inspiration_s, expiration_s)] + ([(begin, inspiration_s)] if both else [])
     for start, available in phases:

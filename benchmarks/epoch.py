@@ -97,7 +97,8 @@ class PlainNetwork(nn.Module):
         y: torch.Tensor = torch.relu(self.stem_norm(self.stem(x)))
         y = self.blocks(y)
         length = torch.zeros(len(y), 1)
-        return self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3)), length], dim=1))
+        logits: torch.Tensor = self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3)), length], dim=1))
+        return logits
 
 
 def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
@@ -111,7 +112,7 @@ def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
         network.train()
         for x, y in loader:
             optimiser.zero_grad()
-            functional.cross_entropy(network(x), y).backward()
+            functional.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
 
     return run

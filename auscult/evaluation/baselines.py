@@ -166,7 +166,8 @@ def _for_all_classes(probabilities: Floats, seen: Ints, k: int) -> Floats:
     """Return columns for all k classes, with the lowest probability for classes that training lacks; rows sum to 1."""
     full = np.full((len(probabilities), k), LOWEST_PROBABILITY)
     full[:, seen] = np.clip(probabilities, LOWEST_PROBABILITY, None)
-    return full / full.sum(axis=1, keepdims=True)
+    normalised: Floats = full / full.sum(axis=1, keepdims=True)
+    return normalised
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,8 @@ class MetadataEncoder:
 
 
 def _numbers(units: pd.DataFrame, name: str) -> Floats:
-    return units[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers: Floats = units[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
 
 
 def summarise(

@@ -173,7 +173,8 @@ def _matthews(right: Floats, total: Floats, true: Floats, predicted: Floats) -> 
 def _mean_of_defined(values: Floats) -> Floats:
     """Return the mean over the defined classes (last axis); NaN where no class is defined."""
     defined = np.isfinite(values)
-    return np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1)
+    mean: Floats = np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1)
+    return mean
 
 
 def _from_ranks(predictions: Predictions, weights: Floats) -> dict[str, Floats]:

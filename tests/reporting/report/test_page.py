@@ -162,7 +162,7 @@ def test_a_missing_evaluation_is_an_error_with_file_and_next_command(copy: Paths
     (copy.evaluation("sounds_logmel_cnn2d") / "evaluation.json").unlink()
     with pytest.raises(DataError, match=r"evaluation.json does not exist") as caught:
         main()
-    assert "dvc repro" in caught.value.next_step
+    assert "auscult run" in caught.value.next_step
 
 
 def test_the_summary_has_one_row_per_experiment(reported: Path) -> None:

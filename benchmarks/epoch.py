@@ -112,7 +112,7 @@ def _plain(features: np.ndarray, target: np.ndarray) -> Callable[[], None]:
         network.train()
         for x, y in loader:
             optimiser.zero_grad()
-            functional.cross_entropy(network(x), y).backward()  # type: ignore[no-untyped-call]
+            functional.cross_entropy(network(x), y).backward()
             optimiser.step()
 
     return run

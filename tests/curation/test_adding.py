@@ -125,14 +125,12 @@ def test_add_accepts_a_folder_of_deliveries_in_several_layouts(clinic: Path, tmp
 def test_add_command_ends_with_2_if_nothing_can_be_added(
     clinic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from auscult.cli.__main__ import main
-
-    from auscult.core.process import run
+    from auscult.cli.main import main
 
     (clinic / "dvc.yaml").touch()
-    monkeypatch.setattr(sys, "argv", ["flows", "data", "add", str(tmp_path / "nowhere")])
+    monkeypatch.setattr(sys, "argv", ["auscult", "data", "add", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit) as ended:
-        run(main, at_once=False)
+        main()
     assert ended.value.code == 2
     assert "nowhere" in capsys.readouterr().err
 

@@ -103,7 +103,7 @@ def test_purge_refuses_a_model_in_service_unless_it_is_retired(root: Path) -> No
     assert in_service(registry) is None
     registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
     _check_service(load(DATASET), table, root, retire=False)
-    with pytest.raises(AuscultError, match="nothing was in service before it"):
+    with pytest.raises(AuscultError, match="no earlier champion"):
         registry.roll_back(DATASET, EXPERIMENT, "and back")
 
 
@@ -113,6 +113,6 @@ def test_rollback_stops_at_a_removed_champion(root: Path) -> None:
         version = registry.version(DATASET, EXPERIMENT, number)
         registry.promote(DATASET, EXPERIMENT, version, {"rule": "by_hand", "reason": "why not"})
     remove(theirs(root), DATASET, root)
-    with pytest.raises(AuscultError, match="nothing was in service before it") as caught:
+    with pytest.raises(AuscultError, match="no earlier champion") as caught:
         registry.roll_back(DATASET, EXPERIMENT, "worse")
     assert "promote" in caught.value.next_step and in_service(registry) == "3"

@@ -194,7 +194,7 @@ def test_lineage_command_ends_with_1_on_a_disagreement(repository: LineageReposi
     shutil.copy2(REPOSITORY / "dvc.yaml", repository.root / "dvc.yaml")
     repository.lock("june", sounds_logmel_cnn2d=("one", "june"))
     repository.register("one", "july")
-    command = [sys.executable, "-m", "auscult.cli", "data", "lineage", EXPERIMENT, "--json"]
+    command = [sys.executable, "-m", "auscult", "data", "lineage", EXPERIMENT, "--json"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=repository.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr

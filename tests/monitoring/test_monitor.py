@@ -179,7 +179,7 @@ def test_a_missing_manifest_is_an_error_that_names_its_stage(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AuscultError, match=r"recordings\.parquet does not exist") as caught:
         look(str(made / "week"))
-    assert "repro" in caught.value.next_step
+    assert "auscult run" in caught.value.next_step
 
 
 def test_the_event_names_the_model_and_carries_what_drifted(root: Path) -> None:

@@ -135,7 +135,7 @@ def test_run_logs_the_results_when_tracking_fails(
     (folder / "models/sample/one").mkdir(parents=True)
     (folder / "models/sample/one/model.json").write_text("no JSON")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr("auscult.reporting.report.table.results_table", lambda *_: "the table")
+    monkeypatch.setattr("auscult.reporting.report.summary.results_table", lambda *_: "the table")
     with pytest.raises(AuscultError, match="MLflow"):
         repro._finish(repro.parameters.load())
     assert "the table" in caplog.text and "reports/sample/index.html" in caplog.text

@@ -19,7 +19,7 @@ from auscult.curation.additions.delivery import Delivery
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
-from auscult.datasets.retrieval.leave_out import leave_out
+from auscult.datasets.retrieval.withdrawn_files import leave_out
 from auscult.validation.additions import batch_name, batches, checksums
 from auscult.versioning.commands import dvc
 

@@ -34,8 +34,7 @@ from auscult.splitting.parts import split
 from auscult.splitting.pinned import Pinned
 from auscult.validation.additions import batches, check_unchanged
 from auscult.validation.expectations import check_tables
-from auscult.validation.manifest import Examined, Tables, build, examine_all
-from auscult.validation.merge import Present, came_with
+from auscult.validation.manifest import Examined, Present, Tables, build, examine_all, origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -334,7 +333,7 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
         )
     index = Present(
         ids={
-            name: came_with(batch if isinstance(batch, str) else None)
+            name: origin(batch if isinstance(batch, str) else None)
             for name, batch in zip(recordings["recording_id"], recordings["batch"], strict=True)
         },
         audio=dict(zip(recordings["audio_sha256"], recordings["recording_id"], strict=True)),
@@ -352,8 +351,8 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
     for name in sorted(added.keys() - known):
         check_unchanged(added[name])
         examined = examine_all(dataset, added[name], params, workers(), batch=name, withdrawn=withdrawn)
-        found = [index.judge(item) for item in examined]
-        index.take(found)
+        found = [index.check(item) for item in examined]
+        index.add(found)
         newer += found
     new = build(newer)
     return PresentData(

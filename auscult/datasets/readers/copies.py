@@ -61,7 +61,7 @@ def gather(
             raise DataError(
                 f"there are two different files for {target.rpartition('/')[2]}: {first} and {path}",
                 where=str(source),
-                next_step="give a source with one copy of the data set",
+                next_step="give a SOURCE with one copy of the data set",
             )
     return dict(sorted(found.items()))
 

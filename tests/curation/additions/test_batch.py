@@ -95,7 +95,7 @@ def test_add_after_a_kill_ends_in_the_same_state(
     before = everything(root)
     if moment == "tracking":
         for look in (make_ready, lambda root: examine("sample", folder_of(examined), root)):
-            with pytest.raises(DataError, match="nobody else would have it"):
+            with pytest.raises(DataError, match="so nobody else can get it"):
                 look(root)
     else:
         assert len(examine("sample", folder_of(examined), root).accepted) == 3

@@ -48,6 +48,10 @@ class DataError(AuscultError):
     """Data are missing, incomplete or malformed."""
 
 
+class LayoutError(DataError):
+    """A folder is not one complete copy of a data set."""
+
+
 class DownloadError(DataError):
     """A file could not be downloaded, verified or unpacked."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from auscult.core.errors import DataError
+from auscult.core.errors import LayoutError
 from auscult.core.records import Recording, Segment
 from auscult.core.tasks import Task
 from auscult.datasets import AnnotationError, AnnotationMissingError, Counts, Dataset, RemoteFile
@@ -145,7 +145,7 @@ class SprSound(Dataset):
         found = prefer_wav(gather(_claims(source), source))
         folders = {target.rpartition("/")[0] for target in found}
         if not {_TRAIN, "train2022_json"} <= folders:
-            raise DataError(
+            raise LayoutError(
                 f"this is no copy of {self.title}: found {', '.join(sorted(folders)) or 'none of its folders'}",
                 where=str(source),
                 next_step="give a source that contains train2022_wav/ and train2022_json/ (and test2022_wav/ and"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.core import reject_reasons
-from auscult.core.errors import DataError
+from auscult.core.errors import DataError, LayoutError
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import reader
 from auscult.validation.additions import batch_name
@@ -123,9 +123,8 @@ def layout(dataset: Dataset, delivery: Path) -> dict[str, Path]:
         found = reader(dataset, delivery).layout(delivery)
     except OSError as error:
         raise not_read(error, delivery) from error
-    except DataError as error:
-        next_step = _ONE_FOLDER if "SOURCE" in error.next_step else error.next_step
-        raise DataError(error.what, where=error.where, next_step=next_step) from error
+    except LayoutError as error:  # its next step names a source; a delivery has none
+        raise DataError(error.what, where=error.where, next_step=_ONE_FOLDER) from error
     return {target: file for target, file in found.items() if not _NOT_UTF8.search(target)}
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from auscult.core.errors import DataError
+from auscult.core.errors import LayoutError
 
 #: File name extensions of audio, in order of preference.
 AUDIO_ENDINGS = (".wav", ".flac")
@@ -51,17 +51,17 @@ def gather(
 
     Raises
     ------
-    DataError
+    LayoutError
         If two different files have the same path; both are named.
     """
     found: dict[str, Path] = {}
     for target, path in pairs:
         first = found.setdefault(target, path)
         if first != path and not same(target, first, path):
-            raise DataError(
+            raise LayoutError(
                 f"there are two different files for {target.rpartition('/')[2]}: {first} and {path}",
                 where=str(source),
-                next_step="give a SOURCE with one copy of the data set",
+                next_step="give a source with one copy of the data set",
             )
     return dict(sorted(found.items()))
 

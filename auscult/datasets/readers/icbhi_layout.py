@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from auscult.core.errors import DataError
+from auscult.core.errors import LayoutError
 from auscult.core.records import Recording, Segment
 from auscult.core.tasks import Task
 from auscult.datasets import Dataset
@@ -112,14 +112,14 @@ class IcbhiLayout(Dataset):
         """Return the files of a copy in the publisher's layout."""
         found = prefer_wav(gather(_claims(source), source, _same))
         if not any(target.startswith(f"{AUDIO_FOLDER}/") for target in found):
-            raise DataError(
+            raise LayoutError(
                 f"this is no copy of {self.title}: no recording such as 101_1b1_Al_sc_Meditron.wav or .flac in it",
                 where=str(source),
                 next_step="give as the source the folder or zip file with ICBHI_final_database/ or"
                 f" audio_and_txt_files/; the publisher: {self.homepage}",
             )
         if DIAGNOSIS not in found:
-            raise DataError(
+            raise LayoutError(
                 f"this copy of {self.title} lacks the diagnoses: {DIAGNOSIS} or patient_diagnosis.csv",
                 where=str(source),
                 next_step=f"get {DIAGNOSIS} from {self.homepage}, put it into one folder with the recordings (or"

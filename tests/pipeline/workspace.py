@@ -80,7 +80,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def run(folder: Path, *command: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *command: str, check: bool = True, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
     """Run a command in a workspace; ``python`` and ``dvc`` are this environment's."""
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=timeout)
     return checked(command, done) if check else done
@@ -120,7 +120,7 @@ def repro(
 ) -> subprocess.CompletedProcess[str]:
     """What ``make repro`` calls, in an environment that nobody activated."""
     command = [sys.executable, "-m", "auscult", "run", *arguments]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=1800)
     return checked(command, done) if check else done
 
 

@@ -27,9 +27,9 @@ def of_each(stage: str, keys: set[str]) -> set[str]:
     [
         ("auscult/models/cnn1d.py", {"train@binary_augmented_cnn1d", "evaluate@binary_augmented_cnn1d"}),
         ("auscult/training/loop.py", of_each("train", MODELS) | of_each("evaluate", MODELS)),
-        ("auscult/evaluation/subgroups.py", of_each("evaluate", MODELS)),
+        ("auscult/evaluation/assessment.py", of_each("evaluate", MODELS)),
         ("auscult/features/representations/mfcc.py", {"features@mfcc"}),
-        ("auscult/reporting/report/limits.py", {"report"}),
+        ("auscult/reporting/report/verdict.py", {"report"}),
         ("auscult/splitting/parts.py", {"split"}),
         ("auscult/datasets/sample.py", {"download", "validate"}),
         ("stages/resample.py", {"resample"}),

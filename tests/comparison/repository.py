@@ -27,20 +27,20 @@ _CHANGES: dict[str, Any] = SMALL | {
 #: Appended to the code of evaluate: predictions that are correct in a set share of the units, always the same ones.
 _PREDICTIONS = '''
 
-_original = judge
+_original = predict_units
 
 
-def judge(paths, representation, model):
+def predict_units(paths, representation, model):
     """Return predictions with the accuracy that the test sets."""
     from dataclasses import replace
     from zlib import crc32
 
-    judged = _original(paths, representation, model)
-    own = judged.answers[MODEL]
-    correct = np.array([crc32(f"{{unit}}{salt}".encode()) % 100 < {percent} for unit in judged.table["unit_id"]])
+    units = _original(paths, representation, model)
+    own = units.predictions[MODEL]
+    correct = np.array([crc32(f"{{unit}}{salt}".encode()) % 100 < {percent} for unit in units.table["unit_id"]])
     predicted = np.where(correct, own.y, 1 - own.y)
     own = replace(own, predicted=predicted, probabilities=np.eye(2)[predicted] * 0.8 + 0.1)
-    return replace(judged, answers={{**judged.answers, MODEL: own}})
+    return replace(units, predictions={{**units.predictions, MODEL: own}})
 '''
 
 

@@ -225,7 +225,7 @@ def test_a_version_without_the_patient_can_still_be_checked_out(story: dict[str,
 def test_it_says_what_it_does_and_refuses_what_is_too_early(story: dict[str, object]) -> None:
     said, early, serving, dry, real = (str(story[name]) for name in ("said", "early", "serving", "dry", "real"))
     assert "recordings" in said and f"{EXPERIMENT} version 1, in service" in said and "without them: 2" in said
-    assert "not up to date" in early and "next:" in early and "make repro" in early
+    assert "not up to date" in early and "next:" in early and "auscult run" in early
     assert f"{EXPERIMENT} (version 1)" in serving and "--retire" in serving
     assert "Nothing was removed" in dry
     assert dry.splitlines()[:-1] == real.splitlines()[:-1], "the dry run lists what the real one does"

@@ -1,4 +1,4 @@
-"""A repository with a trained model, remotes in folders, and ``make flows`` running in it."""
+"""A repository with remotes in folders, and ``make flows`` running in it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import yaml
 from auscult.registry.versions import Registry
 from tests.flows.repositories import git
 from tests.pipeline.workspace import clone, run
+from tests.waiting import HANGS_AFTER_S, wait_for
 
 DATASET, EXPERIMENT = "sample", "abnormal_logmel_cnn2d"
 CHANGES: dict[str, Any] = {
@@ -43,9 +43,9 @@ CHANGES: dict[str, Any] = {
 
 
 #: Prefect polls more often than by default.
-IMPATIENT = {
-    "PREFECT_WORKER_QUERY_SECONDS": "1",
-    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+FREQUENT_POLLS = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "2",
 }
 
 
@@ -59,13 +59,13 @@ LOUD = {
 
 def repository(folder: Path) -> Path:
     """A clone with one experiment, in which nothing has run yet; git and DVC remotes lie beside it."""
-    root = clone(folder / "clinic", CHANGES)
-    chest = root / "auscult/datasets/synthesis/renderer.py"
-    text = chest.read_text()
+    root = clone(folder / "clone", CHANGES)
+    renderer = root / "auscult/datasets/synthesis/renderer.py"
+    text = renderer.read_text()
     for quiet, loud in LOUD.items():
         assert text.count(quiet) == 1, quiet
         text = text.replace(quiet, loud)
-    chest.write_text(text)
+    renderer.write_text(text)
     graph = yaml.safe_load((root / "dvc.yaml").read_text())
     stages = graph["stages"]
     stages["features"]["foreach"] = {"logmel": stages["features"]["foreach"]["logmel"]}
@@ -74,8 +74,8 @@ def repository(folder: Path) -> Path:
     run(root, "dvc", "remote", "add", "-q", "-d", "store", str(folder / "store"))
     twelve_hours_from_now(root)
     commit(root, "a remote")
-    git(root, "clone", "-q", "--bare", ".", str(folder / "clinic.git"))
-    git(root, "remote", "add", "origin", str(folder / "clinic.git"))
+    git(root, "clone", "-q", "--bare", ".", str(folder / "origin.git"))
+    git(root, "remote", "add", "origin", str(folder / "origin.git"))
     git(root, "fetch", "-q")
     return root
 
@@ -123,18 +123,17 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(lambda: "Prefect's page" in self.said()[seen:] or self.process.poll() is not None, 300, self.said)
-        assert self.process.poll() is None, self.said()
+        wait_for(lambda: "Prefect's page" in self.said()[seen:], self.said, self.process)
 
     def stop(self) -> None:
         """End it like Ctrl-C."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(timeout=90)
+            self.process.wait(timeout=HANGS_AFTER_S)
 
     def environment(self) -> dict[str, str]:
         """Return the caller's environment without variables of Prefect."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | IMPATIENT
+        return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | FREQUENT_POLLS
 
     def said(self) -> str:
         """Return what it has printed."""
@@ -143,7 +142,7 @@ class Service:
     def ask(self, method: str, path: str, content: Any = None) -> Any:
         """Return the response of the API; repeat the request while its database is busy, as Prefect's client does."""
         for attempt in range(20):
-            answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=30)
+            answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=120)
             if answer.status_code != 503:
                 break
             time.sleep(0.2 * (attempt + 1))
@@ -174,19 +173,17 @@ class Service:
         found: list[dict[str, Any]] = self.ask("POST", "flow_runs/filter", asked)
         return found
 
-    def finished(self, number: int, timeout_s: float = 300) -> dict[str, Any]:
+    def finished(self, number: int) -> dict[str, Any]:
         """Wait for the end of the retraining of that number, counted from zero, and return it."""
-        ended = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
-        def ended_now() -> bool:
+        def ended() -> dict[str, Any] | None:
             try:
-                runs = self.runs()
+                run = next(iter(self.runs()[number:]), None)
             except requests.RequestException:  # the server does not respond
-                return False
-            return len(runs) > number and runs[number]["state_type"] in ended
+                return None
+            return run if run and run["state_type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
 
-        wait_for(ended_now, timeout_s, self.said)
-        return self.runs()[number]
+        return wait_for(ended, self.said)
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``auscult …`` in the repository."""
@@ -196,7 +193,7 @@ class Service:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANGS_AFTER_S,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
@@ -227,11 +224,3 @@ class Service:
     def is_clean(self) -> bool:
         """Return whether git has no change and no worktree except the repository itself."""
         return git(self.root, "status", "--porcelain") == "" and "\n" not in git(self.root, "worktree", "list")
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float, said: Callable[[], str]) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"nothing within {timeout_s:.0f} s\n{said()[-3000:]}"
-        time.sleep(0.1)

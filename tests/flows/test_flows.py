@@ -1,6 +1,6 @@
 """The flows end to end: a real Prefect server, a bare git remote, a DVC remote in a folder.
 
-The tests of this file run in order: each one continues with the repository that the one before has left.
+The tests share one service. Each test may run alone: what it needs, it makes or asks for as a fixture.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -23,12 +25,29 @@ from auscult.publishing.journal import Journal
 from auscult.registry.outputs import registered_name
 from auscult.registry.versions import CHAMPION
 from tests.flows.repositories import git
-from tests.flows.service import DATASET, EXPERIMENT, Service, commit, repository, wait_for
+from tests.flows.service import DATASET, EXPERIMENT, Service, commit, repository
 from tests.pipeline.workspace import run, set_params
+from tests.waiting import wait_for
+
+
+@dataclass
+class Run:
+    """A retraining that has ended, and what it left at that moment."""
+
+    state: dict[str, Any]
+    champion: str | None
+    branches: set[str]
+    is_clean: bool
+
+
+def ended(service: Service, number: int, known: set[str]) -> Run:
+    """Wait for the end of a retraining; *known* are the branches that the remote had before."""
+    state = service.finished(number)
+    return Run(state, service.champion(), set(service.branches()) - known, service.is_clean())
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made = Service(repository(tmp_path_factory.mktemp("flows")))
     try:
         made.start()
@@ -37,25 +56,42 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         made.stop()
 
 
-def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(service: Service) -> None:
-    service.due_in(3.0)
-    ended = service.finished(0)
-    assert (ended["state_name"], ended["auto_scheduled"]) == ("Promoted", True), ended["state"]["message"]
-    assert service.champion() == "1"
-    (branch,) = service.branches()
+@pytest.fixture(scope="module")
+def first(started: Service) -> Run:
+    """The first retraining, started by a schedule; its branch is merged, as a person would."""
+    started.due_in(3.0)
+    outcome = ended(started, 0, set())
+    assert not (started.root / "dvc.lock").exists(), "the checkout is unchanged"
+    for branch in outcome.branches:
+        git(started.root, "pull", "-q", "--ff-only", "origin", branch)
+    run(started.root, "dvc", "checkout", "-q")
+    git(started.root, "push", "-q", "origin", "HEAD")
+    return outcome
+
+
+@pytest.fixture
+def service(started: Service, first: Run) -> Service:
+    """The service after its first retraining."""
+    return started
+
+
+def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(first: Run) -> None:
+    assert (first.state["state_name"], first.state["auto_scheduled"]) == ("Promoted", True), first.state["state"]
+    assert first.champion == "1"
+    (branch,) = first.branches
     assert branch.startswith("retrain/20")
-    assert service.is_clean()
-    assert not (service.root / "dvc.lock").exists(), "the checkout is unchanged"
+    assert first.is_clean
 
 
-def test_its_branch_brings_the_data_and_the_model_to_another_machine(service: Service) -> None:
-    (branch,) = service.branches()
-    shutil.rmtree(service.root / ".dvc/cache")  # as on another machine
-    git(service.root, "pull", "-q", "--ff-only", "origin", branch)
-    run(service.root, "dvc", "pull", "-q")
-    assert run(service.root, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
-    assert (service.root / "models" / DATASET / EXPERIMENT / "model.json").exists()
-    git(service.root, "push", "-q", "origin", "HEAD")
+def test_its_branch_brings_the_data_and_the_model_to_another_machine(
+    service: Service, first: Run, tmp_path: Path
+) -> None:
+    (branch,) = first.branches
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "-q", "--branch", branch, git(service.root, "remote", "get-url", "origin"), str(other))
+    run(other, "dvc", "pull", "-q")
+    assert run(other, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    assert (other / "models" / DATASET / EXPERIMENT / "model.json").exists()
 
 
 def test_the_cron_schedule_of_the_file_has_scheduled_runs(service: Service) -> None:
@@ -65,9 +101,8 @@ def test_the_cron_schedule_of_the_file_has_scheduled_runs(service: Service) -> N
     assert any(run["expected_start_time"][11:16] == f"{hour:0>2}:00" for run in waiting)
 
 
-def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service) -> None:
-    (first,) = service.runs()
-    wanted = {"flow_runs": {"id": {"any_": [first["id"]]}}}
+def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service, first: Run) -> None:
+    wanted = {"flow_runs": {"id": {"any_": [first.state["id"]]}}}
     tasks = service.ask("POST", "task_runs/filter", wanted)
     names = {task["name"] for task in tasks}
     stages = {"download", "validate", "split", "resample", "features@logmel"}
@@ -76,23 +111,31 @@ def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service) ->
     assert any("Promote: " in artifact["data"] for artifact in artifacts)
 
 
-def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
-    service: Service, tmp_path: Path
-) -> None:
-    set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
-    commit(service.root, "another seed, and a minimum recall that no model reaches")
-    before = service.branches()
-    said = service.command("monitor", str(another_device(service.root, tmp_path)))
+@pytest.fixture(scope="module")
+def kept(started: Service, first: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A retraining started by drift, under a rule that no model passes; its server is killed while it works."""
+    number, known = len(started.runs()), set(started.branches())
+    set_params(started.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
+    commit(started.root, "another seed, and a minimum recall that no model reaches")
+    said = started.command("monitor", str(another_device(started.root, tmp_path_factory.mktemp("device"))))
     assert "drift in: " in said.stdout + said.stderr
-    wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
-    server = next(p for p in psutil.process_iter() if _is_server(p, service.port))
+    wait_for(lambda: Journal(started.root, "retrain").read(), started.said)
+    server = next(p for p in psutil.process_iter() if _is_server(p, started.port))
     server.kill()
-    ended = service.finished(1)
-    assert (ended["state_name"], ended["auto_scheduled"]) == ("Kept", False), ended["state"]["message"]
-    assert "the minimum is 100%" in ended["state"]["message"]
+    run = ended(started, number, known)
+    git(started.root, "revert", "--no-edit", "HEAD")
+    git(started.root, "push", "-q", "origin", "HEAD")
+    return run
+
+
+def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
+    service: Service, first: Run, kept: Run
+) -> None:
+    assert (kept.state["state_name"], kept.state["auto_scheduled"]) == ("Kept", False), kept.state["state"]["message"]
+    assert "the minimum is 100%" in kept.state["state"]["message"]
     assert "server had ended and was started again" in service.said()
-    assert (service.champion(), service.branches()) == ("1", before)
-    assert service.is_clean()
+    assert (kept.champion, kept.branches) == (first.champion, set())
+    assert kept.is_clean
 
 
 def another_device(root: Path, folder: Path) -> Path:
@@ -117,17 +160,20 @@ def _is_server(process: psutil.Process, port: int) -> bool:
     return "server" in words and "start" in words and str(port) in words
 
 
-def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(service: Service) -> None:
+def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(service: Service, kept: Run) -> None:
+    before = service.champion()
+    assert before is not None and kept.champion == before
     manual = service.ask("GET", "deployments/name/promote/manual")["id"]
     parameters = {"experiment": EXPERIMENT, "because": "a test"}
     service.ask("POST", f"deployments/{manual}/create_flow_run", {"parameters": parameters})
-    wait_for(lambda: service.champion() == "2", 60, service.said)
-    assert "version 1 of" in service.command("models", "rollback", EXPERIMENT, "--because", "only a test").stdout
-    assert service.champion() == "1"
+    wait_for(lambda: service.champion() == str(int(before) + 1), service.said)
+    said = service.command("models", "rollback", EXPERIMENT, "--because", "only a test").stdout
+    assert f"version {before} of" in said
+    assert service.champion() == before
 
 
 def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
-    before = service.branches()
+    before = (service.champion(), service.branches())
     set_params(service.root, {"validate.min_duration_s": 1000.0})
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
     git(service.root, "branch", "broken")
@@ -136,7 +182,7 @@ def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
     assert failed.returncode == 2
     assert "dvc repro --single-item validate ended with" in failed.stderr
     assert "no recording left" in failed.stderr
-    assert (service.champion(), service.branches()) == ("1", before)
+    assert (service.champion(), service.branches()) == before
     assert service.is_clean()
 
 
@@ -147,7 +193,7 @@ def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> No
     moments = random.Random(7)
     for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it publishes
         began = service.begin("models", "retrain")
-        wait_for(lambda decided=decided: _is_at_work(service, decided), 150, service.said)  # type: ignore[misc]
+        wait_for(lambda decided=decided: _is_at_work(service, decided), service.said, began)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
         began.wait()
@@ -178,17 +224,37 @@ def _retire(service: Service) -> None:
         MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
 
 
-def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Service, tmp_path: Path) -> None:
+def test_new_recordings_start_a_retraining_and_a_kill_of_all_processes_marks_it_as_crashed(
+    service: Service, tmp_path: Path
+) -> None:
     shutil.copytree(more_patients(service.root, tmp_path / "made"), service.root / "data/inbox" / DATASET)
     head = git(service.root, "rev-parse", "HEAD")
+    number = len(service.runs())
     said = service.command("data", "ingest").stdout
     assert "Added: " in said and "left out" in said
     assert git(service.root, "rev-parse", "HEAD") == head
     git(service.root, "fetch", "-q")
     changed = git(service.root, "diff", "--name-only", "HEAD", "origin/ingest").splitlines()
     assert changed and all(path.startswith(f"data/added/{DATASET}/") for path in changed)
-    wait_for(lambda: _is_at_work(service), 60, service.said)
-    assert service.runs()[-1]["parameters"]["revision"] == git(service.root, "rev-parse", "origin/ingest")
+    wait_for(lambda: len(service.runs()) > number and _is_at_work(service), service.said)
+    begun = service.runs()[number]
+    assert begun["parameters"]["revision"] == git(service.root, "rev-parse", "origin/ingest")
+
+    deployment = service.nightly()
+    schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
+    service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
+    assert _is_at_work(service) and service.process is not None
+    everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
+    for pid in everything:
+        with suppress(ProcessLookupError):  # a short command of a flow may have ended
+            os.kill(pid, signal.SIGKILL)
+    service.process.wait()
+    service.start()
+    assert "marked as crashed" in service.said()
+    assert service.ask("GET", f"flow_runs/{begun['id']}")["state_type"] == "CRASHED"
+    active = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
+    assert active == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
+    assert service.is_clean()
 
 
 def more_patients(root: Path, folder: Path) -> Path:
@@ -204,29 +270,11 @@ def more_patients(root: Path, folder: Path) -> Path:
     return folder
 
 
-def test_after_a_kill_of_all_processes_the_run_is_marked_as_crashed_and_schedules_are_kept(service: Service) -> None:
-    """The retraining started by the new recordings is in progress."""
-    deployment, begun = service.nightly(), service.runs()[-1]["id"]
-    schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
-    service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
-    assert _is_at_work(service) and service.process is not None
-    everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
-    for pid in everything:
-        with suppress(ProcessLookupError):  # a short command of a flow may have ended
-            os.kill(pid, signal.SIGKILL)
-    service.process.wait()
-    service.start()
-    assert "marked as crashed" in service.said()
-    assert service.ask("GET", f"flow_runs/{begun}")["state_type"] == "CRASHED"
-    kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
-    assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
-    assert service.is_clean()
-
-
 def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_local_branch(
     service: Service, tmp_path: Path
 ) -> None:
     _retire(service)
+    url = git(service.root, "remote", "get-url", "origin")
     git(service.root, "remote", "remove", "origin")
     run(service.root, "dvc", "remote", "remove", "-q", "store")
     commit(service.root, "no remote")
@@ -241,3 +289,5 @@ def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_l
     assert "dvc.lock" in changed and any(path.startswith(f"data/added/{DATASET}/") for path in changed)
     assert service.champion() is not None
     assert service.is_clean()
+    git(service.root, "remote", "add", "origin", url)
+    git(service.root, "reset", "-q", "--hard", "HEAD~1")

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import psutil
 import pytest
 
 from tests.pipeline.workspace import SMALL, clone, environment, lock, repro, run
-
-PATIENCE_S = 120.0
+from tests.waiting import wait_for
 
 
 @contextmanager
@@ -33,15 +31,6 @@ def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def wait_for(condition: Callable[[], bool], folder: Path) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError((folder / "killed.log").read_text()[-3000:])
-        time.sleep(0.02)
 
 
 def stage_process(folder: Path, stage: str) -> psutil.Process | None:
@@ -71,18 +60,19 @@ def test_another_clone_killed_twice_ends_with_the_same_lock(finished: Path, tmp_
     """Other path, empty caches, one experiment of the two; dvc killed alone, then the whole group during a search."""
     alone = {"experiments": {"abnormal_logmel_cnn2d": SMALL["experiments"]["abnormal_logmel_cnn2d"]}}
     folder = clone(tmp_path / "elsewhere" / "with a blank in its name", SMALL | alone)
+    log = (folder / "killed.log").read_text
     with running(folder) as process:
-        wait_for(lambda: stage_process(folder, "features") is not None, folder)
+        wait_for(lambda: stage_process(folder, "features"), log, process)
         dvc = next(
             child for child in psutil.Process(process.pid).children(recursive=True) if "repro" in child.cmdline()
         )
         dvc.kill()
-        wait_for(lambda: nobody_works_in(folder), folder)  # the stage went with it
+        wait_for(lambda: nobody_works_in(folder), log)  # the stage went with it
     with running(folder) as process:
-        wait_for(lambda: any((folder / ".cache/search").rglob("*.json")), folder)
+        wait_for(lambda: any((folder / ".cache/search").rglob("*.json")), log, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        wait_for(lambda: nobody_works_in(folder), folder)
+        wait_for(lambda: nobody_works_in(folder), log)
     repro(folder)
     ours, theirs = lock(folder), lock(finished)
     assert ours.pop("report")["params"] != theirs.pop("report")["params"], "it names the experiments"
@@ -98,9 +88,7 @@ def test_a_stage_killed_alone_fails_the_run_and_the_next_one_mends_it(finished: 
     text = touched.read_text()
     touched.write_text(text + "\n# touched\n")
     with running(copy) as process:
-        wait_for(lambda: stage_process(copy, stage) is not None, copy)
-        victim = stage_process(copy, stage)
-        assert victim is not None
+        victim = wait_for(lambda: stage_process(copy, stage), (copy / "killed.log").read_text, process)
         victim.kill()
         assert process.wait() == 2
     lost = [out["path"] for entry in before.values() for out in entry["outs"] if not (copy / out["path"]).exists()]

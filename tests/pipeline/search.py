@@ -1,4 +1,4 @@
-"""Looking for a patient in everything below some folders: every byte, and every table, array and archive opened."""
+"""Search folders for a patient: the bytes of every file, and the content of every table, array and archive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import soundfile
 
 @dataclass(frozen=True)
 class Traces:
-    """What would give a patient away.
+    """What identifies a patient in a file.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class Traces:
 
     @property
     def name(self) -> re.Pattern[bytes]:
-        """A recording's name as bytes."""
+        """Match the beginning of the names of the patient's recordings."""
         return re.compile(rb"(?<![0-9A-Za-z])" + self.patient.encode() + rb"_\d+b\d+_")
 
 
 def found(folders: Collection[Path], traces: Traces, without: Collection[str] = ()) -> list[str]:
-    """Each file that gives the patient away, with the reason; folders of these names are passed over."""
+    """Return each file that identifies the patient, with the reason; folders of these names are skipped."""
     said = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
@@ -56,7 +56,7 @@ def found(folders: Collection[Path], traces: Traces, without: Collection[str] = 
 
 
 def reasons(content: bytes, traces: Traces, path: Path) -> Iterator[str]:
-    """Why some content gives the patient away."""
+    """Return why some content identifies the patient."""
     digest = hashlib.sha256(content).hexdigest()
     if digest in traces.files or any(sha in path.name for sha in traces.files):
         yield "a recording's file, or named after it"

@@ -1,4 +1,4 @@
-"""A delivery through real DVC: added, taken in, pushed, and the same in another's clone."""
+"""A delivery with real DVC: added, used by the pipeline, pushed, and the same in another clone."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MANIFEST = PATHS.manifest / "recordings.parquet"
 
 
 def tables(folder: Path) -> dict[str, str]:
-    """Checksums of what validate and split wrote."""
+    """Return checksums of what validate and split wrote."""
     files = [path for place in (PATHS.manifest, PATHS.split) for path in sorted((folder / place).iterdir())]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def changed(folder: Path) -> set[str]:
-    """What git sees."""
+    """Return the paths that git lists as changed."""
     status = run(folder, "git", "status", "--porcelain", "--untracked-files=all").stdout
     return {line[3:] for line in status.splitlines()}
 
 
-def test_a_delivery_is_taken_in_pushed_and_the_same_in_another_clone(tmp_path: Path) -> None:
+def test_an_addition_is_used_pushed_and_the_same_in_another_clone(tmp_path: Path) -> None:
     mine, theirs = clone(tmp_path / "mine", SMALL | {"download.sample.patients": 8}), tmp_path / "theirs"
     run(mine, "dvc", "remote", "add", "-d", "store", str(tmp_path / "remote"))
     run(mine, "dvc", "repro", "split")
@@ -35,8 +35,8 @@ def test_a_delivery_is_taken_in_pushed_and_the_same_in_another_clone(tmp_path: P
     known = read_table(mine / MANIFEST)["patient_id"].iloc[0]
     names = [name_of(int(known), 9), name_of(901), name_of(902)]
     delivery = make_delivery(tmp_path / "delivery", {name: breath(seed) for seed, name in enumerate(names)})
-    people = delivery / "ICBHI_Challenge_demographic_information.txt"
-    people.write_text("".join(f"{patient}\tNA\tNA\tNA\tNA\tNA\n" for patient in (known, 901, 902)))
+    demographics = delivery / "ICBHI_Challenge_demographic_information.txt"
+    demographics.write_text("".join(f"{patient}\tNA\tNA\tNA\tNA\tNA\n" for patient in (known, 901, 902)))
     examined = examine("sample", delivery, mine)
     assert examined.rejected == ()
     batch = add(examined)

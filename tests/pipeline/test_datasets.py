@@ -1,4 +1,4 @@
-"""Another data set from the user's own copy, and back: each keeps its outputs, its runs and its secrets."""
+"""Another data set from the user's own copy, and back: each keeps its outputs and MLflow runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pipeline.workspace import SMALL, lock, repro, set_params
 
 
 def runs(folder: Path) -> Counter[str]:
-    """MLflow's parent runs per data set."""
+    """Return the number of MLflow's parent runs per data set."""
     with sqlite3.connect(folder / "mlflow.db") as database:
         query = (
             "select e.name from runs r join experiments e using (experiment_id) where r.lifecycle_stage = 'active'"
@@ -24,7 +24,7 @@ def runs(folder: Path) -> Counter[str]:
 
 
 def only_logmel(folder: Path) -> None:
-    """Leave the other representations out of the graph: their stages add time, and nothing to what is tested."""
+    """Remove the other representations from the graph: their stages only add time."""
     graph = yaml.safe_load((folder / "dvc.yaml").read_text())
     graph["stages"]["features"]["foreach"] = {"logmel": graph["stages"]["features"]["foreach"]["logmel"]}
     (folder / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
@@ -58,7 +58,7 @@ def test_another_data_set_and_back(copy: Path, tmp_path: Path) -> None:
     broken.write_text(text)
     shutil.rmtree(mine)
     done = repro(copy, "--dataset", "icbhi")
-    # The card is git's, which DVC does not bring back after another data set.
+    # git keeps the card, so DVC does not restore it after another data set.
     assert set(re.findall(r"Running stage '([^']+)'", done.stdout)) <= {"download", "describe"}
     assert f"{mine} does not exist" in done.stdout, "the copy is gone"
     assert (copy / "data/icbhi/raw").is_dir(), "the recordings are kept"

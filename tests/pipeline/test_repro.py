@@ -1,4 +1,4 @@
-"""`make repro` as its user meets it: done once, nothing to do twice, the same everywhere, nothing lost on failure."""
+"""`make repro`: its outputs, a second run without work, the same bytes in every clone, no network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_ends_with_a_table_and_a_report(finished: Path) -> None:
     assert (finished / "reports/sample/index.html").stat().st_size > 10_000
 
 
-def test_nobody_asked_for_another_machine(finished: Path, tmp_path: Path) -> None:
+def test_no_process_used_the_network(finished: Path, tmp_path: Path) -> None:
     env = without_network(tmp_path / "network")
     ask = [sys.executable, "-c", "import urllib.request; urllib.request.urlopen('http://example.org')"]
     assert subprocess.run(ask, env=env, capture_output=True, check=False).returncode == 1
@@ -28,8 +28,8 @@ def test_nobody_asked_for_another_machine(finished: Path, tmp_path: Path) -> Non
     assert not (finished.parent / "network/notes").exists()
 
 
-def test_great_expectations_own_pages_on_request(copy: Path) -> None:
-    run(copy, sys.executable, "-m", "auscult.validation.data_docs")
+def test_data_docs_writes_the_pages_of_great_expectations(copy: Path) -> None:
+    run(copy, sys.executable, "-m", "auscult", "data", "docs")
     page = (copy / "reports/data-docs/index.html").read_text()
     assert "recordings" in page
     assert run(copy, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
@@ -50,7 +50,7 @@ def test_git_sees_nothing_but_lock_metrics_and_card(finished: Path) -> None:
 
 
 def metrics(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
-    """Content of each metrics file, by experiment."""
+    """Return the content of each metrics file, by experiment."""
     return {path.stem: json.loads(path.read_text()) for path in (folder / "reports/sample/metrics").glob("*.json")}
 
 

@@ -1,4 +1,4 @@
-"""Two clones and one remote: a version of the data goes there and back, and other projects use what lies there."""
+"""Two clones and one remote: versions of the data are pushed, pulled and rolled back; other projects import them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ NEW = [name_of(901), name_of(901, 2), name_of(902)]
 
 
 @dataclass(frozen=True)
-class Clinics:
-    """Two clones of one repository, and another project's.
+class Clones:
+    """Two clones of one repository, and the repository of another project.
 
     Attributes
     ----------
     mine, theirs
-        Mine has committed and pushed the tags ``june`` and ``july``; theirs was cloned at ``june``.
+        ``mine`` has committed and pushed the tags ``june`` and ``july``; ``theirs`` was cloned at ``june``.
     other
-        A repository of somebody else, with DVC, and nothing in it.
+        An empty repository with DVC.
     outs
-        Tag → path of an output → checksum, as mine had them.
+        Tag → path of an output → checksum, in ``mine``.
     """
 
     mine: Path
@@ -49,8 +49,8 @@ def outputs(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(written)}
 
 
-def flows(folder: Path, *arguments: str, code: int = 0) -> str:
-    """What ``auscult …`` prints; it is to end with *code*."""
+def auscult(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Return what ``auscult …`` prints; it must end with *code*."""
     done = run(folder, sys.executable, "-m", "auscult", *arguments, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
@@ -66,79 +66,79 @@ def publish(folder: Path, tag: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics:
-    """The first version is the shared run's; the second has three recordings more, and one experiment of two anew."""
-    folder = tmp_path_factory.mktemp("clinics")
+def clones(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clones:
+    """The first version is the shared run's; the second has three more recordings, and one of two experiments again."""
+    folder = tmp_path_factory.mktemp("clones")
     mine, theirs, other = (folder / name for name in ("mine", "theirs", "other"))
     shutil.copytree(finished, mine, symlinks=True)
     run(mine, "dvc", "remote", "add", "-d", "store", "../store")
     outs = {"june": publish(mine, "june")}
     subprocess.run(["git", "clone", "-q", str(mine), str(theirs)], check=True)
     delivery = make_delivery(folder / "delivery", {name: breath(seed) for seed, name in enumerate(NEW)})
-    flows(mine, "data", "add", str(delivery))
+    auscult(mine, "data", "add", str(delivery))
     run(mine, "dvc", "repro", "describe", "features@logmel", "evaluate@binary_augmented_cnn1d")
     outs["july"] = publish(mine, "july")
     other.mkdir()
     run(other, "git", "init", "-q")
     run(other, "dvc", "init", "-q")
-    return Clinics(mine, theirs, other, outs)
+    return Clones(mine, theirs, other, outs)
 
 
-def test_a_version_is_pulled_compared_and_rolled_back_to_without_anything_running(clinics: Clinics) -> None:
-    theirs = clinics.theirs
+def test_a_version_is_pulled_compared_and_rolled_back_to_without_anything_running(clones: Clones) -> None:
+    theirs = clones.theirs
     run(theirs, "dvc", "pull")
-    assert outputs(theirs) == clinics.outs["june"]
+    assert outputs(theirs) == clones.outs["june"]
     run(theirs, "git", "pull", "-q", "--tags")
     run(theirs, "dvc", "pull")
-    assert outputs(theirs) == clinics.outs["july"]
-    difference = json.loads(flows(theirs, "data", "diff", "june", "--json", code=1))
+    assert outputs(theirs) == clones.outs["july"]
+    difference = json.loads(auscult(theirs, "data", "diff", "june", "--json", code=1))
     assert {name for name in NEW if name in json.dumps(difference)} == set(NEW)
-    flows(theirs, "data", "diff", "july")
+    auscult(theirs, "data", "diff", "july")
 
     run(theirs, "git", "checkout", "-q", "june")
     run(theirs, "dvc", "checkout")
-    assert outputs(theirs) == clinics.outs["june"]
+    assert outputs(theirs) == clones.outs["june"]
     assert "Running stage" not in run(theirs, "dvc", "repro").stdout
-    assert outputs(theirs) == clinics.outs["june"], "metrics and all"
+    assert outputs(theirs) == clones.outs["june"], "metrics and all"
     assert run(theirs, "git", "status", "--porcelain").stdout == ""
 
 
-def test_two_versions_have_two_sets_of_metrics(clinics: Clinics) -> None:
+def test_two_versions_have_two_sets_of_metrics(clones: Clones) -> None:
     june, july = (
         {path: sums[path] for path in sums if "/evaluation.json" in path or path.startswith(MODEL)}
-        for sums in (clinics.outs["june"], clinics.outs["july"])
+        for sums in (clones.outs["june"], clones.outs["july"])
     )
     assert june.keys() == july.keys()
     assert june != july
 
 
-def test_another_project_imports_a_version_and_updates_it(clinics: Clinics) -> None:
+def test_another_project_imports_a_version_and_updates_it(clones: Clones) -> None:
     wanted = [str(PATHS.manifest), str(PATHS.features("logmel")), MODEL]
 
-    def got() -> dict[str, str]:
-        places = {what: clinics.other / Path(what).name for what in wanted}
+    def imported() -> dict[str, str]:
+        places = {what: clones.other / Path(what).name for what in wanted}
         files = [(what, place, path) for what, place in places.items() for path in place.rglob("*") if path.is_file()]
         return {
             f"{what}/{path.relative_to(place)}": hashlib.sha256(path.read_bytes()).hexdigest()
             for what, place, path in files
         }
 
-    def made(tag: str) -> dict[str, str]:
+    def expected(tag: str) -> dict[str, str]:
         wholes = tuple(f"{what}/" for what in wanted)
-        return {path: digest for path, digest in clinics.outs[tag].items() if path.startswith(wholes)}
+        return {path: digest for path, digest in clones.outs[tag].items() if path.startswith(wholes)}
 
     for what in wanted:
-        run(clinics.other, "dvc", "import", "--rev", "june", str(clinics.mine), what)
-    assert got() == made("june") != {}
-    run(clinics.other, "dvc", "update", "--rev", "july", *(f"{Path(what).name}.dvc" for what in wanted))
-    assert got() == made("july") != made("june")
+        run(clones.other, "dvc", "import", "--rev", "june", str(clones.mine), what)
+    assert imported() == expected("june") != {}
+    run(clones.other, "dvc", "update", "--rev", "july", *(f"{Path(what).name}.dvc" for what in wanted))
+    assert imported() == expected("july") != expected("june")
 
 
-def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clinics, tmp_path: Path) -> None:
+def test_another_project_gets_a_file_and_reads_one_without_a_copy(clones: Clones, tmp_path: Path) -> None:
     manifest = f"{PATHS.manifest}/recordings.parquet"
-    run(tmp_path, "dvc", "get", str(clinics.mine), manifest, "--rev", "july")
+    run(tmp_path, "dvc", "get", str(clones.mine), manifest, "--rev", "july")
     assert set(NEW) <= set(read_table(tmp_path / "recordings.parquet")["recording_id"])
-    listed = run(tmp_path, "dvc", "list", "-R", "--dvc-only", str(clinics.mine), "models/sample").stdout.split()
+    listed = run(tmp_path, "dvc", "list", "-R", "--dvc-only", str(clones.mine), "models/sample").stdout.split()
     assert "binary_augmented_cnn1d/model.json" in listed
     script = (
         "import json, sys, dvc.api, pandas as pd\n"
@@ -148,34 +148,34 @@ def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clini
         "about = json.loads(dvc.api.read(f'{model}/model.json', repo=repo, rev='june'))\n"
         "print(json.dumps([ids, about['dataset'], dvc.api.params_show(repo=repo, rev='june')['dataset']]))\n"
     )
-    done = run(tmp_path, sys.executable, "-c", script, str(clinics.mine), manifest, MODEL)
+    done = run(tmp_path, sys.executable, "-c", script, str(clones.mine), manifest, MODEL)
     ids, dataset, parameter = json.loads(done.stdout)
     assert ids and not set(NEW) & set(ids)
     assert (dataset, parameter) == ("sample", "sample")
 
 
-def test_the_snippets_of_the_documentation_run_in_another_project(clinics: Clinics, tmp_path: Path) -> None:
+def test_the_snippets_of_the_documentation_run_in_another_project(clones: Clones, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs/remotes.md").read_text(encoding="utf-8")
     alone, with_code = (block.partition("```")[0] for block in text.split("```python\n")[1:])
     for what, name in ((str(PATHS.features("logmel")), "logmel"), (MODEL, "model")):
-        run(tmp_path, "dvc", "get", str(clinics.mine), what, "-o", name)
+        run(tmp_path, "dvc", "get", str(clones.mine), what, "-o", name)
     soundfile.write(tmp_path / "my.wav", breath(5), 4000)
     run(tmp_path, sys.executable, "-P", "-c", alone)  # without the code of the folder
-    installed = f"PYTHONPATH={clinics.mine}"  # as `pip install` of that project would have it
+    installed = f"PYTHONPATH={clones.mine}"  # as `pip install` of that project would have it
     assert "healthy" in run(tmp_path, "env", installed, sys.executable, "-P", "-c", with_code).stdout
 
 
-def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
-    run(clinics.mine, sys.executable, "-m", "auscult", "models", "track")
+def test_mlflow_and_dvc_agree_on_what_was_committed(clones: Clones) -> None:
+    run(clones.mine, sys.executable, "-m", "auscult", "models", "track")
     for asked in ("binary_augmented_cnn1d", "june", "july"):
-        traced = trace(clinics.mine, asked)
+        traced = trace(clones.mine, asked)
         assert traced.disagreements == []
     (one,) = traced.data
     assert {each.experiment: [model.number for model in each.versions] for each in one.trained} == {
         "abnormal_logmel_cnn2d": ["1"],
         "binary_augmented_cnn1d": ["2"],
     }
-    name = json.loads((clinics.mine / PATHS.data / "version.json").read_text())["name"]
+    name = json.loads((clones.mine / PATHS.data / "version.json").read_text())["name"]
     assert one.commit.version["name"] == name
     named = {model.number: {run.data_version for run in model.runs} for each in one.trained for model in each.versions}
     assert named["2"] == {name} != named["1"]

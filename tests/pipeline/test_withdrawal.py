@@ -1,4 +1,4 @@
-"""A patient withdraws: nothing of them remains anywhere, and everybody else's data are whole."""
+"""A patient withdraws: nothing of theirs remains, and all other data are complete."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests.pipeline.workspace import SMALL, repro, run, set_params
 from tests.validation.made_clinic import DIAGNOSES, breath, make_delivery, name_of
 
 PATIENT, NEW = "110", "901"
-#: A recording of the patient that came with tables: its name does not tell whose it is.
-UNTOLD = "rec-17"
+#: A recording of the patient that was delivered with tables: its name does not contain the patient's id.
+UNNAMED = "rec-17"
 EXPERIMENT = "abnormal_logmel_cnn2d"
 PATHS = Paths("sample")
 ONE_CHANGE = {"download.sample.patients": 8}
 
 
 def data(folder: Path, *arguments: str, check: bool = True) -> str:
-    """What ``auscult data …`` says."""
+    """Return what ``auscult data …`` prints."""
     done = run(folder, sys.executable, "-m", "auscult", "data", *arguments, check=check)
     return done.stdout + done.stderr
 
@@ -42,10 +42,10 @@ def commit(folder: Path, message: str) -> str:
 
 
 def traces(folder: Path) -> Traces:
-    """Of the patient, as long as they are there."""
+    """Return what identifies the patient's recordings and models, before they are removed."""
     files = [*(folder / PATHS.raw).rglob(f"{PATIENT}_*"), *(folder / PATHS.added).rglob(f"{PATIENT}_*")]
-    files += (folder / PATHS.added).rglob(f"{UNTOLD}.wav")
-    # One of the sample's faults is a server's page in place of a recording: the same whoever it stands for.
+    files += (folder / PATHS.added).rglob(f"{UNNAMED}.wav")
+    # One of the sample's faults is a server's page in place of a recording: it is the same for every patient.
     files = [file for file in files if not file.read_bytes().startswith(b"<!DOCTYPE html>")]
     index = read_table(folder / PATHS.audio / "index.parquet").set_index("recording_id")
     stored = np.load(folder / PATHS.audio / "audio.npy", mmap_mode="r")
@@ -64,7 +64,7 @@ def traces(folder: Path) -> Traces:
 
 
 def add(root: Path, dataset: str, delivery: Path) -> str:
-    """An addition, tracked by DVC; not examined, which costs seconds."""
+    """Make an addition that DVC tracks, without examining it, which takes seconds; return its name."""
     name = batch_name(checksums(delivery))
     target = root / Paths(dataset).added / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ def add(root: Path, dataset: str, delivery: Path) -> str:
 
 
 def with_tables(folder: Path) -> Path:
-    """A delivery with tables: a recording of the patient, and one of the other."""
+    """Write a delivery with tables: one recording of the patient, and one of a new patient."""
     folder.mkdir()
     described, timed = "file,patient_id,recording_id,label,device,location,age_years,sex\n", ""
-    for seed, (name, patient) in enumerate({UNTOLD: PATIENT, "rec-18": NEW}.items(), start=73):
+    for seed, (name, patient) in enumerate({UNNAMED: PATIENT, "rec-18": NEW}.items(), start=73):
         soundfile.write(folder / f"{name}.wav", breath(seed), 4000)
         described += f"{name}.wav,{patient},{name},{DIAGNOSES[int(patient) % 3]},Meditron,Al,,\n"
         timed += f"{name},0.5,3,crackle\n"
@@ -87,7 +87,7 @@ def with_tables(folder: Path) -> Path:
 
 
 def only_one_experiment(root: Path) -> None:
-    """Drop the other one, whose stages would take as long again, with what it made, as ``make repro`` asks for."""
+    """Remove the other experiment, whose stages would take as long again, and its outputs, as ``make repro`` asks."""
     set_params(root, {"experiments": {EXPERIMENT: SMALL["experiments"][EXPERIMENT]}})
     only_logmel(root)
     places = [f"data/sample/features/{name}" for name in ("mfcc", "augmented")]
@@ -101,7 +101,7 @@ def only_one_experiment(root: Path) -> None:
     run(root, "rm", "-r", *places)
 
 
-def sides(folder: Path) -> dict[str, tuple[str, int]]:
+def assignment(folder: Path) -> dict[str, tuple[str, int]]:
     table = read_table(folder / PATHS.split / "assignment.parquet")
     return {
         row.recording_id: (row.part, row.fold) for row in table.itertuples() if row.patient_id not in (PATIENT, NEW)
@@ -109,8 +109,8 @@ def sides(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """Versions before, the withdrawal, a run, and a purge; with what was seen on the way."""
+def withdrawal(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Versions before, the withdrawal, a run, and a purge; return what was seen after each step."""
     import shutil
 
     base = tmp_path_factory.mktemp("withdrawal")
@@ -136,11 +136,11 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         f"recording_id,reason,detail\n{name_of(int(PATIENT), 8)},silent,\n"
     )
     (root / "reports/decisions/1").mkdir(parents=True)
-    (root / "reports/decisions/1/page.html").write_text(f"<p>{UNTOLD}</p>")
+    (root / "reports/decisions/1/page.html").write_text(f"<p>{UNNAMED}</p>")
     registry = Registry(root)
     by_hand = {"rule": "by_hand", "reason": "the first"}
     registry.promote("sample", EXPERIMENT, registry.version("sample", EXPERIMENT, "1"), by_hand)
-    before, wanted = sides(root), traces(root)
+    before, wanted = assignment(root), traces(root)
     seen = len(found([root, base / "remote", base / "site"], wanted))
 
     said = data(root, "withdraw", PATIENT, "--since", "2026-11-25")
@@ -175,31 +175,31 @@ def story(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     }
 
 
-def test_nothing_of_the_patient_remains(story: dict[str, object]) -> None:
-    base, wanted = story["base"], story["traces"]
+def test_nothing_of_the_patient_remains(withdrawal: dict[str, object]) -> None:
+    base, wanted = withdrawal["base"], withdrawal["traces"]
     assert isinstance(base, Path) and isinstance(wanted, Traces)
-    assert int(str(story["seen"])) > 100 and int(str(story["held"])) > 20, "the search finds what is there"
+    assert int(str(withdrawal["seen"])) > 100 and int(str(withdrawal["held"])) > 20, "the search finds what is there"
     kept = [path for path in base.rglob("*") if path.is_file() and ".git" not in path.relative_to(base).parts]
-    untold = [path for path in kept if UNTOLD.encode() in path.read_bytes() and "/tests/" not in path.as_posix()]
-    assert untold == [], "a recording whose name tells nobody"
+    unnamed = [path for path in kept if UNNAMED.encode() in path.read_bytes() and "/tests/" not in path.as_posix()]
+    assert unnamed == [], "a recording without the patient's id in its name"
     icbhi = [path for path in (base / "clone/data/added/icbhi").rglob("*") if path.is_file()]
     elsewhere = {hashlib.md5(path.read_bytes()).hexdigest() for path in icbhi}
     left = found([base / "clone", base / "remote", base / "site"], wanted)
-    # The same id in another data set is another person, whose addition is untouched.
+    # The same id in another data set is another patient, whose addition must stay.
     allowed = ("/data/added/icbhi/", *(f"/{md5[:2]}/{md5[2:]}" for md5 in elsewhere))
-    listing = read_listing(base / "clone", "icbhi", str(story["other"]))
+    listing = read_listing(base / "clone", "icbhi", str(withdrawal["other"]))
     assert [line for line in left if not any(part in line for part in (*allowed, listing))] == []
 
 
 def read_listing(root: Path, dataset: str, batch: str) -> str:
-    """The object that lists a batch's files."""
+    """Return the end of the path of the DVC object that lists a batch's files."""
     md5 = (root / Paths(dataset).added / f"{batch}.dvc").read_text().partition("md5: ")[2].split()[0]
     return f"/{md5[:2]}/{md5[2:]}"
 
 
-def test_everybody_else_is_whole_and_stands_where_they_stood(story: dict[str, object], tmp_path: Path) -> None:
-    root, theirs = Path(str(story["root"])), tmp_path / "theirs"
-    assert sides(root) == story["before"]
+def test_all_other_patients_are_complete_and_keep_their_part(withdrawal: dict[str, object], tmp_path: Path) -> None:
+    root, theirs = Path(str(withdrawal["root"])), tmp_path / "theirs"
+    assert assignment(root) == withdrawal["before"]
     run(tmp_path, "git", "clone", "-q", str(root), str(theirs))
     run(theirs, "dvc", "pull", "-q")
     for folder in (root, theirs):
@@ -209,21 +209,21 @@ def test_everybody_else_is_whole_and_stands_where_they_stood(story: dict[str, ob
     assert NEW in set(recordings["patient_id"]), "the rest of the addition is in"
     assert "rec-18" in set(recordings["recording_id"]), "and that of the one with tables"
     assert all((theirs / "data" / path).is_file() for path in recordings["path"])
-    assert not (theirs / PATHS.added / str(story["batch"])).exists()
+    assert not (theirs / PATHS.added / str(withdrawal["batch"])).exists()
 
 
-def test_a_version_without_the_patient_can_still_be_checked_out(story: dict[str, object], tmp_path: Path) -> None:
-    root, theirs = Path(str(story["root"])), tmp_path / "theirs"
+def test_a_version_without_the_patient_can_still_be_checked_out(withdrawal: dict[str, object], tmp_path: Path) -> None:
+    root, theirs = Path(str(withdrawal["root"])), tmp_path / "theirs"
     run(tmp_path, "git", "clone", "-q", str(root), str(theirs))
-    run(theirs, "git", "checkout", "-q", str(story["free"]))
+    run(theirs, "git", "checkout", "-q", str(withdrawal["free"]))
     run(theirs, "dvc", "pull", "-q", "download", "validate")
     assert read_table(theirs / PATHS.manifest / "recordings.parquet")["patient_id"].nunique() == 8
     assert not (theirs / PATHS.split).exists()
-    assert run(theirs, "dvc", "pull", "-q", "split", check=False).returncode != 0, "made of the patient's recordings"
+    assert run(theirs, "dvc", "pull", "-q", "split", check=False).returncode != 0, "made from the patient's recordings"
 
 
-def test_it_says_what_it_does_and_refuses_what_is_too_early(story: dict[str, object]) -> None:
-    said, early, serving, dry, real = (str(story[name]) for name in ("said", "early", "serving", "dry", "real"))
+def test_the_commands_list_what_they_do_and_refuse_what_is_too_early(withdrawal: dict[str, object]) -> None:
+    said, early, serving, dry, real = (str(withdrawal[name]) for name in ("said", "early", "serving", "dry", "real"))
     assert "recordings" in said and f"{EXPERIMENT} version 1, in service" in said and "without them: 2" in said
     assert "not up to date" in early and "next:" in early and "auscult run" in early
     assert f"{EXPERIMENT} (version 1)" in serving and "--retire" in serving
@@ -232,17 +232,17 @@ def test_it_says_what_it_does_and_refuses_what_is_too_early(story: dict[str, obj
     assert "smaller" in real and "can no longer be checked out" in real
 
 
-def test_models_that_learned_from_the_patient_are_gone_from_the_registry(story: dict[str, object]) -> None:
-    root = Path(str(story["root"]))
+def test_models_that_learned_from_the_patient_leave_the_registry(withdrawal: dict[str, object]) -> None:
+    root = Path(str(withdrawal["root"]))
     registry = Registry(root)
-    assert [version.number for version in registry.versions("sample", EXPERIMENT)] == [story["promoted"]]
+    assert [version.number for version in registry.versions("sample", EXPERIMENT)] == [withdrawal["promoted"]]
     champion = registry.champion("sample", EXPERIMENT)
-    assert champion is not None and champion.number == story["promoted"]
+    assert champion is not None and champion.number == withdrawal["promoted"]
     learned_from = read_json(champion.folder / "model.json")["learned_from"]
     assert patient_key("sample", PATIENT) not in learned_from and len(learned_from) > 3
 
 
-def test_git_learned_no_name(story: dict[str, object]) -> None:
-    root = Path(str(story["root"]))
+def test_git_holds_no_patient_id(withdrawal: dict[str, object]) -> None:
+    root = Path(str(withdrawal["root"]))
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', PATIENT)},2026-11-25\n"
     assert f"{PATIENT}_" not in run(root, "git", "log", "-p", "--all", "--", "data/withdrawn", "data/added").stdout

@@ -76,7 +76,7 @@ def set_params(folder: Path, changes: dict[str, Any]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment, with this interpreter's commands first on the path."""
+    """Return the caller's environment, with this interpreter's commands first on the path."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -87,7 +87,7 @@ def run(folder: Path, *command: str, check: bool = True, timeout: float = 1800) 
 
 
 def checked(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
-    """The finished command, or an error with what it printed."""
+    """Return the finished command; fail with what it printed if it ended with an error."""
     if done.returncode != 0:
         raise AssertionError(
             f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
@@ -95,7 +95,7 @@ def checked(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> s
     return done
 
 
-#: Python runs it at its start: whoever asks for another machine is refused, and leaves a note.
+#: Python runs it at its start: a connection to another machine is refused and noted in a file.
 NO_NETWORK = """
 import os, socket
 def refuse(*address, **_):
@@ -109,7 +109,7 @@ socket.socket.connect = lambda self, to: connect(self, to) if self.family == soc
 
 
 def without_network(folder: Path) -> dict[str, str]:
-    """An environment in which Python reaches no other machine; who tried stands in ``<folder>/notes``."""
+    """Return an environment in which Python reaches no other machine; attempts are listed in ``<folder>/notes``."""
     folder.mkdir(parents=True)
     (folder / "sitecustomize.py").write_text(NO_NETWORK)
     return os.environ | {"PYTHONPATH": str(folder), "AUSCULT_NETWORK_NOTES": str(folder / "notes")}
@@ -118,13 +118,13 @@ def without_network(folder: Path) -> dict[str, str]:
 def repro(
     folder: Path, *arguments: str, check: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """What ``make repro`` calls, in an environment that nobody activated."""
+    """Run what ``make repro`` calls, without an activated environment."""
     command = [sys.executable, "-m", "auscult", "run", *arguments]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=1800)
     return checked(command, done) if check else done
 
 
 def lock(folder: Path) -> dict[str, Any]:
-    """The stages of dvc.lock."""
+    """Return the stages of dvc.lock."""
     stages: dict[str, Any] = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
     return stages

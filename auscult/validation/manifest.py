@@ -20,7 +20,7 @@ from auscult.core.reject_reasons import REASONS, Problem
 from auscult.core.sections import ValidateParams
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Dataset
-from auscult.datasets.readers.delivery_tables import Reader, reader
+from auscult.datasets.readers.delivery_tables import TablesLayout, reader
 from auscult.validation.additions import batches, check_unchanged
 
 
@@ -99,7 +99,7 @@ def examine_all(
     withdrawn
         Patients whose recordings are skipped: they are neither opened nor listed as rejects.
     """
-    source: Reader = dataset if batch is None else reader(dataset, raw)
+    source = dataset if batch is None else reader(dataset, raw)
     recordings = sorted(source.recordings(raw), key=lambda r: r.recording_id)
     if withdrawn:
         recordings = [recording for recording in recordings if not withdrawn.holds(recording.patient_id)]
@@ -113,7 +113,9 @@ def examine_all(
     return [replace(item, path=f"{prefix}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
 
-def _examine(dataset: Dataset, source: Reader, raw: Path, recording: Recording, params: ValidateParams) -> Examined:
+def _examine(
+    dataset: Dataset, source: Dataset | TablesLayout, raw: Path, recording: Recording, params: ValidateParams
+) -> Examined:
     if recording.path:
         audio, problems = inspect(raw / recording.path, params)
     else:

@@ -19,7 +19,7 @@ from auscult.core.storage import replacing_folder, sweep_leftovers
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Counts, Dataset, RemoteFile
 from auscult.datasets.readers.copies import files_below, is_audio
-from auscult.datasets.retrieval.source import is_new, is_url, mark_used, recall, shown
+from auscult.datasets.retrieval.source import is_new, is_url, mark_used, recall, redacted
 from auscult.datasets.retrieval.unpack import BadArchive, unpack
 from auscult.datasets.retrieval.withdrawn_files import contains_withdrawn, leave_out, leave_out_of_raw
 
@@ -44,7 +44,7 @@ def retrieve(dataset: Dataset, params: Params) -> None:
         _LOG.info("download: generating %s", dataset.title)
         with replacing_folder(raw) as folder:
             dataset.make(folder, params)
-            _leave_out(dataset, folder, withdrawn)
+            _log(leave_out(dataset, folder, withdrawn))
         return
     reducible = contains_withdrawn(dataset, raw, withdrawn)
     if raw.is_dir() and reducible and not is_new(dataset.name):
@@ -57,9 +57,9 @@ def retrieve(dataset: Dataset, params: Params) -> None:
             raise
         _LOG.warning("download: %s; %s is kept as it is", error.what, raw)
         if reducible:
-            _LOG.info("download: %s", leave_out_of_raw(dataset, raw, withdrawn))
+            _log(leave_out_of_raw(dataset, raw, withdrawn))
         return
-    origin = f"the publisher ({dataset.homepage})" if source is None else shown(source)
+    origin = f"the publisher ({dataset.homepage})" if source is None else redacted(source)
     _LOG.info("download: %s, from %s", dataset.title, origin)
     assemble(dataset, source, raw, withdrawn)
     mark_used(dataset.name)
@@ -80,7 +80,7 @@ def assemble(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdra
     sweep_leftovers(unpacked)
     scratch = raw.parent / f".{unpacked.name}.{dataset.name}.part"
     scratch.mkdir(parents=True)
-    given = str(DOWNLOADS) if source is None else shown(source)
+    given = str(DOWNLOADS) if source is None else redacted(source)
     origins: dict[str, str] = {str(scratch): given}
     try:
         origin = _origin(dataset, source, scratch, origins)
@@ -93,7 +93,7 @@ def assemble(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdra
                 _place(layout, folder, scratch)
                 counts = _checked(dataset, folder, published=source is None)
                 if withdrawn is not None:
-                    _leave_out(dataset, folder, withdrawn)
+                    _log(leave_out(dataset, folder, withdrawn))
                 return counts
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -107,9 +107,9 @@ def assemble(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdra
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> None:
-    if left := leave_out(dataset, folder, withdrawn):
-        _LOG.info("download: %s", left)
+def _log(message: str) -> None:
+    if message:
+        _LOG.info("download: %s", message)
 
 
 def _has_recordings(dataset: Dataset, raw: Path) -> bool:
@@ -184,12 +184,10 @@ def _origin(dataset: Dataset, source: str | None, scratch: Path, origins: dict[s
 def _folder(dataset: Dataset, path: Path, scratch: Path, origins: dict[str, str]) -> Path:
     """Return the user's folder; if it is not a copy, unpack the zip files in it."""
     try:
-        dataset.layout(path)
+        _layout(dataset, path)
         return path
-    except OSError as error:
-        raise _unreadable(error, path) from error
     except DataError:
-        archives = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip" and file.is_file())
+        archives = sorted(file for file in path.glob("*") if file.suffix.lower() == ".zip" and file.is_file())
         if not archives:
             raise
     for archive in archives:

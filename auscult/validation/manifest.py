@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from auscult.core.paths import DATA_DIR, Paths
 from auscult.core.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
 from auscult.core.reject_reasons import REASONS, Problem
 from auscult.core.sections import ValidateParams
+from auscult.core.threads import Progress, in_order
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Dataset
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
@@ -86,9 +86,6 @@ def examine_all(
 ) -> list[Examined]:
     """Examine every recording of a data set, or of one addition, and return them sorted by id.
 
-    Threads are enough: decoding, hashing, resampling and transforms release the
-    interpreter's lock. Each thread holds one recording at a time.
-
     Parameters
     ----------
     raw
@@ -108,8 +105,11 @@ def examine_all(
         recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]
         folder = Paths(dataset.name).added / batch
     prefix = folder.relative_to(DATA_DIR).as_posix()
-    with ThreadPoolExecutor(workers) as pool:
-        examined = list(pool.map(lambda recording: _examine(dataset, source, raw, recording, params), recordings))
+    progress = Progress("validate", len(recordings))
+    examined = []
+    for item in in_order(lambda recording: _examine(dataset, source, raw, recording, params), recordings, workers):
+        examined.append(item)
+        progress.step()
     return [replace(item, path=f"{prefix}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
 
@@ -321,27 +321,8 @@ def build(examined: Sequence[Examined]) -> Tables:
 
 
 def _recording_row(item: Examined) -> dict[str, object]:
-    recording, audio = item.recording, item.audio
-    assert audio is not None  # a recording without audio has a problem
-    return {
-        "recording_id": recording.recording_id,
-        "patient_id": recording.patient_id,
-        "path": item.path,
-        "sha256": audio.sha256,
-        "audio_sha256": audio.audio_sha256,
-        "sample_rate_hz": audio.sample_rate_hz,
-        "channels": audio.channels,
-        "subtype": audio.subtype,
-        "duration_s": audio.duration_s,
-        "device": recording.device,
-        "location": recording.location,
-        "age_years": recording.age_years,
-        "sex": recording.sex,
-        "label": recording.label,
-        "published_part": recording.published_part,
-        "exempt_reason": recording.exempt_reason,
-        "batch": item.batch,
-    }
+    """Return the fields of the recording and its audio, which have the names of the columns."""
+    return vars(item.recording) | vars(item.audio) | {"path": item.path, "batch": item.batch}
 
 
 def _segment_rows(item: Examined) -> list[tuple[object, ...]]:

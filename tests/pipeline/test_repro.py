@@ -29,7 +29,7 @@ def test_nobody_asked_for_another_machine(finished: Path, tmp_path: Path) -> Non
 
 
 def test_great_expectations_own_pages_on_request(copy: Path) -> None:
-    run(copy, sys.executable, "-m", "auscult.validation.data_docs")
+    run(copy, sys.executable, "-m", "auscult", "data", "docs")
     page = (copy / "reports/data-docs/index.html").read_text()
     assert "recordings" in page
     assert run(copy, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from auscult.core import withdrawals
 from auscult.core.digests import digest
-from auscult.core.errors import AuscultError, DataError, DownloadError
+from auscult.core.errors import DataError, DownloadError
 from auscult.core.paths import CACHE_DIR, Paths
 from auscult.core.sections import Params
 from auscult.core.storage import replacing_folder, sweep_leftovers
@@ -83,26 +82,17 @@ def assemble(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdra
     given = str(DOWNLOADS) if source is None else redacted(source)
     origins: dict[str, str] = {str(scratch): given}
     try:
-        origin = _origin(dataset, source, scratch, origins)
-        with _original_paths(dataset, source, given, origins):
+        with replacing_folder(raw) as folder, _original_paths(dataset, source, given, origins):
+            origin = _origin(dataset, source, scratch, origins)
             layout = _layout(dataset, origin)
             _report_unused(layout, origin)
-            with replacing_folder(raw) as folder:
-                origins[str(folder)] = given
-                origins |= {str(folder / target): str(file) for target, file in layout.items()}
-                _place(layout, folder, scratch)
-                counts = _checked(dataset, folder, published=source is None)
-                if withdrawn is not None:
-                    _log(leave_out(dataset, folder, withdrawn))
-                return counts
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise AuscultError(
-                "no space left on the disk while unpacking",
-                where=str(raw.parent),
-                next_step="free some space and run the same command again; downloaded files are kept",
-            ) from error
-        raise
+            origins[str(folder)] = given
+            origins |= {str(folder / target): str(file) for target, file in layout.items()}
+            _place(layout, folder, scratch)
+            counts = _checked(dataset, folder, published=source is None)
+            if withdrawn is not None:
+                _log(leave_out(dataset, folder, withdrawn))
+            return counts
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -64,15 +64,6 @@ def check_container(path: Path) -> Problem | None:
     return _wav_truncation(path, size) if ending == ".wav" else None
 
 
-def promised_flac_frames(path: Path) -> int:
-    """Return the number of samples per channel stated in STREAMINFO of a FLAC file; 0 if it is not stated."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    if len(head) < 26 or head[:4] != b"fLaC":
-        return 0
-    return int.from_bytes(head[21:26], "big") & ((1 << 36) - 1)
-
-
 def _describe(head: bytes) -> str:
     if head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # frame synchronisation
         return "MP3"
@@ -96,10 +87,10 @@ def _wav_truncation(path: Path, size: int) -> Problem | None:
             if name == b"ds64":  # contains the 64-bit sizes of an RF64 file
                 wide = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))[1]
             if name == b"data":
-                promised = wide or length
-                if present >= promised or (length in _UNKNOWN_SIZES and not wide):
+                stated = wide or length
+                if present >= stated or (length in _UNKNOWN_SIZES and not wide):
                     return None
-                return Problem("truncated", f"the header promises {promised} bytes of audio, the file holds {present}")
+                return Problem("truncated", f"the header states {stated} bytes of audio, the file holds {present}")
     return Problem("truncated", f"the file ends at {size} bytes, before its audio begins")
 
 

@@ -21,7 +21,7 @@ _BLOCK = 1 << 18  # frames decoded at a time
 _UNKNOWN = 2**63 - 1  # frames, if the header does not state them
 #: Threshold of clipping: the highest code of 8 bits and more, and float samples of one and more.
 _FULL_SCALE = 0.9999
-#: Outside these ranges the header is damaged or the file is no recording of a chest.
+#: Outside these ranges the header is damaged, or the file is no recording of breathing.
 RATES_HZ = (1000, 384000)
 CHANNELS = (1, 16)
 

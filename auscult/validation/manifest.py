@@ -175,7 +175,7 @@ def check_segments(
         elif segment.start_s < -tolerance or segment.end_s > duration_s + tolerance or segment.start_s >= duration_s:
             problems.setdefault("annotation_outside", []).append(f"{where}, the audio lasts {duration_s:.4g} s")
         elif segment.start_s < 0 or segment.end_s > duration_s:
-            notes["segment ends moved to the audio's"] += 1
+            notes["segments shortened to fit the audio"] += 1
             segment = Segment(max(segment.start_s, 0.0), min(segment.end_s, duration_s), segment.label)
         if segment.label not in dataset.segment_labels:
             problems.setdefault("unknown_label", []).append(f"{where}: {segment.label!r}")

@@ -102,7 +102,7 @@ class IcbhiLayout(Dataset):
 
     def layout(self, source: Path) -> dict[str, Path]:
         """Return the files of a copy in the publisher's layout."""
-        found = prefer_wav(gather(_claims(source), source, _same))
+        found = prefer_wav(gather(_targets(source), source, _same))
         if not any(target.startswith(f"{AUDIO_FOLDER}/") for target in found):
             raise LayoutError(
                 f"this is no copy of {self.title}: no recording such as 101_1b1_Al_sc_Meditron.wav or .flac in it",
@@ -174,7 +174,7 @@ class IcbhiLayout(Dataset):
         return self.patient_of(first) if place == SPLIT else first if first.isdigit() else None
 
 
-def _claims(source: Path) -> Iterator[tuple[str, Path]]:
+def _targets(source: Path) -> Iterator[tuple[str, Path]]:
     """Yield (path in the raw folder, file) for the files of the layout in *source*."""
     for path in files_below(source):
         if path.name.lower() in TABLE_NAMES:

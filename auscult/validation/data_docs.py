@@ -39,6 +39,7 @@ def write_data_docs() -> None:
     with replacing_folder(TARGET) as folder:
         site = {
             "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,  # no links to tutorials
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
             "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
         }

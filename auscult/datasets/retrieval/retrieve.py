@@ -233,8 +233,8 @@ def _place(layout: dict[str, Path], folder: Path, scratch: Path) -> None:
 def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
     """Count the content; a download must be complete, a user's copy must contain audio."""
     recordings = dataset.recordings(folder)
-    audible = [recording for recording in recordings if recording.path]
-    if not audible:
+    with_audio = [recording for recording in recordings if recording.path]
+    if not with_audio:
         raise DataError(
             f"this copy of {dataset.title} names {len(recordings)} recordings but has no audio file (.wav or .flac)",
             next_step="give a source that contains the recordings",
@@ -245,10 +245,10 @@ def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
             segments += len(dataset.segments(folder, recording))
         except AnnotationError:
             continue  # validate rejects the recording, with the reason
-    found = Counts(len(audible), len({recording.patient_id for recording in audible}), segments)
-    if published and dataset.recording_labels and not any(recording.label for recording in audible):
+    found = Counts(len(with_audio), len({recording.patient_id for recording in with_audio}), segments)
+    if published and dataset.recording_labels and not any(recording.label for recording in with_audio):
         raise DownloadError(
-            f"the download has no label (diagnosis) for any of its {len(audible):,} recordings",
+            f"the download has no label (diagnosis) for any of its {len(with_audio):,} recordings",
             where=str(DOWNLOADS),
             next_step=f"check the tables there, remove those that are none, and run it again, or get {dataset.homepage}"
             " yourself and give it as the source",
@@ -262,8 +262,8 @@ def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
             " the source",
         )
     _LOG.info("download: %s", _described(found))
-    if silent := len(recordings) - len(audible):
-        _LOG.info("download: %d recordings have an annotation but no audio file", silent)
+    if absent := len(recordings) - len(with_audio):
+        _LOG.info("download: %d recordings have an annotation but no audio file", absent)
     if complete and found not in complete:
         _LOG.info("download: this is a part; the complete data set has %s", _described(complete[0]))
     return found

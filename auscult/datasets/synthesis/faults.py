@@ -68,11 +68,6 @@ def faults(visits: Sequence[Visit], seed: int) -> list[Fault]:
     return result
 
 
-def expected_rejects(visits: Sequence[Visit], seed: int) -> dict[str, str]:
-    """Return recording → reason for which ``validate`` must reject it."""
-    return {fault.visit.name: fault.reason for fault in faults(visits, seed)}
-
-
 def write_fault(folder: Path, seed: int, fault: Fault) -> None:
     """Write one broken recording with its annotation.
 

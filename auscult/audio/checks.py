@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from auscult.audio.container import check_container, promised_flac_frames
+from auscult.audio.container import check_container
 from auscult.audio.fingerprint import fingerprint
 from auscult.core.digests import file_sha256
 from auscult.core.reject_reasons import Problem
@@ -21,7 +21,7 @@ _BLOCK = 1 << 18  # frames decoded at a time
 _UNKNOWN = 2**63 - 1  # frames, if the header does not state them
 #: Threshold of clipping: the highest code of 8 bits and more, and float samples of one and more.
 _FULL_SCALE = 0.9999
-#: Outside these ranges the header is damaged or the file is no recording of a chest.
+#: Outside these ranges the header is damaged, or the file is no recording of breathing.
 RATES_HZ = (1000, 384000)
 CHANNELS = (1, 16)
 
@@ -99,20 +99,26 @@ def _decoded(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Pro
     with soundfile.SoundFile(path) as file:
         rate, channels, subtype = file.samplerate, file.channels, file.subtype
         most = int(params.max_duration_s * rate)
-        problem = _implausible(rate, channels) or _too_long(file.frames, most, rate)
-        if problem is not None:
-            return None, [problem]
+        stated = file.frames if file.frames < _UNKNOWN else 0
+        for value, (low, high), what in ((rate, RATES_HZ, "Hz"), (channels, CHANNELS, "channels")):
+            if not low <= value <= high:  # at a rate of 1 Hz a small file would become hours, and gigabytes
+                return None, [Problem("unreadable", f"the header states {value} {what}, not {low} to {high}")]
+        if stated > most:  # before decoding: hours of silence fit into a small FLAC file
+            limit = f"at most {most / rate:.4g} s are read"
+            return None, [Problem("too_long", f"the header states {stated / rate:.4g} s, {limit}")]
         digest = hashlib.sha256(f"{rate} {channels}\n".encode())
+        flac = file.format == "FLAC"  # a truncated WAV file is found by check_container
         measured, failure = _decode(file, digest, most)
     if measured.frames > most:
         return None, [Problem("too_long", f"more than {params.max_duration_s:g} s")]
-    promised = promised_flac_frames(path)
-    if promised > measured.frames:
-        return None, [Problem("truncated", f"the header promises {promised} samples, {measured.frames} can be decoded")]
+    if flac and stated > measured.frames:
+        return None, [Problem("truncated", f"the header states {stated} samples, {measured.frames} can be decoded")]
     if failure:
         return None, [Problem("unreadable", f"decoding fails after {measured.frames} samples: {failure}")]
     problems = _problems(measured, rate, params)
-    hashes, times = _fingerprint(measured, rate)
+    hashes = times = np.zeros(0, dtype=np.int64)
+    if measured.frames and not measured.not_finite:
+        hashes, times = fingerprint(np.concatenate(measured.mono), rate)
     return Audio(
         sha256=file_sha256(path),
         audio_sha256=digest.hexdigest(),
@@ -123,21 +129,6 @@ def _decoded(path: Path, params: ValidateParams) -> tuple[Audio | None, list[Pro
         hashes=hashes,
         times=times,
     ), problems
-
-
-def _implausible(rate: int, channels: int) -> Problem | None:
-    """Check the header before decoding: at a rate of 1 Hz a small file would become hours, and gigabytes."""
-    for value, (low, high), what in ((rate, RATES_HZ, "Hz"), (channels, CHANNELS, "channels")):
-        if not low <= value <= high:
-            return Problem("unreadable", f"the header says {value} {what}; {low} to {high} can be used")
-    return None
-
-
-def _too_long(frames: int, most: int, rate: int) -> Problem | None:
-    """Check the length before decoding: hours of silence fit into a small FLAC file."""
-    if not most < frames < _UNKNOWN:
-        return None
-    return Problem("too_long", f"the header says {frames / rate:.4g} s, at most {most / rate:.4g} s are read")
 
 
 def _decode(file: soundfile.SoundFile, digest: hashlib._Hash, most: int) -> tuple[_Measured, str]:
@@ -169,7 +160,7 @@ def _problems(measured: _Measured, rate: int, params: ValidateParams) -> list[Pr
     problems = []
     duration = measured.frames / rate
     if duration < params.min_duration_s:
-        problems.append(Problem("too_short", f"{duration:.4g} s, at least {params.min_duration_s:g} s are asked for"))
+        problems.append(Problem("too_short", f"{duration:.4g} s, at least {params.min_duration_s:g} s are required"))
     if measured.not_finite:
         problems.append(Problem("not_finite", f"{measured.not_finite} of {measured.samples} samples"))
         return problems
@@ -185,12 +176,6 @@ def _problems(measured: _Measured, rate: int, params: ValidateParams) -> list[Pr
     if share > params.max_clipped_share:
         problems.append(Problem("clipped", f"{share:.1%} of the samples at full scale"))
     return problems
-
-
-def _fingerprint(measured: _Measured, rate: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    if measured.not_finite or not measured.mono:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    return fingerprint(np.concatenate(measured.mono), rate)
 
 
 def _without_folder(error: BaseException, path: Path) -> str:

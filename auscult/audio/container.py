@@ -19,25 +19,22 @@ from numpy.typing import NDArray
 from auscult.core.errors import DataError
 from auscult.core.reject_reasons import Problem
 
-#: File name extension → (offset, magic bytes, name); files with other extensions are not checked.
-_MAGIC = {
-    ".wav": ((0, b"RIFF", "WAV"), (0, b"RF64", "WAV"), (0, b"RIFX", "WAV")),
-    ".flac": ((0, b"fLaC", "FLAC"),),
+#: File name extension → first bytes; files with other extensions are not checked.
+_MAGIC = {".wav": (b"RIFF", b"RF64", b"RIFX"), ".flac": (b"fLaC",)}
+#: First bytes of other files → what they are.
+_OTHERS = {
+    b"RIFF": "a RIFF file",
+    b"fLaC": "FLAC",
+    b"ID3": "MP3",
+    b"OggS": "Ogg",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF document",
+    b"FORM": "AIFF",
+    b"version https://git-lfs": "a Git LFS pointer (run `git lfs pull` where the copy came from)",
 }
-_OTHERS = (
-    (0, b"RIFF", "a RIFF file"),
-    (0, b"fLaC", "FLAC"),
-    (0, b"ID3", "MP3"),
-    (0, b"OggS", "Ogg"),
-    (4, b"ftyp", "MP4"),
-    (0, b"PK\x03\x04", "a zip archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"\x89PNG", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"FORM", "AIFF"),
-    (0, b"version https://git-lfs", "a Git LFS pointer (run `git lfs pull` where the copy came from)"),
-)
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)  # written by programs that write to a pipe
 _PCM, _EXTENSIBLE = 1, 0xFFFE
 _PCM_SUBFORMAT = b"\x01\x00\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
@@ -57,34 +54,23 @@ def check_container(path: Path) -> Problem | None:
         return Problem("unreadable", "the file is empty")
     with path.open("rb") as file:
         head = file.read(64)
-    expected = _MAGIC.get(path.suffix.lower())
-    if expected is None:
+    ending = path.suffix.lower()
+    if ending not in _MAGIC:
         return None
-    if not any(_matches(head, *magic[:2]) for magic in expected) or (expected[0][2] == "WAV" and head[8:12] != b"WAVE"):
+    if not head.startswith(_MAGIC[ending]) or (ending == ".wav" and head[8:12] != b"WAVE"):
         if len(head) < 12:
             return Problem("truncated", f"the file holds {size} bytes, less than a header")
         return Problem("wrong_content", f"named {path.suffix}, but its content is {_describe(head)}")
-    return _wav_truncation(path, size) if expected[0][2] == "WAV" else None
-
-
-def promised_flac_frames(path: Path) -> int:
-    """Return the number of samples per channel stated in STREAMINFO of a FLAC file; 0 if it is not stated."""
-    with path.open("rb") as file:
-        head = file.read(26)
-    if len(head) < 26 or head[:4] != b"fLaC":
-        return 0
-    return int.from_bytes(head[21:26], "big") & ((1 << 36) - 1)
-
-
-def _matches(head: bytes, offset: int, magic: bytes) -> bool:
-    return head[offset : offset + len(magic)] == magic
+    return _wav_truncation(path, size) if ending == ".wav" else None
 
 
 def _describe(head: bytes) -> str:
     if head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # frame synchronisation
         return "MP3"
-    for offset, magic, name in _OTHERS:
-        if _matches(head, offset, magic):
+    if head[4:8] == b"ftyp":
+        return "MP4"
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
             return name
     if not head.strip(b"\0"):
         return "zero bytes"
@@ -101,10 +87,10 @@ def _wav_truncation(path: Path, size: int) -> Problem | None:
             if name == b"ds64":  # contains the 64-bit sizes of an RF64 file
                 wide = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))[1]
             if name == b"data":
-                promised = wide or length
-                if present >= promised or (length in _UNKNOWN_SIZES and not wide):
+                stated = wide or length
+                if present >= stated or (length in _UNKNOWN_SIZES and not wide):
                     return None
-                return Problem("truncated", f"the header promises {promised} bytes of audio, the file holds {present}")
+                return Problem("truncated", f"the header states {stated} bytes of audio, the file holds {present}")
     return Problem("truncated", f"the file ends at {size} bytes, before its audio begins")
 
 
@@ -149,36 +135,26 @@ def read_wav24(path: Path) -> tuple[NDArray[np.float32], int] | None:
     """Read a 24-bit PCM WAV file, as :func:`decode` does; ``None`` for every other or irregular file."""
     from auscult.audio.compiled import unpack24  # numba: loaded only if needed
 
+    form = b""
     with path.open("rb") as file:
-        layout = _wav24_layout(file)
-        if layout is None:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
             return None
-        channels, rate, size = layout
+        for name, size in _chunks(file):
+            if name == b"data":
+                break
+            if name == b"fmt ":
+                form = file.read(min(size, 40))
+        else:
+            return None
+        kind, channels, rate, _, align, bits = struct.unpack("<HHIIHH", form[:16].ljust(16, b"\0"))
+        pcm = kind == _PCM or (kind == _EXTENSIBLE and form[24:40] == _PCM_SUBFORMAT)
+        if not pcm or bits != 24 or align != 3 * channels or not channels:
+            return None
         packed = np.empty(size, dtype=np.uint8)
         complete = file.readinto(packed.data) == size
-    if not complete or size % (3 * channels) or not size:
+    if not complete or size % align or not size:
         return None
     samples = np.empty(size // 3, dtype=np.float32)
     unpack24(packed, samples)
     return samples.reshape(-1, channels), rate
-
-
-def _wav24_layout(file: BinaryIO) -> tuple[int, int, int] | None:
-    """Return channels, rate and bytes of samples of a 24-bit PCM file, and move to its first sample."""
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None
-    layout: tuple[int, int] | None = None
-    for name, size in _chunks(file):
-        if name == b"data":
-            return (*layout, size) if layout else None
-        if name == b"fmt ":
-            body = file.read(min(size, 40))
-            if len(body) < 16:
-                return None
-            kind, channels, rate, _, align, bits = struct.unpack("<HHIIHH", body[:16])
-            pcm = kind == _PCM or (kind == _EXTENSIBLE and body[24:40] == _PCM_SUBFORMAT)
-            if not pcm or bits != 24 or align != 3 * channels or not channels:
-                return None
-            layout = channels, rate
-    return None

@@ -9,7 +9,7 @@ from auscult.datasets.readers.icbhi_layout import AUDIO_FOLDER, DEMOGRAPHICS, DI
 
 
 class Sample(IcbhiLayout):
-    """Synthetic recordings; results do not transfer to real patients."""
+    """Synthetic recordings of synthetic patients."""
 
     name = "sample"
     title = "Auscult's synthetic sample"
@@ -18,9 +18,9 @@ class Sample(IcbhiLayout):
     homepage = "docs/data.md"
 
     limits = (
-        "Made by a program: what a model learns from it holds for no patient.",
-        "The device goes with the diagnosis, and so does age, as in published data sets.",
-        "3 % of the cycles are annotated wrongly, and seven recordings are broken, on purpose.",
+        "Synthetic: results do not transfer to patients.",
+        "Device and age correlate with the diagnosis, as in published data sets.",
+        "On purpose, 3 % of the cycles are annotated wrongly and seven recordings are broken.",
     )
 
     def make(self, raw: Path, params: Params) -> None:

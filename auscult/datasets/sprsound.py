@@ -142,7 +142,7 @@ class SprSound(Dataset):
 
     def layout(self, source: Path) -> dict[str, Path]:
         """Return the files of a copy, with the folder names that include the year."""
-        found = prefer_wav(gather(_claims(source), source))
+        found = prefer_wav(gather(_targets(source), source))
         folders = {target.rpartition("/")[0] for target in found}
         if not {_TRAIN, "train2022_json"} <= folders:
             raise LayoutError(
@@ -183,7 +183,7 @@ class SprSound(Dataset):
         return match["patient"] if match is not None else None
 
 
-def _claims(source: Path) -> Iterator[tuple[str, Path]]:
+def _targets(source: Path) -> Iterator[tuple[str, Path]]:
     """Yield (path in the raw folder, file) for the files of the data set in *source*."""
     for path in files_below(source):
         folder = _FOLDERS.get(path.parent.name.lower())

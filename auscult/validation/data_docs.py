@@ -11,7 +11,6 @@ from pathlib import Path
 
 from auscult.core import params as parameters
 from auscult.core.paths import Paths
-from auscult.core.process import run
 from auscult.core.storage import read_table, replacing_folder
 from auscult.datasets import load
 from auscult.validation.expectations import ROW_NAMES, definition, ephemeral_context, suites, tables_to_check
@@ -21,8 +20,8 @@ logger = logging.getLogger(__name__)
 TARGET = Path("reports/data-docs")
 
 
-def write_data_docs() -> Path:
-    """Run all expectations on the current manifest, write the pages, and return the first page.
+def write_data_docs() -> None:
+    """Run all expectations on the current manifest and write the pages; log where the first page is.
 
     Raises
     ------
@@ -40,6 +39,7 @@ def write_data_docs() -> Path:
     with replacing_folder(TARGET) as folder:
         site = {
             "class_name": "SiteBuilder",
+            "show_how_to_buttons": False,  # no links to tutorials
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
             "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
         }
@@ -54,15 +54,4 @@ def write_data_docs() -> Path:
             )
             context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": tables[name]})
         context.build_data_docs(site_names=["manifest"])
-    page = TARGET / "index.html"
-    logger.info("data-docs: %s (styles load from public hosts; offline the pages are plain)", page)
-    return page
-
-
-def main() -> None:
-    """Write the pages."""
-    write_data_docs()
-
-
-if __name__ == "__main__":
-    run(main)
+    logger.info("%s/index.html (styles load from public hosts; offline the pages are plain)", TARGET)

@@ -77,15 +77,16 @@ def check_rejects(tables: Tables, dataset: Dataset, paths: Paths, params: Valida
     """
     rejects = tables.rejects
     accepted = len(tables.recordings)
-    logger.info("validate: %d recordings accepted, %d rejected", accepted, rejects["recording_id"].nunique())
+    counts = rejects["reason"].value_counts(sort=False).sort_index()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    shown = f": {reasons}" if reasons else ""
+    logger.info("validate: %d recordings accepted, %d rejected%s", accepted, rejects["recording_id"].nunique(), shown)
     if tables.batches:
         added = int(tables.recordings["batch"].notna().sum())
         logger.info("validate: %d of them came with additions (%d)", added, tables.batches)
     if not accepted:
-        counts = rejects["reason"].value_counts(sort=False).sort_index()
-        why = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "the data set lists none"
         raise DataError(
-            f"no recording left: {why}\n{_rows(rejects)}",
+            f"no recording left: {reasons or 'the data set lists none'}\n{_rows(rejects)}",
             where=f"{paths.raw}{_full_list(rejects, paths)}",
             next_step=_remedy(rejects, dataset, params),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +17,10 @@ from auscult.core.paths import DATA_DIR, Paths
 from auscult.core.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
 from auscult.core.reject_reasons import REASONS, Problem
 from auscult.core.sections import ValidateParams
+from auscult.core.threads import Progress, in_order
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Dataset
-from auscult.datasets.readers.delivery_tables import Reader, reader
+from auscult.datasets.readers.delivery_tables import TablesLayout, reader
 from auscult.validation.additions import batches, check_unchanged
 
 
@@ -86,9 +86,6 @@ def examine_all(
 ) -> list[Examined]:
     """Examine every recording of a data set, or of one addition, and return them sorted by id.
 
-    Threads are enough: decoding, hashing, resampling and transforms release the
-    interpreter's lock. Each thread holds one recording at a time.
-
     Parameters
     ----------
     raw
@@ -99,7 +96,7 @@ def examine_all(
     withdrawn
         Patients whose recordings are skipped: they are neither opened nor listed as rejects.
     """
-    source: Reader = dataset if batch is None else reader(dataset, raw)
+    source = dataset if batch is None else reader(dataset, raw)
     recordings = sorted(source.recordings(raw), key=lambda r: r.recording_id)
     if withdrawn:
         recordings = [recording for recording in recordings if not withdrawn.holds(recording.patient_id)]
@@ -108,12 +105,17 @@ def examine_all(
         recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]
         folder = Paths(dataset.name).added / batch
     prefix = folder.relative_to(DATA_DIR).as_posix()
-    with ThreadPoolExecutor(workers) as pool:
-        examined = list(pool.map(lambda recording: _examine(dataset, source, raw, recording, params), recordings))
+    progress = Progress("validate", len(recordings))
+    examined = []
+    for item in in_order(lambda recording: _examine(dataset, source, raw, recording, params), recordings, workers):
+        examined.append(item)
+        progress.step()
     return [replace(item, path=f"{prefix}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
 
-def _examine(dataset: Dataset, source: Reader, raw: Path, recording: Recording, params: ValidateParams) -> Examined:
+def _examine(
+    dataset: Dataset, source: Dataset | TablesLayout, raw: Path, recording: Recording, params: ValidateParams
+) -> Examined:
     if recording.path:
         audio, problems = inspect(raw / recording.path, params)
     else:
@@ -173,7 +175,7 @@ def check_segments(
         elif segment.start_s < -tolerance or segment.end_s > duration_s + tolerance or segment.start_s >= duration_s:
             problems.setdefault("annotation_outside", []).append(f"{where}, the audio lasts {duration_s:.4g} s")
         elif segment.start_s < 0 or segment.end_s > duration_s:
-            notes["segment ends moved to the audio's"] += 1
+            notes["segments shortened to fit the audio"] += 1
             segment = Segment(max(segment.start_s, 0.0), min(segment.end_s, duration_s), segment.label)
         if segment.label not in dataset.segment_labels:
             problems.setdefault("unknown_label", []).append(f"{where}: {segment.label!r}")
@@ -319,27 +321,8 @@ def build(examined: Sequence[Examined]) -> Tables:
 
 
 def _recording_row(item: Examined) -> dict[str, object]:
-    recording, audio = item.recording, item.audio
-    assert audio is not None  # a recording without audio has a problem
-    return {
-        "recording_id": recording.recording_id,
-        "patient_id": recording.patient_id,
-        "path": item.path,
-        "sha256": audio.sha256,
-        "audio_sha256": audio.audio_sha256,
-        "sample_rate_hz": audio.sample_rate_hz,
-        "channels": audio.channels,
-        "subtype": audio.subtype,
-        "duration_s": audio.duration_s,
-        "device": recording.device,
-        "location": recording.location,
-        "age_years": recording.age_years,
-        "sex": recording.sex,
-        "label": recording.label,
-        "published_part": recording.published_part,
-        "exempt_reason": recording.exempt_reason,
-        "batch": item.batch,
-    }
+    """Return the fields of the recording and its audio, which have the names of the columns."""
+    return vars(item.recording) | vars(item.audio) | {"path": item.path, "batch": item.batch}
 
 
 def _segment_rows(item: Examined) -> list[tuple[object, ...]]:

@@ -74,10 +74,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], wit
 
 def tally(column: pd.Series) -> dict[str, int]:
     """Return value → count, most frequent first, then by name; NA counts as "unknown"."""
-    counts = Counter(
-        "unknown" if value is None or value != value else str(value)
-        for value in column.astype(object).where(column.notna(), None)
-    )
+    counts = Counter(column.astype("string").fillna("unknown"))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -96,10 +93,9 @@ def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
     segments = int(tables.segments["recording_id"].isin(mine["recording_id"]).sum())
     found = Counts(len(mine), int(mine["patient_id"].nunique()), segments)
     named = tables.downloaded
-    expected = dataset.expected
-    if expected is not None:  # a copy may be one of the parts that the publisher releases
-        known = (expected, *getattr(dataset, "expected_parts", ()))
-        expected = next((counts for counts in known if counts.recordings == named), expected)
+    if dataset.expected is not None:  # a copy may be one of the parts that the publisher releases
+        known = (dataset.expected, *dataset.expected_parts)
+        expected = next((counts for counts in known if counts.recordings == named), dataset.expected)
         if named != expected.recordings:
             notes.append(f"this copy names {named} of {expected.recordings} recordings")
         elif found.recordings == named:

@@ -1,4 +1,4 @@
-"""The sample data set: ICBHI's layout and class shares, reproducible bytes, and seven faults."""
+"""The sample data set: ICBHI's layout and class shares, reproducible bytes, seven faults, and a full disk."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
+from auscult.core.errors import AuscultError
 from auscult.core.params import load
 from auscult.core.records import Recording
 from auscult.core.sections import Params, SampleParams
+from auscult.core.storage import replacing_folder
 from auscult.datasets.sample import DATASET
-from auscult.datasets.synthesis.faults import FAULTS, expected_rejects
-from auscult.datasets.synthesis.population import SOUNDS, TARGET_SHARES, plan
+from auscult.datasets.synthesis.faults import FAULTS, faults
+from auscult.datasets.synthesis.files import write_audio
+from auscult.datasets.synthesis.population import SOUNDS, TARGET_SHARES, Visit, plan
 from auscult.validation.manifest import build, examine_all
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +37,11 @@ def make(folder: Path, patients: int, seed: int) -> Path:
     folder.mkdir(parents=True)
     DATASET.make(folder, settings(patients, seed))
     return folder
+
+
+def expected_rejects(visits: list[Visit]) -> dict[str, str]:
+    """Return recording → reason for which ``validate`` must reject it."""
+    return {fault.visit.name: fault.reason for fault in faults(visits, SEED)}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -86,7 +95,7 @@ def test_every_valid_recording_matches_its_plan(raw: Path, recordings: list[Reco
 
 def test_there_is_one_broken_recording_for_each_of_seven_faults(recordings: list[Recording]) -> None:
     visits = plan(PATIENTS, SEED)
-    broken = expected_rejects(visits, SEED)
+    broken = expected_rejects(visits)
     assert sorted(broken.values()) == sorted(FAULTS)
     assert {recording.recording_id for recording in recordings} - {visit.name for visit in visits} == broken.keys()
 
@@ -95,12 +104,12 @@ def test_validate_rejects_exactly_the_broken_recordings(raw: Path) -> None:
     examined = examine_all(DATASET, raw, settings(PATIENTS, SEED).validate_, workers=1)
     rejects = build(examined).rejects
     found = dict(zip(rejects["recording_id"], rejects["reason"], strict=True))
-    assert found == expected_rejects(plan(PATIENTS, SEED), SEED)
+    assert found == expected_rejects(plan(PATIENTS, SEED))
 
 
 def test_the_share_of_broken_recordings_is_below_the_limit() -> None:
     visits = plan(60, SEED)
-    broken = len(expected_rejects(visits, SEED))
+    broken = len(expected_rejects(visits))
     assert broken == 7
     assert broken / (len(visits) + broken) < settings(60, SEED).validate_.max_reject_share
 
@@ -141,3 +150,10 @@ def test_every_sound_occurs_in_several_patients_of_a_small_sample(raw: Path, rec
                 patients.setdefault(cycle.label, set()).add(recording.patient_id)
     assert set(patients) == set(SOUNDS)
     assert min(len(numbers) for numbers in patients.values()) >= 4
+
+
+def test_a_full_disk_is_a_users_error(tmp_path: Path) -> None:
+    visit = plan(PATIENTS, SEED)[0]
+    with pytest.raises(AuscultError, match="no space left"), replacing_folder(tmp_path / "raw") as folder:
+        (folder / f"{visit.name}.wav").symlink_to("/dev/full")
+        write_audio(folder, visit, np.zeros(100_000))

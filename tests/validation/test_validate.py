@@ -95,10 +95,12 @@ def test_broken_recordings_are_rejected_and_the_others_accepted(root: Path) -> N
     assert name_of(101) in page and "truncated" in page
 
 
-def test_of_copies_of_one_patient_the_first_is_kept(root: Path) -> None:
+def test_of_copies_of_one_patient_the_first_is_kept(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     write_recording(root, name_of(101, 3), breath(1011))
     main()
     assert rejects() == {"duplicate_audio": {name_of(101, 3)}}
+    assert "24 recordings accepted, 1 rejected: 1 duplicate_audio" in caplog.text
 
 
 def test_of_copies_of_two_patients_none_is_kept(root: Path) -> None:

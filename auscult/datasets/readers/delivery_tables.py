@@ -7,22 +7,24 @@
     *.wav, *.flac    paths of the column ``file``, relative to the tables
 
 Labels are the raw labels of the data set. A recording with an invalid row is rejected, with the line in the reason;
-an invalid table is an error.
+an invalid table is an error. The tables may have been written manually or by a spreadsheet.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import io
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Literal
 
+from auscult.core.errors import DataError
 from auscult.core.records import Recording, Segment
 from auscult.datasets import AnnotationError, AnnotationMissingError, Dataset, UnknownLabelError
 from auscult.datasets.readers.copies import files_below, is_audio
-from auscult.datasets.readers.csv_rows import CellError, Row, read_rows, table_error
 
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 #: Columns of recordings.csv: always required, and required by some data sets.
@@ -30,16 +32,8 @@ KEYS = ("file", "patient_id")
 DESCRIPTIONS = ("recording_id", "label", "device", "location", "age_years", "sex")
 TIMES = ("start_s", "end_s", "label")
 _SEXES: dict[str, Literal["female", "male"]] = {"female": "female", "f": "female", "male": "male", "m": "male"}
-
-
-class Reader(Protocol):
-    """Reader of a folder: a data set in the publisher's layout, or :class:`TablesLayout`."""
-
-    def layout(self, source: Path) -> dict[str, Path]: ...
-
-    def recordings(self, raw: Path) -> list[Recording]: ...
-
-    def segments(self, raw: Path, recording: Recording) -> Sequence[Segment]: ...
+#: Cells that mean unknown.
+_UNKNOWN = frozenset(("", "na", "n/a", "nan", "none", "null"))
 
 
 def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
@@ -119,9 +113,9 @@ class TablesLayout:
     def _describe(self, folder: Path, content: _Content) -> dict[str, str]:
         """Read the recordings; return file → recording, for segments that name the file."""
         needed = self._dataset.needed_columns
-        rows = read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
+        rows = _read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
         if not rows:
-            raise table_error(folder / RECORDINGS, 1, "no row follows the header", "add a row for each recording")
+            raise _table_error(folder / RECORDINGS, 1, "no row follows the header", "add a row for each recording")
         audio = {path.relative_to(folder).as_posix() for path in files_below(folder) if is_audio(path.name)}
         lines: dict[str, int] = {}
         ids: dict[str, str] = {}
@@ -131,13 +125,13 @@ class TablesLayout:
             if name in lines:
                 fault = f"{_line(RECORDINGS, row)}: {name!r} is in line {lines[name]} already"
                 first = content.recordings[name]
-                recording = _with_fault(first, fault)
+                recording = replace(first, missing=(*first.missing, fault))
             lines.setdefault(name, row.line)
             content.recordings[name] = recording
             ids.setdefault(_normal(row.cells["file"]), name)
         return ids
 
-    def _recording(self, row: Row, audio: Collection[str]) -> Recording:
+    def _recording(self, row: _Row, audio: Collection[str]) -> Recording:
         cells, file = row.cells, _normal(row.cells["file"])
         faults = [row.fault] if row.fault else []
         faults += [f"{name} is empty" for name in (*KEYS, *self._dataset.needed_columns) if not cells[name]]
@@ -145,8 +139,8 @@ class TablesLayout:
             faults.append(_absent(file, audio))
         age, sex = None, _SEXES.get(cells.get("sex", "").lower())
         try:
-            age = row.number("age_years", "age in years")
-        except CellError as error:
+            age = row.number("age_years", "age in years") if cells.get("age_years") else None
+        except AnnotationError as error:
             faults.append(str(error))
         if cells.get("sex") and sex is None:
             faults.append(f"sex {cells['sex']!r} is neither female nor male")
@@ -165,9 +159,9 @@ class TablesLayout:
     def _annotate(self, folder: Path, content: _Content, ids: dict[str, str]) -> None:
         """Read the segments; a row without a known recording becomes a recording that will be rejected."""
         path = folder / SEGMENTS
-        rows = read_rows(path, TIMES, ("recording_id", "file"))
+        rows = _read_rows(path, TIMES, ("recording_id", "file"))
         if rows and not rows[0].cells.keys() & {"recording_id", "file"}:
-            raise table_error(path, 1, "neither recording_id nor file is among the columns", "add one of them")
+            raise _table_error(path, 1, "neither recording_id nor file is among the columns", "add one of them")
         seen: dict[tuple[str, Segment], int] = {}
         for row in rows:
             file = row.cells.get("file", "")
@@ -188,30 +182,21 @@ class TablesLayout:
             seen[name, segment] = row.line
             content.segments.setdefault(name, []).append(segment)
 
-    def _segment(self, row: Row) -> Segment:
-        try:
-            if row.fault:
-                raise CellError(row.fault)
-            if empty := [name for name in TIMES if not row.cells[name]]:
-                raise CellError(f"{empty[0]} is empty")
-            start, end = (row.number(name, "time in seconds") for name in ("start_s", "end_s"))
-            assert start is not None and end is not None
-            if end <= start:
-                raise CellError(f"the segment ends at {end:g} s, before it begins at {start:g} s")
-        except CellError as error:
-            raise AnnotationError(str(error)) from error
+    def _segment(self, row: _Row) -> Segment:
+        fault = row.fault or next((f"{name} is empty" for name in TIMES if not row.cells[name]), "")
+        if fault:
+            raise AnnotationError(fault)
+        start, end = (row.number(name, "time in seconds") for name in ("start_s", "end_s"))
+        if end <= start:
+            raise AnnotationError(f"the segment ends at {end:g} s, before it begins at {start:g} s")
         label, known = row.cells["label"], self._dataset.segment_labels
         if label not in known:
             raise UnknownLabelError(f"label {label!r} is unknown; there are: {', '.join(sorted(known))}")
         return Segment(start, end, label)
 
 
-def _line(table: str, row: Row) -> str:
+def _line(table: str, row: _Row) -> str:
     return f"{table}, line {row.line}"
-
-
-def _with_fault(recording: Recording, fault: str) -> Recording:
-    return replace(recording, missing=(*recording.missing, fault))
 
 
 def _normal(file: str) -> str:
@@ -238,3 +223,126 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue().encode("utf-8")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a table.
+
+    Attributes
+    ----------
+    line
+        Line number in the file.
+    cells
+        Column → stripped text; empty if unknown.
+    decimal_comma
+        Whether the fields are separated by semicolons, so that a comma in a number is a decimal comma.
+    fault
+        What is wrong with the row as a whole; empty if nothing is.
+    """
+
+    line: int
+    cells: dict[str, str]
+    decimal_comma: bool
+    fault: str
+
+    def number(self, column: str, what: str) -> float:
+        """Return a cell as a number.
+
+        Raises
+        ------
+        AnnotationError
+            If it is not a number; *what* says what it should be, such as "time in seconds".
+        """
+        text = self.cells[column]
+        plain = text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
+        try:
+            value = float(plain)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            return value
+        hint = f": write {text.replace(',', '.')}" if text.count(",") == 1 and text.replace(",", "").isdigit() else ""
+        raise AnnotationError(f"{column} {text!r} is no {what}{hint}")
+
+
+def _read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -> list[_Row]:
+    """Return the rows of a table without blank lines and lines that begin with ``#``.
+
+    Fields are separated by commas or by semicolons. A byte-order mark and any line ends are accepted.
+
+    Raises
+    ------
+    DataError
+        If it is not UTF-8, has no header, or an open quote, or a column is missing, unknown or duplicated.
+    """
+    text = _read_text(path)
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip('" ').startswith("#")]
+    if not lines:
+        raise _table_error(path, 1, "there is no header", "auscult data template FOLDER writes one")
+    semicolons = ";" in lines[0] and "," not in lines[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
+    header: list[str] = []
+    rows: list[_Row] = []
+    line = 1
+    try:
+        for cells in reader:
+            fields = [cell.strip() for cell in cells]
+            if any(fields) and not fields[0].startswith("#"):
+                if header:
+                    rows.append(_row(line, fields, header, semicolons))
+                else:
+                    header = _header(path, line, fields, needed, optional)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise _table_error(path, line, f"the row cannot be read ({error})", "close the quotes in it") from error
+    return rows
+
+
+def _table_error(path: Path, line: int, what: str, next_step: str) -> DataError:
+    """Return the error for a table that cannot be read."""
+    return DataError(f"{path.name}, line {line}: {what}", where=f"{path}:{line}", next_step=next_step)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _table_error(path, line, "the table is not UTF-8", 'save it as "CSV UTF-8"') from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise _table_error(path, line, "the table is not a text file", 'save it as "CSV UTF-8"')
+    return text
+
+
+def _header(path: Path, line: int, fields: list[str], needed: Collection[str], optional: Collection[str]) -> list[str]:
+    """Return the checked names of the columns in lower case."""
+    while fields and not fields[-1]:
+        fields = fields[:-1]
+    names, known = [field.lower() for field in fields], [*needed, *optional]
+    for name in names:
+        if name not in known:
+            longer = [each for each in known if name and each.startswith(name)]
+            close = longer or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            what = f"there is no column {name[:80]!r}; there are: {', '.join(known)}.{hint}"
+            raise _table_error(path, line, what, "rename or remove it: no other data of patients may be added")
+        if names.count(name) > 1:
+            raise _table_error(path, line, f"the column {name!r} is duplicated", "remove one")
+    if missing := [name for name in needed if name not in names]:
+        what = f"the column {missing[0]!r} is missing; there are: {', '.join(names)}"
+        raise _table_error(path, line, what, "add it; auscult data template FOLDER writes all of them")
+    return names
+
+
+def _row(line: int, fields: list[str], header: list[str], semicolons: bool) -> _Row:
+    while len(fields) > len(header) and not fields[-1]:
+        fields = fields[:-1]
+    fault = ""
+    if len(fields) > len(header):
+        comma = "" if semicolons else " (a decimal comma? write 0.5, not 0,5)"
+        fault = f"{len(fields)} fields, the header has {len(header)}{comma}"
+    padded = [*fields, *[""] * (len(header) - len(fields))]
+    cells = {name: "" if value.lower() in _UNKNOWN else value for name, value in zip(header, padded, strict=False)}
+    return _Row(line, cells, semicolons, fault)

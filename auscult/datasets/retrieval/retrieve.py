@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,14 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from auscult.core import withdrawals
 from auscult.core.digests import digest
-from auscult.core.errors import AuscultError, DataError, DownloadError
+from auscult.core.errors import DataError, DownloadError
 from auscult.core.paths import CACHE_DIR, Paths
 from auscult.core.sections import Params
 from auscult.core.storage import replacing_folder, sweep_leftovers
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Counts, Dataset, RemoteFile
 from auscult.datasets.readers.copies import files_below, is_audio
-from auscult.datasets.retrieval.source import is_new, is_url, mark_used, recall, shown
+from auscult.datasets.retrieval.source import is_new, is_url, mark_used, recall, redacted
 from auscult.datasets.retrieval.unpack import BadArchive, unpack
 from auscult.datasets.retrieval.withdrawn_files import contains_withdrawn, leave_out, leave_out_of_raw
 
@@ -44,7 +43,7 @@ def retrieve(dataset: Dataset, params: Params) -> None:
         _LOG.info("download: generating %s", dataset.title)
         with replacing_folder(raw) as folder:
             dataset.make(folder, params)
-            _leave_out(dataset, folder, withdrawn)
+            _log(leave_out(dataset, folder, withdrawn))
         return
     reducible = contains_withdrawn(dataset, raw, withdrawn)
     if raw.is_dir() and reducible and not is_new(dataset.name):
@@ -57,9 +56,9 @@ def retrieve(dataset: Dataset, params: Params) -> None:
             raise
         _LOG.warning("download: %s; %s is kept as it is", error.what, raw)
         if reducible:
-            _LOG.info("download: %s", leave_out_of_raw(dataset, raw, withdrawn))
+            _log(leave_out_of_raw(dataset, raw, withdrawn))
         return
-    origin = f"the publisher ({dataset.homepage})" if source is None else shown(source)
+    origin = f"the publisher ({dataset.homepage})" if source is None else redacted(source)
     _LOG.info("download: %s, from %s", dataset.title, origin)
     assemble(dataset, source, raw, withdrawn)
     mark_used(dataset.name)
@@ -80,36 +79,27 @@ def assemble(dataset: Dataset, source: str | None, raw: Path, withdrawn: Withdra
     sweep_leftovers(unpacked)
     scratch = raw.parent / f".{unpacked.name}.{dataset.name}.part"
     scratch.mkdir(parents=True)
-    given = str(DOWNLOADS) if source is None else shown(source)
+    given = str(DOWNLOADS) if source is None else redacted(source)
     origins: dict[str, str] = {str(scratch): given}
     try:
-        origin = _origin(dataset, source, scratch, origins)
-        with _original_paths(dataset, source, given, origins):
+        with replacing_folder(raw) as folder, _original_paths(dataset, source, given, origins):
+            origin = _origin(dataset, source, scratch, origins)
             layout = _layout(dataset, origin)
             _report_unused(layout, origin)
-            with replacing_folder(raw) as folder:
-                origins[str(folder)] = given
-                origins |= {str(folder / target): str(file) for target, file in layout.items()}
-                _place(layout, folder, scratch)
-                counts = _checked(dataset, folder, published=source is None)
-                if withdrawn is not None:
-                    _leave_out(dataset, folder, withdrawn)
-                return counts
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise AuscultError(
-                "no space left on the disk while unpacking",
-                where=str(raw.parent),
-                next_step="free some space and run the same command again; downloaded files are kept",
-            ) from error
-        raise
+            origins[str(folder)] = given
+            origins |= {str(folder / target): str(file) for target, file in layout.items()}
+            _place(layout, folder, scratch)
+            counts = _checked(dataset, folder, published=source is None)
+            if withdrawn is not None:
+                _log(leave_out(dataset, folder, withdrawn))
+            return counts
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> None:
-    if left := leave_out(dataset, folder, withdrawn):
-        _LOG.info("download: %s", left)
+def _log(message: str) -> None:
+    if message:
+        _LOG.info("download: %s", message)
 
 
 def _has_recordings(dataset: Dataset, raw: Path) -> bool:
@@ -184,12 +174,10 @@ def _origin(dataset: Dataset, source: str | None, scratch: Path, origins: dict[s
 def _folder(dataset: Dataset, path: Path, scratch: Path, origins: dict[str, str]) -> Path:
     """Return the user's folder; if it is not a copy, unpack the zip files in it."""
     try:
-        dataset.layout(path)
+        _layout(dataset, path)
         return path
-    except OSError as error:
-        raise _unreadable(error, path) from error
     except DataError:
-        archives = sorted(file for file in path.iterdir() if file.suffix.lower() == ".zip" and file.is_file())
+        archives = sorted(file for file in path.glob("*") if file.suffix.lower() == ".zip" and file.is_file())
         if not archives:
             raise
     for archive in archives:
@@ -245,8 +233,8 @@ def _place(layout: dict[str, Path], folder: Path, scratch: Path) -> None:
 def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
     """Count the content; a download must be complete, a user's copy must contain audio."""
     recordings = dataset.recordings(folder)
-    audible = [recording for recording in recordings if recording.path]
-    if not audible:
+    with_audio = [recording for recording in recordings if recording.path]
+    if not with_audio:
         raise DataError(
             f"this copy of {dataset.title} names {len(recordings)} recordings but has no audio file (.wav or .flac)",
             next_step="give a source that contains the recordings",
@@ -257,10 +245,10 @@ def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
             segments += len(dataset.segments(folder, recording))
         except AnnotationError:
             continue  # validate rejects the recording, with the reason
-    found = Counts(len(audible), len({recording.patient_id for recording in audible}), segments)
-    if published and dataset.recording_labels and not any(recording.label for recording in audible):
+    found = Counts(len(with_audio), len({recording.patient_id for recording in with_audio}), segments)
+    if published and dataset.recording_labels and not any(recording.label for recording in with_audio):
         raise DownloadError(
-            f"the download has no label (diagnosis) for any of its {len(audible):,} recordings",
+            f"the download has no label (diagnosis) for any of its {len(with_audio):,} recordings",
             where=str(DOWNLOADS),
             next_step=f"check the tables there, remove those that are none, and run it again, or get {dataset.homepage}"
             " yourself and give it as the source",
@@ -274,8 +262,8 @@ def _checked(dataset: Dataset, folder: Path, *, published: bool) -> Counts:
             " the source",
         )
     _LOG.info("download: %s", _described(found))
-    if silent := len(recordings) - len(audible):
-        _LOG.info("download: %d recordings have an annotation but no audio file", silent)
+    if absent := len(recordings) - len(with_audio):
+        _LOG.info("download: %d recordings have an annotation but no audio file", absent)
     if complete and found not in complete:
         _LOG.info("download: this is a part; the complete data set has %s", _described(complete[0]))
     return found

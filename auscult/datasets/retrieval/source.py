@@ -113,16 +113,11 @@ def check_url(url: str) -> None:
         )
 
 
-def redacted(url: str) -> str:
-    """Return a URL, valid or not, without user, password and query, which may be secret."""
-    scheme, mark, rest = url.partition("://")
+def redacted(source: str) -> str:
+    """Return a URL, valid or not, without user, password and query, which may be secret; a path as it is."""
+    scheme, mark, rest = source.partition("://")
     host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
-
-
-def shown(source: str) -> str:
-    """Return a source as messages show it."""
-    return redacted(source) if is_url(source) else source
 
 
 def _checked(dataset: str, source: str) -> str:

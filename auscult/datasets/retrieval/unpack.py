@@ -6,7 +6,6 @@ Names, sizes and types are checked before the first byte is written, sizes and C
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import stat
 import struct
@@ -185,16 +184,10 @@ def _check_space(archive: Path, total: int, target: Path) -> None:
 def _write(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     """Write one member; reading it to its end checks its CRC."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
     with opened.open(member) as source, path.open("xb") as sink:
-        while block := source.read(_BLOCK):
-            written += len(block)
-            if written > member.file_size:
-                raise _refuse(archive, "it is longer than the archive states", member)
-            sink.write(block)
-    if written != member.file_size:
+        shutil.copyfileobj(source, sink, _BLOCK)  # never more bytes than the member's stated size
+    if (written := path.stat().st_size) != member.file_size:
         raise _refuse(archive, f"{written:,} bytes instead of {member.file_size:,}", member)
-    os.chmod(path, 0o644)  # noqa: PTH101 - whatever the archive states
 
 
 def _refuse(archive: Path, why: str, member: zipfile.ZipInfo | None = None) -> BadArchive:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from auscult.core.storage import replacing_file, replacing_folder
@@ -13,28 +12,19 @@ from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import Dataset
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """Numbers of files and table lines that were removed."""
-
-    files: int = 0
-    lines: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.files or self.lines)
-
-    def __str__(self) -> str:
-        return f"removed {self.files} files and {self.lines} table lines of withdrawn patients"
-
-
-def leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> LeftOut:
+def leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> str:
     """Remove the files and table lines of withdrawn patients from *folder*, which no other process reads.
 
     Files are unlinked and tables replaced, never written into: both may be hard links into DVC's cache.
+
+    Returns
+    -------
+    str
+        A message with the numbers of files and lines; empty if nothing was removed.
     """
     files = lines = 0
     if not withdrawn:
-        return LeftOut()
+        return ""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         place = path.relative_to(folder).as_posix()
         if withdrawn.holds(dataset.patient_of(place)):
@@ -47,21 +37,21 @@ def leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> LeftOut
                 lines += len(content.splitlines()) - len(kept.splitlines())
                 with replacing_file(path) as scratch:
                     scratch.write_bytes(kept)
-    return LeftOut(files, lines)
+    return f"removed {files} files and {lines} table lines of withdrawn patients" if files or lines else ""
 
 
-def leave_out_of_raw(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> LeftOut:
+def leave_out_of_raw(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> str:
     """Remove withdrawn patients from a raw folder that is in use: it is replaced as a whole, other files are linked."""
+
+    def link(source: str, target: str) -> None:
+        try:
+            os.link(source, target)
+        except OSError:  # the file system has no hard links
+            shutil.copy2(source, target)
+
     with replacing_folder(raw) as folder:
-        shutil.copytree(raw, folder, copy_function=_link, dirs_exist_ok=True)
+        shutil.copytree(raw, folder, copy_function=link, dirs_exist_ok=True)
         return leave_out(dataset, folder, withdrawn)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # the file system has no hard links
-        shutil.copy2(source, target)
 
 
 def reduced(dataset: Dataset, place: str, content: bytes, withdrawn: Withdrawals) -> bytes:

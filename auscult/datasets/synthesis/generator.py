@@ -29,15 +29,9 @@ def make(folder: Path, tables: tuple[Path, Path], patients: int, seed: int) -> N
     visits = plan(patients, seed)
     broken = faults(visits, seed)
     work: list[Visit | Fault] = [*visits, *broken]
-    task = partial(_write, folder, seed)
-    count = min(workers(), len(work))
-    if count == 1:
-        for item in work:
-            task(item)
-    else:
-        with multiprocessing.get_context("fork").Pool(count, partial(die_with_parent, worker=True)) as pool:
-            for _ in pool.imap_unordered(task, work, chunksize=4):
-                pass
+    with multiprocessing.get_context("fork").Pool(workers(), partial(die_with_parent, worker=True)) as pool:
+        for _ in pool.imap_unordered(partial(_write, folder, seed), work, chunksize=4):
+            pass
     by_number = {visit.patient.number: visit.patient for visit in visits}
     diagnosed = [by_number[number] for number in sorted(by_number)]
     undiagnosed = [fault.visit.patient for fault in broken if fault.visit.patient.number not in by_number]

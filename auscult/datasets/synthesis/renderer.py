@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,19 +63,6 @@ class Physiology:
     groans: float
 
 
-@dataclass
-class Tracks:
-    """Envelopes of the breath sounds, and the adventitious sounds, of a recording; shape (n,) each."""
-
-    length: int
-    inspiration: Signal = field(init=False)
-    expiration: Signal = field(init=False)
-    adventitious: Signal = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.inspiration, self.expiration, self.adventitious = np.zeros((3, self.length))
-
-
 def physiology(patient: Patient, seed: int) -> Physiology:
     """Draw the traits of a patient: children breathe faster, obstruction prolongs expiration."""
     rng = generator(seed, patient.number, 1)
@@ -125,14 +112,15 @@ def render(visit: Visit, seed: int) -> tuple[NDArray[np.float64], list[Cycle]]:
     rng = generator(seed, visit.patient.number, 2, visit.order)
     body = physiology(visit.patient, seed)
     length = round(visit.duration_s * RATE_HZ)
-    tracks = Tracks(length)
+    tracks = np.zeros((3, length))
     cycles = _breathe(tracks, body, visit, rng)
+    inspiration, expiration, adventitious = tracks
     trachea = visit.location == "Tc"
     slope = body.slope_db * (0.6 if trachea else 1.0)
     corner = body.corner_hz * (2.0 if trachea else 1.0)
-    inside = tracks.inspiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(corner, slope), rng)
-    inside += tracks.expiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(0.8 * corner, slope), rng)
-    inside += tracks.adventitious
+    inside = inspiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(corner, slope), rng)
+    inside += expiration * acoustics.shaped_noise(length, acoustics.breath_spectrum(0.8 * corner, slope), rng)
+    inside += adventitious
     near_heart = {"Al": 0.0, "Ll": -4.0, "Tc": -6.0}.get(visit.location, -9.0)
     inside += body.heart_gain * 10 ** (near_heart / 20) * acoustics.heart(length, body.heart_rate, rng)
     ambient = noise(length, visit, rng)
@@ -140,8 +128,14 @@ def render(visit: Visit, seed: int) -> tuple[NDArray[np.float64], list[Cycle]]:
     return digitise(sound, body.loudness_db, visit, rng), cycles
 
 
-def _breathe(tracks: Tracks, body: Physiology, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
-    """Fill the tracks cycle by cycle, from before the start to after the end; return the cycles inside."""
+def _breathe(tracks: Signal, body: Physiology, visit: Visit, rng: np.random.Generator) -> list[Cycle]:
+    """Fill the tracks cycle by cycle, from before the start to after the end; return the cycles inside.
+
+    Parameters
+    ----------
+    tracks
+        Envelopes of inspiration and expiration, and the adventitious sounds; shape (3, n).
+    """
     shares = rng.dirichlet(2.0 * np.array(visit.patient.shares) + 0.02)
     depth = rng.lognormal(0, 0.15)
     begin = rng.uniform(-body.cycle_s, 0.0)
@@ -150,7 +144,7 @@ def _breathe(tracks: Tracks, body: Physiology, visit: Visit, rng: np.random.Gene
         cycle_s = body.cycle_s * float(np.clip(rng.lognormal(0, 0.10), 0.75, 1.3))
         kind = SOUNDS[rng.choice(4, p=shares)]
         crackles, wheezes = kind in ("crackle", "both"), kind in ("wheeze", "both")
-        _one_cycle(tracks, body, begin, cycle_s, depth * float(rng.lognormal(0, 0.12)), (crackles, wheezes), rng)
+        _one_cycle(tracks, body, begin, cycle_s, depth * float(rng.lognormal(0, 0.12)), crackles, wheezes, rng)
         marks = rng.normal(0, 0.04, 2)
         if rng.random() < ANNOTATOR_ERROR:
             crackles, wheezes = (not crackles, wheezes) if rng.random() < 0.6 else (crackles, not wheezes)
@@ -163,31 +157,33 @@ def _breathe(tracks: Tracks, body: Physiology, visit: Visit, rng: np.random.Gene
 
 
 def _one_cycle(
-    tracks: Tracks,
+    tracks: Signal,
     body: Physiology,
     begin: float,
     cycle_s: float,
     depth: float,
-    sounds: tuple[bool, bool],
+    crackles: bool,
+    wheezes: bool,
     rng: np.random.Generator,
 ) -> None:
     inspiration_s = body.inspiration_share * cycle_s
     expiration_s = (cycle_s - inspiration_s) * rng.uniform(0.75, 0.95)
     rise = acoustics.flow(int(inspiration_s * RATE_HZ), body.skew) ** 1.7
     fall = acoustics.flow(int(expiration_s * RATE_HZ), 0.8 * body.skew) ** 1.7
-    add(tracks.inspiration, rise, begin, depth)
-    add(tracks.expiration, fall, begin + inspiration_s, depth * body.expiration_gain)
-    _confounders(tracks.adventitious, body, begin, cycle_s, rng)
-    if sounds[0]:
-        _crackles(tracks.adventitious, body, begin, inspiration_s, expiration_s, rng)
-    if sounds[1]:
-        _wheezes(tracks.adventitious, body, begin, inspiration_s, expiration_s, rng)
+    inspiration, expiration, adventitious = tracks
+    add(inspiration, rise, begin, depth)
+    add(expiration, fall, begin + inspiration_s, depth * body.expiration_gain)
+    _confounders(adventitious, body, begin, cycle_s, rng)
+    if crackles:
+        _crackles(adventitious, body, begin, inspiration_s, expiration_s, rng)
+    if wheezes:
+        _wheezes(adventitious, body, begin, inspiration_s, expiration_s, rng)
 
 
 def _crackles(
     track: Signal, body: Physiology, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
 ) -> None:
-    """Fine crackles late in inspiration, coarse ones early in it and some in expiration."""
+    """Add fine crackles late in inspiration, coarse ones early in it and some in expiration."""
     gain = body.crackle_gain * rng.lognormal(0, 0.25)
     for _ in range(2 + rng.poisson(body.crackle_count)):
         if body.fine:
@@ -206,9 +202,10 @@ def _crackles(
 def _wheezes(
     track: Signal, body: Physiology, begin: float, inspiration_s: float, expiration_s: float, rng: np.random.Generator
 ) -> None:
-    """Return a wheeze or rhonchus in expiration, at times in inspiration as well."""
-    both = rng.random() < 0.2
-    phases = [(begin + inspiration_s, expiration_s)] + ([(begin, inspiration_s)] if both else [])
+    """Add a wheeze or rhonchus in expiration, at times in inspiration as well."""
+    phases = [(begin + inspiration_s, expiration_s)]
+    if rng.random() < 0.2:
+        phases.append((begin, inspiration_s))
     for start, available in phases:
         long_s = float(np.clip(body.wheeze_s * rng.lognormal(0, 0.25), 0.12, 0.9 * available))
         pitch = body.pitch_hz * 2 ** rng.normal(0, 0.08)

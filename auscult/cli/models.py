@@ -26,7 +26,7 @@ def list_models(as_json: AsJson = False) -> None:
     from auscult.registry import promotion
 
     found = promotion.overview()
-    print(json.dumps(found.to_json(), indent=1) if as_json else found)
+    print(json.dumps(asdict(found), indent=1) if as_json else found)
 
 
 @app.command()

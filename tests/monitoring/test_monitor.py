@@ -192,7 +192,7 @@ def test_the_event_names_the_model_and_carries_what_drifted(root: Path) -> None:
     assert payload["verdict"] == finding.drift.verdict and payload["rejected"]["count"] == 12
     named = {each["name"] for each in payload["features"]} | {REJECTED, CLASSES}
     assert named >= set(payload["drifted"])
-    text = markdown(finding.drift, finding.about)
+    text = markdown(finding.drift, finding.record)
     assert text.count("**drifts**") >= len(payload["features"]) and "| level_dbfs |" in text
 
 

@@ -25,36 +25,24 @@ FIRST = "score"
 
 @dataclass(frozen=True)
 class Contender:
-    """A registered model as the gate found it.
+    """A registered model as the gate found it."""
 
-    Attributes
-    ----------
-    version
-        Number of the registered version.
-    digest
-        Digest of the model's files; equal for the same model.
-    learned_from
-        Keys of the patients it was trained or validated on (:func:`auscult.core.digests.patient_key`); ``None`` if
-        the model does not record them.
-    predictions
-        For the test units of the challenger's split; ``None`` if the model failed.
-    fault
-        Why it failed.
-    latency_ms
-        Median time per recording.
-    size_mb
-        Size of its weights.
-    rolled_back
-        When and why it was rolled back; empty if it was not.
-    """
-
+    #: Number of the registered version.
     version: str
+    #: Digest of the model's files; equal for the same model.
     digest: str
+    #: Keys of the patients it was trained or validated on (:func:`auscult.core.digests.patient_key`); ``None`` if the
+    #: model does not record them.
     learned_from: frozenset[str] | None
+    #: For the test units of the challenger's split; ``None`` if the model failed.
     predictions: Predictions | None
+    #: Why it failed.
     fault: str = ""
+    #: Median time per recording.
     latency_ms: float = float("nan")
+    #: Size of its weights.
     size_mb: float = float("nan")
+    #: When and why it was rolled back; empty if it was not.
     rolled_back: str = ""
 
 

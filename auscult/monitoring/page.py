@@ -98,7 +98,7 @@ def _rows(drift: Drift) -> list[tuple[str, str, str, str, str, bool]]:
     return rows
 
 
-def _class_rows(drift: Drift) -> list[tuple[str, str, str]]:
+def _class_rows(drift: Drift) -> list[tuple[str, ...]]:
     """Return per class: name, and its share of the training and of the recent recordings."""
     if drift.classes is None:
         return []

@@ -5,7 +5,6 @@ Its database (SQLite) and logs lie in ``.cache/prefect``: runs and schedules sur
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -14,12 +13,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from auscult.core.digests import digest, file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import CACHE_DIR
+from auscult.core.storage import read_json
 from auscult.scheduling.crashed_runs import clean_up
 from auscult.scheduling.processes import RUNNING, Children, end_orphaned
 
@@ -52,8 +51,8 @@ def settle(root: Path = Path()) -> None:
 def api_of_running(home: Path) -> str | None:
     """Return the address of the server that ``auscult serve-flows`` started here; ``None`` if none responds."""
     try:
-        url = str(json.loads((home / RUNNING).read_text(encoding="utf-8"))["api"])
-    except (OSError, ValueError, KeyError, TypeError):
+        url = str(read_json(home / RUNNING)["api"])
+    except (AuscultError, KeyError, TypeError):
         return None
     return url if responds(url) else None
 
@@ -63,7 +62,7 @@ def responds(url: str, path: str = "health") -> bool:
     try:
         with urlopen(f"{url}/{path}", timeout=2) as response:
             return bool(response.status == 200)
-    except (URLError, OSError, ValueError):
+    except (OSError, ValueError):  # URLError is an OSError
         return False
 
 

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json
 from auscult.scheduling.crashed_runs import clean_up
 from auscult.scheduling.processes import RUNNING, Children, end_orphaned
+from auscult.versioning.commands import follow
 
 HOME = CACHE_DIR / "prefect"
 POOL = "auscult"
@@ -125,16 +125,7 @@ def deploy(root: Path, home: Path) -> None:
 
 
 def _prefect(root: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise AuscultError(
-            f"prefect {' '.join(arguments)} failed:\n" + "\n".join(f"    {line}" for line in lines[-15:]),
-            where="prefect.yaml",
-            next_step="correct it and run the same command again",
-        )
+    follow(root, [sys.executable, "-m", "prefect", *arguments], _log.debug)
 
 
 def _wait_for(url: str, children: Children, home: Path) -> None:

@@ -64,18 +64,18 @@ def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return the table: name of the row, challenger, and the champion or the constant answer."""
-    mine, theirs, score = record["challenger"], record["champion"] or {}, record["score"]
-    other = theirs["score"] if theirs else record["constant"]
+    new, old, score = record["challenger"], record["champion"] or {}, record["score"]
+    other = old["score"] if old else record["constant"]
     table = [
-        ("model", f"version {mine['version']}", f"version {theirs['version']}" if theirs else "constant"),
-        (f"{score} (interval)", _with_interval(mine["score"]), _with_interval(other)),
+        ("model", f"version {new['version']}", f"version {old['version']}" if old else "constant"),
+        (f"{score} (interval)", _with_interval(new["score"]), _with_interval(other)),
     ]
-    for metric, value in mine["metrics"].items():
+    for metric, value in new["metrics"].items():
         if metric != score:
-            beside = theirs.get("metrics", {}).get(metric)
+            beside = old.get("metrics", {}).get(metric)
             table.append((metric, f"{value:.3f}", "" if beside is None else f"{beside:.3f}"))
     for cost, unit, digits in (("latency_ms", "ms per recording", 0), ("size_mb", "MB", 2)):
-        a, b = ("" if each.get(cost) is None else f"{each[cost]:.{digits}f} {unit}" for each in (mine, theirs))
+        a, b = ("" if each.get(cost) is None else f"{each[cost]:.{digits}f} {unit}" for each in (new, old))
         table.append((cost.partition("_")[0], a, b))
     return table
 

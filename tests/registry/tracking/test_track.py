@@ -120,7 +120,7 @@ def test_a_model_of_older_tables_does_not_get_the_name_of_the_present_data_versi
 def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Path) -> None:
     expected = {}
     for name in TASKS:
-        rows, expected[name] = _pipeline_answers(root, name)
+        rows, expected[name] = _pipeline_predictions(root, name)
         table = rows[["path"]] if name == "whole" else rows[["path", "start_s", "end_s"]]
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     load = (
@@ -138,10 +138,10 @@ def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Pat
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name, task in TASKS.items():
-        answers = pd.read_csv(tmp_path / f"{name}.out")
-        np.testing.assert_allclose(answers[[f"probability_{c}" for c in task.classes]], expected[name], atol=1e-6)
+        predicted = pd.read_csv(tmp_path / f"{name}.out")
+        np.testing.assert_allclose(predicted[[f"probability_{c}" for c in task.classes]], expected[name], atol=1e-6)
         decided = TrainedModel.load(root / "models" / "sample" / name).decide(expected[name])
-        assert answers["label"].tolist() == [task.classes[i] for i in decided]
+        assert predicted["label"].tolist() == [task.classes[i] for i in decided]
 
 
 def test_nothing_is_pickled(root: Path) -> None:
@@ -236,7 +236,7 @@ def _write_model(paths: Paths, name: str, seed: int) -> None:
     (folder / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
+def _pipeline_predictions(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Rows of recordings or segments with the path of their audio, and the pipeline's probabilities for them."""
     model = TrainedModel.load(root / "models" / "sample" / name)
     folder = root / "data" / "sample" / "features" / "logmel"

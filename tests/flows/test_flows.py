@@ -48,7 +48,7 @@ def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(
     assert not (service.root / "dvc.lock").exists(), "the checkout is unchanged"
 
 
-def test_its_branch_brings_the_data_and_the_model_to_another_machine(service: Service) -> None:
+def test_the_published_branch_gives_another_clone_data_and_model(service: Service) -> None:
     (branch,) = service.branches()
     shutil.rmtree(service.root / ".dvc/cache")  # as on another machine
     git(service.root, "pull", "-q", "--ff-only", "origin", branch)
@@ -58,14 +58,14 @@ def test_its_branch_brings_the_data_and_the_model_to_another_machine(service: Se
     git(service.root, "push", "-q", "origin", "HEAD")
 
 
-def test_the_cron_schedule_of_the_file_has_scheduled_runs(service: Service) -> None:
-    asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    waiting = service.ask("POST", "flow_runs/filter", asked)
+def test_the_cron_schedule_of_prefect_yaml_has_scheduled_runs(service: Service) -> None:
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    scheduled = service.ask("POST", "flow_runs/filter", wanted)
     hour = next(s["schedule"]["cron"] for s in service.nightly()["schedules"] if "cron" in s["schedule"]).split()[1]
-    assert any(run["expected_start_time"][11:16] == f"{hour:0>2}:00" for run in waiting)
+    assert any(run["expected_start_time"][11:16] == f"{hour:0>2}:00" for run in scheduled)
 
 
-def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service) -> None:
+def test_each_stage_is_a_task_run_and_the_decision_an_artifact(service: Service) -> None:
     (first,) = service.runs()
     wanted = {"flow_runs": {"id": {"any_": [first["id"]]}}}
     tasks = service.ask("POST", "task_runs/filter", wanted)
@@ -76,14 +76,14 @@ def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service) ->
     assert any("Promote: " in artifact["data"] for artifact in artifacts)
 
 
-def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
+def test_a_drift_event_starts_a_retraining_that_finishes_after_its_server_was_killed(
     service: Service, tmp_path: Path
 ) -> None:
     set_params(service.root, {"train.seed": 99, "flows.gate.min_recall": 1.0})
     commit(service.root, "another seed, and a minimum recall that no model reaches")
     before = service.branches()
-    said = service.command("monitor", str(another_device(service.root, tmp_path)))
-    assert "drift in: " in said.stdout + said.stderr
+    done = service.command("monitor", str(another_device(service.root, tmp_path)))
+    assert "drift in: " in done.stdout + done.stderr
     wait_for(lambda: Journal(service.root, "retrain").read() is not None, 60, service.said)
     server = next(p for p in psutil.process_iter() if _is_server(p, service.port))
     server.kill()
@@ -117,7 +117,7 @@ def _is_server(process: psutil.Process, port: int) -> bool:
     return "server" in words and "start" in words and str(port) in words
 
 
-def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(service: Service) -> None:
+def test_the_deployment_manual_promotes_and_the_command_rolls_back(service: Service) -> None:
     manual = service.ask("GET", "deployments/name/promote/manual")["id"]
     parameters = {"experiment": EXPERIMENT, "because": "a test"}
     service.ask("POST", f"deployments/{manual}/create_flow_run", {"parameters": parameters})
@@ -126,7 +126,7 @@ def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(servic
     assert service.champion() == "1"
 
 
-def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
+def test_a_failed_stage_changes_neither_champion_nor_remote_nor_checkout(service: Service) -> None:
     before = service.branches()
     set_params(service.root, {"validate.min_duration_s": 1000.0})
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
@@ -140,14 +140,13 @@ def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
     assert service.is_clean()
 
 
-def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> None:
-    """After each kill the model in service and the published branch belong together, and the next run recovers."""
-    _retire(service)
+def test_a_kill_at_a_random_moment_publishes_and_promotes_both_or_neither(service: Service) -> None:
+    _remove_champion(service)
     before = service.branches()
     moments = random.Random(7)
-    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it publishes
+    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # before and after the decision
         began = service.begin("models", "retrain")
-        wait_for(lambda decided=decided: _is_at_work(service, decided), 150, service.said)  # type: ignore[misc]
+        wait_for(lambda decided=decided: _is_running(service, decided), 150, service.said)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
         began.wait()
@@ -159,14 +158,14 @@ def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> No
     assert service.is_clean()
 
 
-def _is_at_work(service: Service, decided: bool = False) -> bool:
-    """Return whether a retraining is in progress, with *decided* one that has something to promote."""
+def _is_running(service: Service, decided: bool = False) -> bool:
+    """Return whether a retraining is in progress; with *decided*, one that will promote a model."""
     entry = Journal(service.root, "retrain").read()
     return entry is not None and (not decided or entry.branch != "")
 
 
-def _retire(service: Service) -> None:
-    """Take the champion out of service, so that the next retraining promotes."""
+def _remove_champion(service: Service) -> None:
+    """Remove the alias of the champion, so that the next retraining promotes."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -178,16 +177,18 @@ def _retire(service: Service) -> None:
         MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
 
 
-def test_new_recordings_wait_on_their_branch_and_start_a_retraining(service: Service, tmp_path: Path) -> None:
+def test_new_recordings_are_committed_on_the_branch_ingest_and_start_a_retraining(
+    service: Service, tmp_path: Path
+) -> None:
     shutil.copytree(more_patients(service.root, tmp_path / "made"), service.root / "data/inbox" / DATASET)
     head = git(service.root, "rev-parse", "HEAD")
-    said = service.command("data", "ingest").stdout
-    assert "Added: " in said and "left out" in said
+    output = service.command("data", "ingest").stdout
+    assert "Added: " in output and "left out" in output
     assert git(service.root, "rev-parse", "HEAD") == head
     git(service.root, "fetch", "-q")
     changed = git(service.root, "diff", "--name-only", "HEAD", "origin/ingest").splitlines()
     assert changed and all(path.startswith(f"data/added/{DATASET}/") for path in changed)
-    wait_for(lambda: _is_at_work(service), 60, service.said)
+    wait_for(lambda: _is_running(service), 60, service.said)
     assert service.runs()[-1]["parameters"]["revision"] == git(service.root, "rev-parse", "origin/ingest")
 
 
@@ -204,12 +205,14 @@ def more_patients(root: Path, folder: Path) -> Path:
     return folder
 
 
-def test_after_a_kill_of_all_processes_the_run_is_marked_as_crashed_and_schedules_are_kept(service: Service) -> None:
-    """The retraining started by the new recordings is in progress."""
-    deployment, begun = service.nightly(), service.runs()[-1]["id"]
+def test_after_a_kill_of_all_processes_the_run_is_marked_as_crashed_and_schedules_are_unchanged(
+    service: Service,
+) -> None:
+    """Kill while the retraining started by the new recordings is in progress."""
+    deployment, interrupted = service.nightly(), service.runs()[-1]["id"]
     schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
     service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
-    assert _is_at_work(service) and service.process is not None
+    assert _is_running(service) and service.process is not None
     everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
     for pid in everything:
         with suppress(ProcessLookupError):  # a short command of a flow may have ended
@@ -217,24 +220,24 @@ def test_after_a_kill_of_all_processes_the_run_is_marked_as_crashed_and_schedule
     service.process.wait()
     service.start()
     assert "marked as crashed" in service.said()
-    assert service.ask("GET", f"flow_runs/{begun}")["state_type"] == "CRASHED"
-    kept = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
-    assert kept == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
+    assert service.ask("GET", f"flow_runs/{interrupted}")["state_type"] == "CRASHED"
+    active = {each["id"]: each["active"] for each in service.nightly()["schedules"]}
+    assert active == {each["id"]: each["id"] != schedule for each in deployment["schedules"]}
     assert service.is_clean()
 
 
 def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_local_branch(
     service: Service, tmp_path: Path
 ) -> None:
-    _retire(service)
+    _remove_champion(service)
     git(service.root, "remote", "remove", "origin")
     run(service.root, "dvc", "remote", "remove", "-q", "store")
     commit(service.root, "no remote")
     before = set(git(service.root, "branch", "--format=%(refname:short)").splitlines())
     delivery = more_patients(service.root, tmp_path / "made")
-    said = service.command("models", "retrain", "--data", str(delivery))
-    assert "Promoted: " in said.stdout, said.stdout + said.stderr
-    assert "recordings added" in said.stderr and "stays here" in said.stderr
+    done = service.command("models", "retrain", "--data", str(delivery))
+    assert "Promoted: " in done.stdout, done.stdout + done.stderr
+    assert "recordings added" in done.stderr and "stays here" in done.stderr
     (branch,) = set(git(service.root, "branch", "--format=%(refname:short)").splitlines()) - before
     assert branch.startswith("retrain/20")
     changed = git(service.root, "diff", "--name-only", "HEAD", branch).splitlines()

@@ -54,7 +54,7 @@ class Alarms:
 
 
 def measure(*, experiment: str | None = None, recordings: int = 60, weeks: int = 200, gain_db: float = 0.0) -> Alarms:
-    """Simulate weeks of as many *recordings*, *gain_db* louder, and count those that the monitor reports as drift.
+    """Simulate *weeks* of *recordings* each, *gain_db* louder; count those that the monitor reports as drift.
 
     Parameters
     ----------

@@ -15,7 +15,8 @@ from auscult.versioning.commands import git
 from auscult.versioning.github import GitHub, GitHubError
 
 _ADDRESS = re.compile(
-    r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?P<host>[^/:]+)[/:](?P<owner>[^/]+)/(?P<name>.+?)(?:\.git)?/?"
+    r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?:ssh\.(?=github\.com))?(?P<host>[^/:]+)(?::\d+(?=/))?"
+    r"[/:](?P<owner>[^/]+)/(?P<name>.+?)(?:\.git)?/?"
 )
 
 
@@ -29,7 +30,7 @@ def repository(root: Path) -> tuple[str, str, str] | None:
 
 
 def open_pull_request(root: Path, branch: str, base: str, title: str, body: str) -> str:
-    """Open a pull request; return its address, or why there is none: the branch is published, so that is no error."""
+    """Open a pull request; return its address, or a line that says why there is none, which is no error."""
     found = repository(root)
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
     if found is None:

@@ -47,9 +47,9 @@ def identity(workspace: Path) -> tuple[str, ...]:
 
 
 def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:
-    """Commit the changes in or below *paths* of a worktree, on no branch; return the commit, an old one if none.
+    """Commit the changes in or below *paths* of a worktree; return the commit, the present one if nothing changed.
 
-    :func:`publish` makes the branch.
+    The commit is on no branch: :func:`publish` makes the branch.
     """
     for path in paths:
         if (workspace / path).exists():

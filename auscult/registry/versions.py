@@ -124,7 +124,7 @@ class Registry:
         self.client.set_registered_model_alias(registered_name(dataset, experiment), CHALLENGER, version.number)
 
     def promote(self, dataset: str, experiment: str, version: Version, decision: Mapping[str, Any]) -> None:
-        """Put a version into service; ``rule`` and ``reason`` of *decision* become tags. Twice changes nothing."""
+        """Put a version into service if it is not; ``rule`` and ``reason`` of *decision* become its tags."""
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
         if current is not None and current.number == version.number:

@@ -232,6 +232,8 @@ def test_without_a_token_no_request_is_sent(root: Path, github: type[GitHub], mo
         ("https://github.com/hospital/lungs", ("github.com", "hospital", "lungs")),
         ("https://user:secret@github.com/hospital/lungs.git", ("github.com", "hospital", "lungs")),
         ("ssh://git@github.com/hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("ssh://git@ssh.github.com:443/hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("git@github.com:123/lungs.git", ("github.com", "123", "lungs")),
         ("https://github.hospital.example/x/lungs.git", ("github.hospital.example", "x", "lungs")),
         ("https://gitlab.com/hospital/lungs.git", None),
         ("/srv/lungs.git", None),

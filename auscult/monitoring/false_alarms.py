@@ -64,7 +64,7 @@ def measure(*, experiment: str | None = None, recordings: int = 60, weeks: int =
     Raises
     ------
     AuscultError
-        As :func:`auscult.monitoring.steps.look` raises, or there are too few recordings for such weeks.
+        As :func:`auscult.monitoring.steps.monitor` raises, or there are too few recordings for such weeks.
     """
     monitored = steps.load_model(experiment)
     limits = monitored.limits.model_copy(update={"min_recordings": 1})

@@ -174,7 +174,7 @@ def lines(finding: Finding) -> list[str]:
     ]
 
 
-def look(folder: str, experiment: str | None = None) -> Drift:
+def monitor(folder: str, experiment: str | None = None) -> Drift:
     """Compare the recordings in a folder with those that the model learned from, and write the report.
 
     Parameters

@@ -31,7 +31,7 @@ _START_S = 120.0
 _log = logging.getLogger(__name__)
 
 
-def settle(root: Path = Path()) -> None:
+def configure_prefect(root: Path = Path()) -> None:
     """Set Prefect's environment variables; call it before Prefect is imported.
 
     Flows report to the server of ``auscult serve-flows`` if it runs, else to a temporary server on the same database.
@@ -42,6 +42,8 @@ def settle(root: Path = Path()) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+    # By default 20 s, too short where a training uses all processors.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", f"{_START_S:.0f}")
     os.environ.setdefault("PREFECT_API_SERVICES_CANCELLATION_CLEANUP_ENABLED", "true")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if "PREFECT_API_URL" not in os.environ and (running := api_of_running(home)):
@@ -77,7 +79,7 @@ def serve(port: int, root: Path = Path()) -> None:
     root = root.resolve()
     home = (root / HOME).resolve()
     os.environ["PREFECT_API_URL"] = url = f"http://{HOST}:{port}/api"
-    settle(root)
+    configure_prefect(root)
     end_orphaned(home)
     _refuse_taken(port)
     for stop in (signal.SIGTERM, signal.SIGINT):  # a shell lets background processes ignore Ctrl-C

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.core.digests import digest, file_sha256
+from auscult.core.errors import DataError
 from auscult.core.paths import DATABASE, Paths
 from auscult.core.storage import read_json
 from auscult.versioning import lockfile
@@ -123,8 +124,18 @@ def digest_of_model(folder: Path) -> str:
 
 
 def find() -> Iterator[Outputs]:
-    """Yield every model below ``models/``, by data set and experiment."""
-    recorded = lockfile.in_workspace()
+    """Yield every model below ``models/``, by data set and experiment.
+
+    Raises
+    ------
+    DataError
+        ``dvc.lock`` is damaged.
+    """
+    try:
+        recorded = lockfile.in_workspace()
+    except lockfile.DamagedError as error:
+        next_step = "auscult run, which restores it, or: git checkout dvc.lock"
+        raise DataError(f"dvc.lock is damaged: {error}", where=str(lockfile.LOCK), next_step=next_step) from error
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
         model_digest = digest_of_model(description.parent)

@@ -19,6 +19,7 @@ import yaml
 from auscult.audio.resampled import write_audio
 from auscult.core import params
 from auscult.core.digests import file_sha256
+from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.records import RECORDING_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.storage import open_array, read_json, read_table, write_json, write_table
@@ -115,6 +116,13 @@ def test_a_model_of_older_tables_does_not_get_the_name_of_the_present_data_versi
     Path("dvc.lock").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
     (found,) = outputs.find()
     assert found.data_version == named
+
+
+def test_a_damaged_lock_is_a_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text("stages:\n  train@whole: {deps: [", encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged"):
+        list(outputs.find())
 
 
 def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Path) -> None:
@@ -251,7 +259,6 @@ def _pipeline_predictions(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarr
 
 
 def test_a_segment_outside_the_recording_is_refused(root: Path) -> None:
-    from auscult.core.errors import DataError
     from auscult.inference.predictor import predict
 
     model = TrainedModel.load(root / "models" / "sample" / "parts")

@@ -61,7 +61,7 @@ def _ingest(root: Path, journal: Journal, entry: Entry, folder: str | None) -> S
         journal.close(entry)
         return Completed(name="NothingNew", message=ingested.summary)
     pushed = _push_data.with_options(**retry)(workspace, params.dataset, ingested.batches)
-    entry = _commit(root, journal, entry, ingested.message, pushed)
+    entry = _commit(root, journal, entry, ingested.message, data_pushed=pushed)
     _publish_branch.with_options(**retry)(root, entry)
     resource = {"prefect.resource.id": f"auscult.{params.dataset}", "prefect.resource.name": params.dataset}
     emit_event(EVENT, resource=resource, payload={"branch": entry.branch, "commit": entry.commit})
@@ -74,9 +74,9 @@ def _fetch(root: Path) -> None:
     get_run_logger().info(steps.fetch(root))
 
 
-@task(name="worktree", cache_policy=NO_CACHE)
-def _begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
-    return ingestion.begin(root, journal, entry)
+_begin = task(name="worktree", cache_policy=NO_CACHE)(ingestion.begin)
+_push_data = task(name="push data", cache_policy=NO_CACHE)(ingestion.push_additions)
+_commit = task(name="commit", cache_policy=NO_CACHE)(ingestion.commit_additions)
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
@@ -85,16 +85,6 @@ def _add_recordings(root: Path, workspace: Path, dataset: str, delivery: Path, n
     ingested = ingestion.ingest(root, workspace, dataset, delivery, name, logger.info)
     logger.info(ingested.summary)
     return ingested
-
-
-@task(name="push data", cache_policy=NO_CACHE)
-def _push_data(workspace: Path, dataset: str, batches: list[str]) -> bool:
-    return ingestion.push_additions(workspace, dataset, batches)
-
-
-@task(name="commit", cache_policy=NO_CACHE)
-def _commit(root: Path, journal: Journal, entry: Entry, message: str, pushed: bool) -> Entry:
-    return ingestion.commit_additions(root, journal, entry, message, data_pushed=pushed)
 
 
 @task(name="push branch", cache_policy=NO_CACHE)

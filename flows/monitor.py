@@ -22,6 +22,9 @@ from auscult.monitoring.reference import Reference
 
 DRIFT = "auscult.drift"
 
+_observe_reference = task(name="training recordings", cache_policy=NO_CACHE)(steps.observe_reference)
+_observe_recent = task(name="recent recordings", cache_policy=NO_CACHE)(steps.observe_recent)
+
 
 @flow(name="monitor", log_prints=True)
 def monitor(folder: str | None = None, experiment: str | None = None, root: str | None = None) -> dict[str, Any]:
@@ -55,25 +58,14 @@ def monitor(folder: str | None = None, experiment: str | None = None, root: str 
         return finding.drift.to_json()
 
 
-@task(name="training recordings", cache_policy=NO_CACHE)
-def _observe_reference(monitored: steps.Monitored) -> Reference:
-    return steps.observe_reference(monitored)
-
-
-@task(name="recent recordings", cache_policy=NO_CACHE)
-def _observe_recent(monitored: steps.Monitored, folder: Path) -> Any:
-    return steps.observe_recent(monitored, folder)
-
-
 @task(name="compare", cache_policy=NO_CACHE)
 def _conclude(monitored: steps.Monitored, folder: Path, table: Any, known: Reference) -> steps.Finding:
     finding = steps.conclude(monitored, folder, table, known)
     for line in steps.lines(finding):
         get_run_logger().info(line)
-    key = f"drift-{finding.about.dataset}".replace("_", "-")
-    create_markdown_artifact(
-        key=key, markdown=markdown(finding.drift, finding.about), description=finding.drift.verdict
-    )
+    key = f"drift-{finding.record['dataset']}".replace("_", "-")
+    text = markdown(finding.drift, finding.record)
+    create_markdown_artifact(key=key, markdown=text, description=finding.drift.verdict)
     return finding
 
 

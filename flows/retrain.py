@@ -47,9 +47,8 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
     """
     root = Path.cwd()
     if data is not None and not Path(data).is_dir():
-        raise AuscultError(
-            "there is no such folder", where=data, next_step="name the folder that holds the new recordings"
-        )
+        next_step = "name the folder that holds the new recordings"
+        raise AuscultError("there is no such folder", where=data, next_step=next_step)
     journal = Journal(root, "retrain")
     name, flow_run_id = str(flow_run.name or "retrain"), str(flow_run.id or "")
     with journal.running(name, flow_run_id, get_run_logger().warning) as entry:
@@ -77,7 +76,7 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, d
     message = steps.message(params.dataset, revision, decided)
     entry = journal.write(steps.name_branch(root, entry, params.dataset))
     pushed = _push_data.with_options(**retry)(workspace)
-    entry = _commit(root, journal, entry, message, promoted, pushed)
+    entry = _commit(root, journal, entry, message, promoted, data_pushed=pushed)
     _publish_branch.with_options(**retry)(root, entry)
     skipped = journal.complete(entry)
     if entry.remote:
@@ -102,9 +101,8 @@ def _fetch(root: Path) -> None:
     get_run_logger().info(steps.fetch(root))
 
 
-@task(name="worktree", cache_policy=NO_CACHE)
-def _begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
-    return steps.begin(root, journal, entry, revision)
+_begin = task(name="worktree", cache_policy=NO_CACHE)(steps.begin)
+_commit = task(name="commit", cache_policy=NO_CACHE)(steps.commit_results)
 
 
 @task(name="new recordings", cache_policy=NO_CACHE)
@@ -146,14 +144,8 @@ def _keep_decision(root: Path, name: str, dataset: str, decided: Decided) -> dic
 @task(name="push data", cache_policy=NO_CACHE)
 def _push_data(workspace: Path) -> bool:
     pushed = push.push_data(workspace)
-    local = "DVC has no shared remote: the outputs stay in its cache"
-    get_run_logger().info("outputs pushed" if pushed else local)
+    get_run_logger().info("outputs pushed" if pushed else "DVC has no shared remote: the outputs stay in its cache")
     return pushed
-
-
-@task(name="commit", cache_policy=NO_CACHE)
-def _commit(root: Path, journal: Journal, entry: Entry, message: str, promoted: list[Decided], pushed: bool) -> Entry:
-    return steps.commit_results(root, journal, entry, message, promoted, data_pushed=pushed)
 
 
 @task(name="push branch", cache_policy=NO_CACHE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -42,4 +43,4 @@ def false_alarms(
     from auscult.monitoring.false_alarms import measure
 
     found = measure(experiment=experiment, recordings=recordings, weeks=weeks, gain_db=gain)
-    print(json.dumps(found.to_json(), indent=1) if as_json else found)
+    print(json.dumps(asdict(found), indent=1) if as_json else found)

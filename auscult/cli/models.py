@@ -26,7 +26,7 @@ def list_models(as_json: AsJson = False) -> None:
     from auscult.registry import promotion
 
     found = promotion.overview()
-    print(json.dumps(found.to_json(), indent=1) if as_json else found)
+    print(json.dumps(asdict(found), indent=1) if as_json else found)
 
 
 @app.command()
@@ -105,9 +105,9 @@ def run_flow(name: str, *arguments: Any) -> str:
 
     The library does not import flows: Prefect loads them from their file, as it does for a deployment.
     """
-    from auscult.scheduling.serving import settle
+    from auscult.scheduling.serving import configure_prefect
 
-    settle()  # before Prefect is imported
+    configure_prefect()  # before Prefect is imported
     from prefect.flows import load_flow_from_entrypoint
 
     flow: Any = load_flow_from_entrypoint(f"flows/{name}.py:{name}")

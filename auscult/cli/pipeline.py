@@ -63,15 +63,15 @@ def monitor(
     """
     need_project()
     from auscult.monitoring import steps
-    from auscult.scheduling.serving import settle
+    from auscult.scheduling.serving import configure_prefect
 
-    settle()
+    configure_prefect()
     place = folder or steps.usual_folder()
     steps.recordings(place)  # a mistyped folder must not make a flow run
     if os.environ.get("PREFECT_API_URL"):
         run_flow("monitor", str(place), experiment)
         return
-    found = steps.look(str(place), experiment)
+    found = steps.monitor(str(place), experiment)
     if as_json:
         print(json.dumps(found.to_json(), indent=1))
 

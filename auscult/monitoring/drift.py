@@ -4,18 +4,18 @@ A quantity drifts if the difference is large (effect) and rarely that large by c
 not worth an alarm even if it is certain, and a few recordings often differ much by chance.
 
 Recordings of one patient resemble each other, and a week holds few patients. A test that takes recordings as
-independent (Kolmogorov-Smirnov, chi-square) reports drift in one week out of three without drift
-(docs/monitoring.md). The null distribution is therefore a cluster bootstrap: patients of the reference are drawn with
-replacement, once as many as a week has and once as many as the reference has, and the two draws are compared like the
-real samples (A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). A week is
-assumed to have as many recordings per patient as the reference.
+independent (Kolmogorov-Smirnov, chi-square) reports drift in one of three weeks without drift (docs/monitoring.md).
+The null distribution is therefore a cluster bootstrap: draw patients of the reference with replacement, once as many
+as a week has and once as many as the reference has, and compare the two draws like the real samples (A. C. Davison and
+D. V. Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). A week is assumed to have as many
+recordings per patient as the reference.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,37 +48,26 @@ class Spread:
 
 @dataclass(frozen=True)
 class Feature:
-    """One numeric feature of the reference and of the recent recordings.
-
-    Attributes
-    ----------
-    distance
-        Kolmogorov-Smirnov distance, 0 to 1.
-    p_value
-        Probability that any feature of a week without drift has such a distance.
-    """
+    """One numeric feature of the reference and of the recent recordings."""
 
     name: str
     reference: Spread
     recent: Spread
+    #: Kolmogorov-Smirnov distance, 0 to 1.
     distance: float
+    #: Probability that any feature of a week without drift has such a distance.
     p_value: float
     drifts: bool
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Predicted classes: recordings per class, and the population stability index.
-
-    Attributes
-    ----------
-    expected_psi
-        Mean of the index over weeks without drift: few recordings of few patients differ by chance.
-    """
+    """Predicted classes: recordings per class, and the population stability index."""
 
     reference: dict[str, int]
     recent: dict[str, int]
     psi: float
+    #: Mean of the index over weeks without drift: few recordings of few patients differ by chance.
     expected_psi: float
     p_value: float
     drifts: bool
@@ -86,48 +75,33 @@ class Classes:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Recordings that ``validate`` would reject.
+    """Recent recordings that ``validate`` would reject."""
 
-    Attributes
-    ----------
-    examined
-        All recent recordings.
-    reasons
-        Reason of ``validate`` → recordings.
-    reference_share
-        Rejected share of the data set that the model learned from, 0 to 1.
-    p_value
-        Probability of at least as many, if each recording is rejected independently with that share.
-    """
-
+    #: All recent recordings.
     examined: int
     count: int
+    #: Reason of ``validate`` → recordings.
     reasons: dict[str, int]
+    #: Rejected share of the data set that the model learned from, 0 to 1.
     reference_share: float
+    #: Probability of at least as many, if each recording is rejected independently with that share.
     p_value: float
     drifts: bool
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The result of a comparison.
+    """The result of a comparison."""
 
-    Attributes
-    ----------
-    accepted, learned_from
-        Recordings compared: recent ones, and those of the reference.
-    needed
-        The least number of each for a verdict on features and classes.
-    features, classes
-        Empty and ``None`` if there are fewer.
-    """
-
+    #: Recordings compared: accepted recent ones, and those of the reference.
     accepted: int
     learned_from: int
+    #: The least number of each for a verdict on features and classes.
     needed: int
     rejected: Rejected
-    features: tuple[Feature, ...]
-    classes: Classes | None
+    #: Empty, and ``None``, if there are fewer.
+    features: tuple[Feature, ...] = ()
+    classes: Classes | None = None
 
     @property
     def enough(self) -> bool:
@@ -157,8 +131,7 @@ class Drift:
     def to_json(self) -> dict[str, Any]:
         """Return plain data, rounded; the verdict first."""
         summary = {"verdict": self.verdict, "enough": self.enough, "drifted": list(self.drifted)}
-        rounded: dict[str, Any] = _rounded(asdict(self))
-        return summary | rounded | {"features": list(rounded["features"])}
+        return summary | _rounded(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -168,24 +141,14 @@ class NullDistribution:
     Attributes
     ----------
     distance
-        Largest Kolmogorov-Smirnov distance of any feature in each week, shape (draws,).
+        Largest Kolmogorov-Smirnov distance of any feature in each week, shape (draws,). The maximum adjusts p-values
+        for the number of features (P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", 1993: max T).
     psi
         Population stability index of the predicted classes, shape (draws,).
     """
 
     distance: NDArray[np.floating]
     psi: NDArray[np.floating]
-
-    def p_distance(self, distance: float) -> float:
-        """Return the p-value of a feature's distance, adjusted for the number of features by their maximum.
-
-        P. H. Westfall and S. S. Young, "Resampling-Based Multiple Testing", 1993 (single step, max T).
-        """
-        return _p_value(self.distance, distance)
-
-    def p_psi(self, psi: float) -> float:
-        """Return the p-value of a stability index."""
-        return _p_value(self.psi, psi)
 
 
 def compare(
@@ -207,7 +170,7 @@ def compare(
     known, new = (table[table["rejected"] == ""].reset_index(drop=True) for table in (reference, recent))
     level = settings.max_p_value / _TESTS
     rejected = _rejected(recent, rejected_reference_share, len(known), settings, level)
-    drift = Drift(len(new), len(known), settings.min_recordings, rejected, (), None)
+    drift = Drift(len(new), len(known), settings.min_recordings, rejected)
     if not drift.enough:
         return drift
     names = numeric_features(recent)
@@ -216,7 +179,7 @@ def compare(
     null = draw(known, names, classes, len(new), draws)
     features = tuple(_feature(name, known[name], new[name], null, settings, level) for name in names)
     predicted = _classes(classes, known["label"], new["label"], null, settings, level)
-    return Drift(drift.accepted, drift.learned_from, drift.needed, rejected, features, predicted)
+    return replace(drift, features=features, classes=predicted)
 
 
 def draw(
@@ -228,14 +191,10 @@ def draw(
     ----------
     reference
         Accepted recordings. A column ``patient`` groups them; without it each is its own group.
-    features
-        Numeric columns.
-    classes
-        All values of ``label``.
-    size
-        Recordings of a week.
-    draws
-        Number of weeks.
+    features, classes
+        Numeric columns; all values of ``label``.
+    size, draws
+        Recordings of a week; number of weeks.
     """
     rng = np.random.default_rng(_SEED)
     grouped = reference.get("patient", reference.index)
@@ -292,7 +251,7 @@ def _feature(
     name: str, reference: pd.Series, recent: pd.Series, null: NullDistribution, settings: MonitorSettings, level: float
 ) -> Feature:
     distance = ks_distance(reference.to_numpy(), recent.to_numpy())
-    p_value = null.p_distance(distance)
+    p_value = _p_value(null.distance, distance)
     drifts = distance > settings.max_distance and p_value < level
     return Feature(name, _spread(reference), _spread(recent), distance, p_value, drifts)
 
@@ -312,7 +271,7 @@ def _classes(
 ) -> Classes:
     counts = [{name: int((labels == name).sum()) for name in names} for labels in (reference, recent)]
     psi = float(stability_index(*(np.array(list(each.values()), dtype=float) for each in counts)))
-    p_value = null.p_psi(psi)
+    p_value = _p_value(null.psi, psi)
     drifts = psi > settings.max_class_psi and p_value < level
     return Classes(counts[0], counts[1], psi, float(null.psi.mean()), p_value, drifts)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import ks_2samp
@@ -31,58 +31,40 @@ _SEED = 53
 
 @dataclass(frozen=True)
 class Alarms:
-    """How many simulated weeks were reported as drift; ``str()`` is the answer for a terminal.
-
-    Attributes
-    ----------
-    alarms
-        Weeks in which the monitor reported drift.
-    independent
-        Weeks in which a test that takes recordings as independent found a feature that drifts.
-    drifted
-        Name of what drifted → weeks, the most frequent first.
-    """
+    """How many simulated weeks were reported as drift; ``str()`` is the result for a terminal."""
 
     weeks: int
     recordings: int
     gain_db: float
+    #: Weeks in which the monitor reported drift.
     alarms: int
+    #: Weeks in which a test that takes recordings as independent found a feature that drifts.
     independent: int
+    #: Name of what drifted → weeks, the most frequent first.
     drifted: dict[str, int]
 
     def __str__(self) -> str:
         change = f"{self.gain_db:g} dB louder" if self.gain_db else "without drift"
-        return "\n".join(
-            [
-                f"drift reported in {self.alarms} of {self.weeks} weeks of {self.recordings} recordings {change}",
-                *(f"  {name}: {count}" for name, count in self.drifted.items()),
-                f"a test that takes recordings as independent: in {self.independent}",
-            ]
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
+        lines = [
+            f"drift reported in {self.alarms} of {self.weeks} weeks of {self.recordings} recordings {change}",
+            *(f"  {name}: {count}" for name, count in self.drifted.items()),
+            f"a test that takes recordings as independent: in {self.independent}",
+        ]
+        return "\n".join(lines)
 
 
 def measure(*, experiment: str | None = None, recordings: int = 60, weeks: int = 200, gain_db: float = 0.0) -> Alarms:
-    """Simulate weeks and count those that the monitor reports as drift.
+    """Simulate *weeks* of *recordings* each, *gain_db* louder; count those that the monitor reports as drift.
 
     Parameters
     ----------
     experiment
         Whose model is used; by default the first of ``retrain.experiments`` in ``flows/settings.yaml``.
-    recordings
-        Number of recordings of a week.
-    weeks
-        Number of simulated weeks.
-    gain_db
-        Gain of every recording of a week, in dB.
 
     Raises
     ------
     AuscultError
-        As :func:`auscult.monitoring.steps.look` raises, or there are too few recordings for such weeks.
+        As :func:`auscult.monitoring.steps.monitor` raises, or there are too few recordings for such weeks.
     """
     monitored = steps.load_model(experiment)
     limits = monitored.limits.model_copy(update={"min_recordings": 1})
@@ -99,12 +81,14 @@ def measure(*, experiment: str | None = None, recordings: int = 60, weeks: int =
 def draw_weeks(table: pd.DataFrame, recordings: int, count: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Yield pairs (reference, week) with different patients, drawn with a fixed seed.
 
+    The last patient of a week may come with only some recordings.
+
     Parameters
     ----------
     table
         Of :class:`auscult.monitoring.reference.Reference`.
-    recordings
-        Number of recordings of a week; its last patient may come with only some recordings.
+    recordings, count
+        Number of recordings of a week; number of weeks.
 
     Raises
     ------

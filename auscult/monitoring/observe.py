@@ -34,12 +34,12 @@ TEXTS: dict[str, tuple[str, str]] = {
 PROBABILITY = "probability_not_normal"
 _BEFORE_BANDS: dict[str, tuple[str, str]] = {
     "duration_s": ("float64", "length of the audio"),
-    "sample_rate_hz": ("float64", "as stored"),
-    "level_dbfs": ("float64", "root mean square, of the audio as the model receives it; full scale is 0"),
-    "crest_db": ("float64", "peak to root mean square, of the same audio"),
+    "sample_rate_hz": ("float64", "sample rate of the file"),
+    "level_dbfs": ("float64", "root mean square after the model's resampling and filter; full scale is 0"),
+    "crest_db": ("float64", "peak above root mean square, of the same audio"),
 }
 _AFTER_BANDS: dict[str, tuple[str, str]] = {
-    "centroid_hz": ("float64", "mean frequency, weighted by power, of the same audio"),
+    "centroid_hz": ("float64", "mean frequency of the same audio, weighted by power"),
     PROBABILITY: ("float64", "one minus the model's probability of the normal class, for the whole recording"),
 }
 #: IEC 61260-1:2014: the ratio of an octave (base ten), nominal mid-band frequencies, exact ones 1000 Hz · G^x.
@@ -70,7 +70,7 @@ def octave_bands(low_hz: float, high_hz: float) -> dict[str, tuple[float, float]
 def columns(spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """Return type and meaning of the columns of :func:`observe`, for a model with this feature spec."""
     about = {
-        name: ("float64", f"share of the power between {low:.0f} and {high:.0f} Hz, in dB of the whole")
+        name: ("float64", f"power between {low:.0f} and {high:.0f} Hz, in dB of the total power")
         for name, (low, high) in octave_bands(spec["resample"]["low_hz"], spec["resample"]["high_hz"]).items()
     }
     return TEXTS | _BEFORE_BANDS | about | _AFTER_BANDS

@@ -1,16 +1,16 @@
-"""The result of a comparison as a self-contained HTML page, as Markdown and as JSON."""
+"""The result of a comparison as JSON, as a self-contained HTML page and as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from auscult.core.reject_reasons import REASONS
-from auscult.monitoring.drift import Drift, Feature, Spread
+from auscult.monitoring.drift import Drift, Spread
 from auscult.reporting.templates import template
 
 if TYPE_CHECKING:
@@ -22,60 +22,23 @@ _DECIMALS = {"_hz": 0, "_db": 1, "_dbfs": 1, "_s": 1}
 _WIDTH, _HEIGHT, _BINS = 320, 96, 24
 
 
-@dataclass(frozen=True)
-class About:
-    """The model, the recordings and the limits of a comparison.
-
-    Attributes
-    ----------
-    folder
-        Name of the folder with the recent recordings, without its path.
-    model
-        Digest of the model's files.
-    in_service
-        False if no model of the experiment is in service, and the newest one was used.
-    recordings, patients
-        Numbers that the model learned from; ``Drift.learned_from`` is the number of recordings compared.
-    limits
-        The section ``monitor`` of ``flows/settings.yaml``.
-    meanings
-        Column of a table of :func:`auscult.monitoring.observe.observe` → its meaning.
-    """
-
-    dataset: str
-    experiment: str
-    folder: str
-    model: str
-    in_service: bool
-    recordings: int
-    patients: int
-    limits: Mapping[str, float]
-    meanings: Mapping[str, str]
-
-
-def record(drift: Drift, recent: pd.DataFrame, about: About) -> dict[str, Any]:
-    """Return the result as plain data: a function of the recordings, the model and the settings."""
-    learned_from = {"recordings": about.recordings, "patients": about.patients, "compared": drift.learned_from}
-    return {
-        "dataset": about.dataset,
-        "experiment": about.experiment,
-        "model": about.model,
-        "in_service": about.in_service,
-        "folder": about.folder,
-        **drift.to_json(),
-        "learned_from": learned_from,
-        "rejected_files": _files(recent),
-        "limits": dict(about.limits),
-    }
-
-
-def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: About) -> str:
+def page(
+    drift: Drift,
+    record: Mapping[str, Any],
+    reference: pd.DataFrame,
+    recent: pd.DataFrame,
+    meanings: Mapping[str, str],
+) -> str:
     """Return the page's HTML, with the verdict first.
 
     Parameters
     ----------
+    record
+        Content of ``drift.json``.
     reference, recent
         The tables that were compared; features that drift are plotted.
+    meanings
+        Column of these tables → its meaning.
     """
     accepted = [table[table["rejected"] == ""] for table in (reference, recent)]
     pictures = {
@@ -85,12 +48,12 @@ def page(drift: Drift, reference: pd.DataFrame, recent: pd.DataFrame, about: Abo
     }
     return template("drift.html").render(
         drift=drift,
-        about=about,
+        record=record,
         headline=headline(drift),
-        rows=[_row(feature) for feature in drift.features],
+        rows=_rows(drift),
         classes=_class_rows(drift),
-        files=_files(recent),
         pictures=pictures,
+        meanings=meanings,
         reasons=REASONS,
         p_value=_p_value,
         number=_number,
@@ -105,63 +68,49 @@ def headline(drift: Drift) -> str:
     return "No drift" if drift.enough else "Too few recordings"
 
 
-def markdown(drift: Drift, about: About) -> str:
-    """Return the verdict and its table as Markdown, for Prefect's page."""
+def markdown(drift: Drift, record: Mapping[str, Any]) -> str:
+    """Return the verdict and its tables as Markdown, for Prefect's page."""
     lines = [
-        f"### {headline(drift)}: {about.experiment} of {about.dataset}",
+        f"### {headline(drift)}: {record['experiment']} of {record['dataset']}",
         "",
         f"{drift.verdict[:1].upper()}{drift.verdict[1:]}.",
         "",
-        f"{drift.rejected.examined} recordings in `{about.folder}`, {drift.rejected.count} rejected"
+        f"{drift.rejected.examined} recordings in `{record['folder']}`, {drift.rejected.count} rejected"
         f" ({_share(drift.rejected.reference_share)} of the training data set were).",
     ]
     if drift.features:
-        lines += [
-            "",
-            "| | learned from, median (5 to 95 %) | recent | distance | p-value | |",
-            "|---|---|---|---|---|---|",
-        ]
-        for row in map(_row, drift.features):
-            cells = [row["name"], row["reference"], row["recent"], row["distance"], row["p_value"]]
-            lines.append(f"| {' | '.join(cells)} | {'**drifts**' if row['drifts'] else ''} |")
+        lines += ["", "| | training, median (5 to 95 %) | recent | distance | p-value | |", "|---|---|---|---|---|---|"]
+        lines += [f"| {' | '.join(cells)} | {'**drifts**' if drifts else ''} |" for *cells, drifts in _rows(drift)]
     if drift.classes is not None:
         mark = " **drifts**" if drift.classes.drifts else ""
         psi = f"stability index {drift.classes.psi:.2f}, p-value {_p_value(drift.classes.p_value)}.{mark}"
-        lines += ["", f"Predicted classes: {psi}", "", "| class | learned from | recent |", "|---|---|---|"]
-        lines += [f"| {row['name']} | {row['reference']} | {row['recent']} |" for row in _class_rows(drift)]
+        lines += ["", f"Predicted classes: {psi}", "", "| class | training | recent |", "|---|---|---|"]
+        lines += [f"| {' | '.join(cells)} |" for cells in _class_rows(drift)]
     return "\n".join(lines) + "\n"
 
 
-def _row(feature: Feature) -> dict[str, Any]:
-    return {
-        "name": feature.name,
-        "reference": _spread(feature.name, feature.reference),
-        "recent": _spread(feature.name, feature.recent),
-        "distance": f"{feature.distance:.2f}",
-        "p_value": _p_value(feature.p_value),
-        "drifts": feature.drifts,
-    }
+def _rows(drift: Drift) -> list[tuple[str, str, str, str, str, bool]]:
+    """Return per feature: name, both spreads, distance, p-value, and whether it drifts."""
+    rows = []
+    for each in drift.features:
+        reference, recent = (_spread(each.name, spread) for spread in (each.reference, each.recent))
+        rows.append((each.name, reference, recent, f"{each.distance:.2f}", _p_value(each.p_value), each.drifts))
+    return rows
 
 
-def _class_rows(drift: Drift) -> list[dict[str, str]]:
+def _class_rows(drift: Drift) -> list[tuple[str, ...]]:
+    """Return per class: name, and its share of the training and of the recent recordings."""
     if drift.classes is None:
         return []
-    samples = {"reference": drift.classes.reference, "recent": drift.classes.recent}
-    totals = {sample: sum(counts.values()) for sample, counts in samples.items()}
+    samples = [(counts, sum(counts.values())) for counts in (drift.classes.reference, drift.classes.recent)]
     return [
-        {"name": name}
-        | {sample: f"{_share(counts[name] / totals[sample])} ({counts[name]})" for sample, counts in samples.items()}
+        (name, *(f"{_share(counts[name] / total)} ({counts[name]})" for counts, total in samples))
         for name in drift.classes.reference
     ]
 
 
-def _files(recent: pd.DataFrame) -> list[dict[str, str]]:
-    rejected = recent.loc[recent["rejected"] != "", ["file", "rejected", "detail"]]
-    return [{"file": file, "reason": reason, "detail": detail} for file, reason, detail in rejected.to_numpy().tolist()]
-
-
 def _spread(name: str, spread: Spread) -> str:
-    low, median, high = (_number(name, value) for value in (spread.low, spread.median, spread.high))
+    low, median, high = (_number(name, value) for value in astuple(spread))
     return f"{median} ({low} to {high})"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from auscult.core.digests import code_digest, digest, patient_key
 from auscult.core.errors import DataError
 from auscult.core.paths import CACHE_DIR, DATA_DIR, Paths
+from auscult.core.reject_reasons import ABSENT, REASONS
 from auscult.core.sections import ValidateParams
 from auscult.core.storage import read_table, write_table
 from auscult.monitoring.observe import columns, observe
@@ -23,20 +24,9 @@ if TYPE_CHECKING:
 MOST_RECORDINGS = 400
 _SEED = 43
 _log = logging.getLogger(__name__)
-#: Reasons of rejection that lie in the audio file; a folder of recent recordings has no labels.
-_OF_AUDIO = frozenset(
-    {
-        "unreadable",
-        "truncated",
-        "wrong_content",
-        "silent",
-        "clipped",
-        "too_short",
-        "too_long",
-        "not_finite",
-        "duplicate_audio",
-    }
-)
+#: Reasons of rejection that lie in labels and tables, which a folder of recent recordings does not have.
+_OF_LABELS = {reason for reason in REASONS if reason.startswith("annotation_")}
+_OF_LABELS |= {"duplicate_id", "unknown_label", "missing_metadata"}
 #: Modules that determine a row; the modules of the representation and the architecture are added to them.
 _CODE = (
     "auscult.monitoring.observe",
@@ -61,21 +51,14 @@ _PATIENT = {"patient": ("string", "key of the patient")}
 
 @dataclass(frozen=True)
 class Reference:
-    """The recordings that recent ones are compared with.
+    """The recordings that recent ones are compared with."""
 
-    Attributes
-    ----------
-    table
-        Result of :func:`auscult.monitoring.observe.observe`, with a column ``patient``.
-    learned_from
-        Numbers of recordings and patients that the model learned from. The table holds all of these recordings, or
-        those of as many patients as have at least :data:`MOST_RECORDINGS`.
-    rejected_share
-        Share of the data set's recordings that ``validate`` rejected for a fault of the audio file, 0 to 1.
-    """
-
+    #: Result of :func:`auscult.monitoring.observe.observe`, with a column ``patient``.
     table: pd.DataFrame
+    #: Numbers of recordings and patients that the model learned from. The table holds all of these recordings, or those
+    #: of as many patients as have at least :data:`MOST_RECORDINGS`.
     learned_from: tuple[int, int]
+    #: Share of the data set's recordings that ``validate`` rejected for a fault of the audio file, 0 to 1.
     rejected_share: float
 
 
@@ -108,10 +91,10 @@ def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers
 
 
 def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
-    """Rows of the manifest that belong to the training part, of patients that this model has met.
+    """Return the manifest's rows of the training part, of patients that this model learned from.
 
-    A model that is older than the split may know fewer patients; one that does not say whom it learned from
-    is taken to know the whole part.
+    A model that is older than the split may know fewer patients; one that does not record its patients counts as
+    trained on the whole part.
 
     Raises
     ------
@@ -124,8 +107,7 @@ def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
     known = recordings[recordings["recording_id"].isin(train)]
     keys = model.about.get("learned_from")
     if keys is not None:
-        met = known["patient_id"].map(lambda patient: patient_key(paths.dataset, str(patient))).isin(keys)
-        known = known[met]
+        known = known[known["patient_id"].map(lambda patient: patient_key(paths.dataset, str(patient))).isin(keys)]
     if known.empty:
         raise DataError(
             f"the training part of {paths.dataset!r} holds no recording that the model {model.experiment!r} learned"
@@ -169,8 +151,9 @@ def rejected_share(paths: Paths) -> float:
     """Return the share of the data set's audio files that ``validate`` rejected for a fault of the file, 0 to 1."""
     accepted = set(read_table(paths.manifest / "recordings.parquet")["recording_id"])
     rejects = read_table(paths.manifest / "rejects.parquet")
-    of_audio = set(rejects.loc[rejects["reason"].isin(_OF_AUDIO), "recording_id"])
-    seen = accepted | set(rejects.loc[rejects["reason"] != "missing_audio", "recording_id"])
+    rejects = rejects[rejects["reason"] != ABSENT]
+    of_audio = set(rejects.loc[~rejects["reason"].isin(_OF_LABELS), "recording_id"])
+    seen = accepted | set(rejects["recording_id"])
     return len(of_audio) / len(seen) if seen else 0.0
 
 

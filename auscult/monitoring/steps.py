@@ -14,9 +14,10 @@ from auscult.core.paths import DATA_DIR, Paths
 from auscult.core.process import workers
 from auscult.core.sections import ValidateParams
 from auscult.core.storage import replacing_folder, write_json, write_text
+from auscult.datasets.readers.copies import AUDIO_ENDINGS, files_below
 from auscult.monitoring.drift import Drift, compare
 from auscult.monitoring.observe import columns, observe, readable
-from auscult.monitoring.page import About, page, record
+from auscult.monitoring.page import page
 from auscult.monitoring.reference import Reference, reference
 from auscult.registry.outputs import digest_of_model
 from auscult.registry.versions import champion_folder
@@ -26,26 +27,19 @@ from auscult.training.trained_model import TrainedModel
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".wav", ".flac")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Monitored:
-    """The model that recent recordings are checked for, and the limits.
-
-    Attributes
-    ----------
-    model_digest
-        Digest of the model's files.
-    in_service
-        False if no model is in service, and the newest one is used.
-    """
+    """The model that recent recordings are checked for, and the limits."""
 
     paths: Paths
     experiment: str
     model: TrainedModel
+    #: Digest of the model's files.
     model_digest: str
+    #: False if no model is in service, and the newest one is used.
     in_service: bool
     validate: ValidateParams
     limits: MonitorSettings
@@ -53,30 +47,28 @@ class Monitored:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a comparison, what it is about, and the path of its report."""
+    """The result of a comparison, the content of ``drift.json``, and the path of the page."""
 
     drift: Drift
-    about: About
+    record: dict[str, Any]
     report: Path
 
     def event_resource(self) -> dict[str, str]:
         """Return the resource of a drift event: the model, for Prefect's triggers to match."""
+        dataset, experiment = self.record["dataset"], self.record["experiment"]
         return {
-            "prefect.resource.id": f"auscult.{self.about.dataset}.{self.about.experiment}",
-            "prefect.resource.name": f"{self.about.experiment} of {self.about.dataset}",
+            "prefect.resource.id": f"auscult.{dataset}.{experiment}",
+            "prefect.resource.name": f"{experiment} of {dataset}",
         }
 
     def event_payload(self) -> dict[str, Any]:
         """Return the payload of a drift event: the verdict, and the numbers of what drifts."""
-        content = self.drift.to_json()
+        classes, rejected = self.record["classes"], self.record["rejected"]
         return {
-            "dataset": self.about.dataset,
-            "experiment": self.about.experiment,
-            "verdict": content["verdict"],
-            "drifted": content["drifted"],
-            "features": [feature for feature in content["features"] if feature["drifts"]],
-            "classes": content["classes"] if content["classes"] and content["classes"]["drifts"] else None,
-            "rejected": content["rejected"] if content["rejected"]["drifts"] else None,
+            **{key: self.record[key] for key in ("dataset", "experiment", "verdict", "drifted")},
+            "features": [feature for feature in self.record["features"] if feature["drifts"]],
+            "classes": classes if classes and classes["drifts"] else None,
+            "rejected": rejected if rejected["drifts"] else None,
             "report": str(self.report),
         }
 
@@ -119,12 +111,10 @@ def recordings(folder: Path) -> list[Path]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise DataError(f"{folder} {what}", where=str(folder), next_step=next_step)
-    visible = [
-        path for path in folder.rglob("*") if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    found = sorted(path for path in visible if path.suffix.lower() in ENDINGS and path.is_file())
+    files = list(files_below(folder))
+    found = sorted(path for path in files if path.suffix.lower() in AUDIO_ENDINGS)
     if not found:
-        others = sorted({path.suffix.lower() for path in visible if path.is_file() and path.suffix})
+        others = sorted({path.suffix.lower() for path in files if path.suffix})
         present = f"; it holds: {', '.join(others[:8])}" if others else ""
         raise DataError(f"{folder} holds no WAV or FLAC file{present}", where=str(folder), next_step=next_step)
     return found
@@ -149,30 +139,33 @@ def conclude(monitored: Monitored, folder: Path, table: pd.DataFrame, known: Ref
         Folder that *table* describes; only its name is written.
     """
     drift = compare(known.table, table, known.rejected_share, monitored.limits)
-    about = About(
-        dataset=monitored.paths.dataset,
-        experiment=monitored.experiment,
-        folder=readable(folder.resolve().name),
-        model=monitored.model_digest,
-        in_service=monitored.in_service,
-        recordings=known.learned_from[0],
-        patients=known.learned_from[1],
-        limits=monitored.limits.model_dump(),
-        meanings={name: text for name, (_, text) in columns(monitored.model.spec).items()},
-    )
+    recordings, patients = known.learned_from
+    rejected = table.loc[table["rejected"] != "", ["file", "rejected", "detail"]].rename(columns={"rejected": "reason"})
+    record = {
+        "dataset": monitored.paths.dataset,
+        "experiment": monitored.experiment,
+        "model": monitored.model_digest,
+        "in_service": monitored.in_service,
+        "folder": readable(folder.resolve().name),
+        **drift.to_json(),
+        "learned_from": {"recordings": recordings, "patients": patients, "compared": drift.learned_from},
+        "rejected_files": rejected.to_dict("records"),
+        "limits": monitored.limits.model_dump(),
+    }
+    meanings = {name: text for name, (_, text) in columns(monitored.model.spec).items()}
     target = monitored.paths.reports / "drift"
     with replacing_folder(target) as scratch:
-        write_json(scratch / "drift.json", record(drift, table, about))
-        write_text(scratch / "index.html", page(drift, known.table, table, about))
-    return Finding(drift, about, target / "index.html")
+        write_json(scratch / "drift.json", record)
+        write_text(scratch / "index.html", page(drift, record, known.table, table, meanings))
+    return Finding(drift, record, target / "index.html")
 
 
 def lines(finding: Finding) -> list[str]:
     """Return the result as lines for a terminal or a log."""
-    drift, about = finding.drift, finding.about
+    drift, model = finding.drift, f"{finding.record['dataset']}/{finding.record['experiment']}"
     reasons = ", ".join(f"{count} {reason}" for reason, count in drift.rejected.reasons.items())
     rejected = f"{drift.rejected.count} rejected" + (f" ({reasons})" if reasons else "")
-    compared = f"compared with {drift.learned_from} recordings that {about.dataset}/{about.experiment} learned from"
+    compared = f"compared with {drift.learned_from} recordings that {model} learned from"
     return [
         f"{drift.rejected.examined} recordings examined, {rejected}",
         *([compared] if drift.enough else []),
@@ -181,7 +174,7 @@ def lines(finding: Finding) -> list[str]:
     ]
 
 
-def look(folder: str, experiment: str | None = None) -> Drift:
+def monitor(folder: str, experiment: str | None = None) -> Drift:
     """Compare the recordings in a folder with those that the model learned from, and write the report.
 
     Parameters

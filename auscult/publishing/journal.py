@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json, write_json
 from auscult.publishing.push import is_published
-from auscult.registry.versions import ROLLED_BACK, Registry
+from auscult.registry.versions import ROLLED_BACK, Registry, Version
 from auscult.versioning import worktree
 from auscult.versioning.locks import end_orphans
 
@@ -27,54 +27,35 @@ FOLDER = CACHE_DIR / "flows"
 
 @dataclass(frozen=True)
 class Entry:
-    """One retraining or ingestion in progress.
-
-    Attributes
-    ----------
-    name
-        Name of the run.
-    flow
-        ``retrain`` or ``ingest``.
-    flow_run_id
-        Prefect's id of the run, or empty.
-    state
-        ``working`` until everything is decided, then ``publishing``.
-    worktree
-        Folder in which the run works.
-    branch, commit
-        What is published.
-    remote
-        The git remote to publish to; empty if the branch stays in this repository.
-    promotions
-        ``experiment``, ``version`` and ``decision`` of each model to promote after the branch is published, and the
-        ``champion`` that it was compared with (``None`` if there was none).
-    """
+    """One retraining or ingestion in progress."""
 
     name: str
+    #: ``retrain`` or ``ingest``.
     flow: str
+    #: Prefect's id of the run, or empty.
     flow_run_id: str = ""
+    #: ``working`` until everything is decided, then ``publishing``.
     state: Literal["working", "publishing"] = "working"
+    #: Folder in which the run works.
     worktree: str = ""
+    #: What is published.
     branch: str = ""
     commit: str = ""
+    #: The git remote to publish to; empty if the branch stays in this repository.
     remote: str = ""
     dataset: str = ""
+    #: ``experiment``, ``version`` and ``decision`` of each model to promote after the branch is published, and the
+    #: ``champion`` that it was compared with (``None`` if there was none).
     promotions: list[dict[str, Any]] = field(default_factory=list)
 
 
 class InProgressError(AuscultError):
-    """Another run of the flow holds the journal's lock.
+    """Another run of the flow holds the journal's lock; ``flow_run_id`` is Prefect's id of it, or empty."""
 
-    Attributes
-    ----------
-    flow_run_id
-        Prefect's id of that run, or empty.
-    """
-
-    def __init__(self, flow: str, holder: Sequence[str], lock: Path) -> None:
-        self.flow_run_id = holder[1] if len(holder) > 1 else ""
+    def __init__(self, flow: str, holder: str, lock: Path) -> None:
+        name, _, self.flow_run_id = holder.partition("\n")
         super().__init__(
-            f"another {flow} is in progress: {holder[0] if holder else 'unknown'}",
+            f"another {flow} is in progress: {name or 'unknown'}",
             where=str(lock),
             next_step="wait for it, then run the same command again",
         )
@@ -104,7 +85,7 @@ class Journal:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise InProgressError(self.flow, file.read().splitlines(), self._lock) from error
+                raise InProgressError(self.flow, file.read(), self._lock) from error
             file.seek(0)
             file.truncate()
             file.write(f"{name}, process {os.getpid()}\n{flow_run_id}")
@@ -125,9 +106,7 @@ class Journal:
                 raise
 
     def read(self) -> Entry | None:
-        """Return the run in progress or interrupted; ``None`` if there is none or the file is damaged."""
-        if not self._file.exists():
-            return None
+        """Return the run in progress or interrupted; ``None`` if the file is missing or damaged."""
         try:
             return Entry(**read_json(self._file))
         except (DataError, TypeError):
@@ -139,13 +118,7 @@ class Journal:
         return entry
 
     def recover(self) -> str | None:
-        """Undo or complete an interrupted run; the lock must be held.
-
-        Returns
-        -------
-        str or None
-            A line that says what was done; ``None`` if there was nothing to do.
-        """
+        """Undo or complete an interrupted run, with the lock held; return what was done, ``None`` for nothing."""
         end_orphans()  # first: a push of the dead run may still be in progress
         entry = self.read()
         if entry is None:
@@ -172,13 +145,12 @@ class Journal:
     def complete(self, entry: Entry) -> list[str]:
         """Promote what was decided and end the run; return a line per promotion that no longer applies."""
         skipped = []
-        if entry.promotions:
+        for each in entry.promotions:
             registry = Registry(self.root)
-            for each in entry.promotions:
-                if reason := _outdated(registry, entry.dataset, each):
-                    skipped.append(reason)
-                    continue
-                version = registry.version(entry.dataset, each["experiment"], each["version"])
+            version = registry.version(entry.dataset, each["experiment"], each["version"])
+            if reason := _outdated(registry, entry.dataset, each, version):
+                skipped.append(reason)
+            else:
                 registry.promote(entry.dataset, each["experiment"], version, each["decision"])
         self.close(entry)
         return skipped
@@ -190,14 +162,14 @@ class Journal:
         self._file.unlink(missing_ok=True)
 
 
-def _outdated(registry: Registry, dataset: str, promotion: Mapping[str, Any]) -> str:
+def _outdated(registry: Registry, dataset: str, promotion: Mapping[str, Any], version: Version) -> str:
     """Return why a promotion no longer applies: the champion has changed since the decision. Empty if it applies."""
-    experiment, number = promotion["experiment"], promotion["version"]
+    experiment, number = promotion["experiment"], version.number
     champion = registry.champion(dataset, experiment)
     current = champion.number if champion is not None else None
-    if ROLLED_BACK in registry.version(dataset, experiment, number).tags:
+    if ROLLED_BACK in version.tags:
         return f"version {number} of {experiment} was rolled back meanwhile and stays out of service"
     if current not in (promotion["champion"], number):
         compared, now = (f"version {v}" if v else "no champion" for v in (promotion["champion"], current))
-        return f"version {number} of {experiment} was compared with {compared}, now serves {now}: not promoted"
+        return f"version {number} of {experiment} was compared with {compared}, but {now} serves now: not promoted"
     return ""

@@ -15,12 +15,13 @@ from auscult.versioning.commands import git
 from auscult.versioning.github import GitHub, GitHubError
 
 _ADDRESS = re.compile(
-    r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?P<host>[^/:]+)[/:](?P<owner>[^/]+)/(?P<name>.+?)(?:\.git)?/?"
+    r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?:ssh\.(?=github\.com))?(?P<host>[^/:]+)(?::\d+(?=/))?"
+    r"[/:](?P<owner>[^/]+)/(?P<name>.+?)(?:\.git)?/?"
 )
 
 
 def repository(root: Path) -> tuple[str, str, str] | None:
-    """Return (host, owner, name) of the remote; None where it is not on GitHub."""
+    """Return (host, owner, name) of the remote; ``None`` if it is not on GitHub."""
     remote = git_remote(root)
     address = _ADDRESS.fullmatch(git(root, "remote", "get-url", remote)) if remote is not None else None
     if address is None or "github" not in address["host"]:
@@ -29,10 +30,7 @@ def repository(root: Path) -> tuple[str, str, str] | None:
 
 
 def open_pull_request(root: Path, branch: str, base: str, title: str, body: str) -> str:
-    """Open a pull request, and return its address, or a sentence why there is none.
-
-    A missing pull request is not an error: the branch is published, and a person can open one from it.
-    """
+    """Open a pull request; return its address, or a line that says why there is none, which is no error."""
     found = repository(root)
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN")
     if found is None:

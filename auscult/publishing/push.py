@@ -47,12 +47,9 @@ def identity(workspace: Path) -> tuple[str, ...]:
 
 
 def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:
-    """Commit the changes in or below *paths* of a worktree, on no branch: :func:`publish` makes the branch.
+    """Commit the changes in or below *paths* of a worktree; return the commit, the present one if nothing changed.
 
-    Returns
-    -------
-    str
-        The commit; the present one if nothing changed.
+    The commit is on no branch: :func:`publish` makes the branch.
     """
     for path in paths:
         if (workspace / path).exists():

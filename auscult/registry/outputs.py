@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.core.digests import digest, file_sha256
+from auscult.core.errors import DataError
 from auscult.core.paths import DATABASE, Paths
 from auscult.core.storage import read_json
 from auscult.versioning import lockfile
@@ -32,10 +33,16 @@ class Outputs:
 
     dataset: str
     experiment: str
+    #: Digest of the model's files.
     model_digest: str
+    #: Digest of the data that the model was trained on.
     data_hash: str
+    #: Digest of model, data and metrics.
     digest: str
-    data_version: str = ""
+    #: Name of the data set version; empty if the model was trained on other tables.
+    data_version: str
+    #: Metrics of this model; ``None`` before ``evaluate`` has run.
+    metrics_file: Path | None
 
     @property
     def folder(self) -> Path:
@@ -53,10 +60,7 @@ class Outputs:
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of this model as ``part.name`` → value; empty before ``evaluate`` has run."""
-        path = _metrics_of(self.dataset, self.experiment)
-        if path is None:
-            return {}
-        parts: dict[str, dict[str, Any]] = read_json(path)
+        parts: dict[str, dict[str, Any]] = read_json(self.metrics_file) if self.metrics_file else {}
         return {
             f"{part}.{name}": float(value)
             for part, values in parts.items()
@@ -67,17 +71,9 @@ class Outputs:
 
 
 def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:
-    """Return the digest of the data that a model was trained on, from an entry of ``dvc.lock``.
+    """Return the digest of the data that a model was trained on, from the stages of a ``dvc.lock``.
 
-    Parameters
-    ----------
-    recorded
-        The stages of a ``dvc.lock``.
-
-    Returns
-    -------
-    str or None
-        ``None`` if the lock has no entry for the experiment, or one of another data set.
+    ``None`` if the lock has no entry for the experiment, or one of another data set.
     """
     prefix = Paths(dataset).data.as_posix() + "/"
     dependencies = recorded.get(f"train@{experiment}", {}).get("deps", [])
@@ -107,11 +103,7 @@ def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> st
     if recorded.get(f"train@{experiment}", {}).get("deps"):
         return data_hash(dataset, experiment, recorded)
     paths = Paths(dataset)
-    tables = [
-        paths.manifest / "recordings.parquet",
-        paths.split / "assignment.parquet",
-        paths.balanced(experiment),
-    ]
+    tables = (paths.manifest / "recordings.parquet", paths.split / "assignment.parquet", paths.balanced(experiment))
     return digest({str(path): file_sha256(path) for path in tables if path.exists()})
 
 
@@ -132,8 +124,18 @@ def digest_of_model(folder: Path) -> str:
 
 
 def find() -> Iterator[Outputs]:
-    """Every model below ``models/``, by data set and experiment."""
-    recorded = lockfile.in_workspace()
+    """Yield every model below ``models/``, by data set and experiment.
+
+    Raises
+    ------
+    DataError
+        ``dvc.lock`` is damaged.
+    """
+    try:
+        recorded = lockfile.in_workspace()
+    except lockfile.DamagedError as error:
+        next_step = "auscult run, which restores it, or: git checkout dvc.lock"
+        raise DataError(f"dvc.lock is damaged: {error}", where=str(lockfile.LOCK), next_step=next_step) from error
     for description in sorted(Path("models").glob("*/*/model.json")):
         dataset, experiment = description.parts[1:3]
         model_digest = digest_of_model(description.parent)
@@ -142,7 +144,8 @@ def find() -> Iterator[Outputs]:
         if data is None:
             continue
         everything = digest(model_digest, file_sha256(metrics) if metrics else None, data)
-        yield Outputs(dataset, experiment, model_digest, data, everything, _data_version(dataset, experiment, recorded))
+        version = _data_version(dataset, experiment, recorded)
+        yield Outputs(dataset, experiment, model_digest, data, everything, version, metrics)
 
 
 def tracked() -> set[tuple[str, str]]:

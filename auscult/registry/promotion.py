@@ -1,10 +1,9 @@
-"""Manual promotion and rollback, the models in service, and the history of an experiment's versions."""
+"""Manual promotion and rollback; the models in service and the history of an experiment's versions as listings."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError, unknown_name
@@ -13,26 +12,19 @@ from auscult.registry.versions import BEFORE, MANUAL, REASON, ROLLED_BACK, SINCE
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered version as a listing shows it.
-
-    Attributes
-    ----------
-    created
-        When it was registered, as in ``2026-11-21 03:00 UTC``.
-    served_since, served_until
-        The last time that it was promoted, and the end of that; ``None`` if it never was, or still is.
-    rule, reason
-        Of that promotion; empty if it never was promoted.
-    rolled_back
-        When and why it was rolled back; empty if it was not.
-    """
+    """A registered version as a listing shows it."""
 
     number: str
+    #: When it was registered, as in ``2026-11-21 03:00 UTC``.
     created: str
+    #: When it was last promoted; ``None`` if it never was.
     served_since: str | None
+    #: When that ended; ``None`` if it is in service or never was.
     served_until: str | None
+    #: Rule and reason of that promotion; empty if there was none.
     rule: str
     reason: str
+    #: When and why it was rolled back; empty if it was not.
     rolled_back: str
 
     def __str__(self) -> str:
@@ -55,9 +47,9 @@ class InService:
 
     def __str__(self) -> str:
         text = "nothing in service"
-        if self.champion is not None:
-            since, rule, reason = self.champion.served_since, self.champion.rule, self.champion.reason
-            text = f"version {self.champion.number} since {since or '?'}, {rule or '?'}: {reason or '?'}"
+        if (served := self.champion) is not None:
+            since, rule, reason = (value or "?" for value in (served.served_since, served.rule, served.reason))
+            text = f"version {served.number} since {since}, {rule}: {reason}"
         waiting = f"; challenger: version {self.challenger}" if self.challenger else ""
         return f"{self.experiment}: {text}{waiting}"
 
@@ -71,10 +63,6 @@ class Overview:
 
     def __str__(self) -> str:
         return "\n".join([f"Data set {self.dataset}", *map(str, self.experiments)])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
-        return asdict(self)
 
 
 def promote(experiment: str, number: str | None, because: str, root: Path = Path()) -> str:

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs, find, trac
 from auscult.registry.wheel import build_wheel, library_version
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
 #: Packages whose versions a logged model pins, beside the library itself.
@@ -88,7 +88,7 @@ class Recorder:
             else:
                 self._remove(experiment_id, run.info.run_id)
         if finished is not None:
-            self._metrics(finished, outputs.metrics())
+            self._log(finished, outputs.metrics())
             self._register(finished, outputs)  # a kill may have come between the run and its version
             self._client.set_tag(finished, OUTPUTS_TAG, outputs.digest)
             return "new metrics"
@@ -134,22 +134,24 @@ class Recorder:
             **about["hyperparameters"],
         }
         self._parameters(run_id, parameters)
-        self._metrics(run_id, outputs.metrics())
-        if about["validation_score"] is not None:
-            # Not under the curve's name, because MLflow shows the last step, which is rarely the chosen epoch.
-            self._metrics(run_id, {"model.validation_score": about["validation_score"]})
+        # Not under the curve's name, because MLflow shows the last step, which is rarely the chosen epoch.
+        self._log(run_id, outputs.metrics(), {"model.validation_score": about["validation_score"]})
+        curves = []
         with (outputs.folder / "history.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        self._curves(run_id, [{"epoch": row.pop("epoch"), **_named(row.pop("seed"), row)} for row in rows])
+            for row in csv.DictReader(file):
+                epoch, seed = row.pop("epoch"), row.pop("seed")
+                prefix = "" if seed == "0" else f"seed_{seed}."
+                curves.append({"epoch": epoch, **{prefix + name: value for name, value in row.items()}})
+        self._log(run_id, *curves)
         return run_id
 
     def _trial(self, experiment_id: str, parent: str, trial: dict[str, Any], *, best: bool) -> None:
         tags = {"mlflow.parentRunId": parent, "auscult.state": trial["state"], "auscult.best": str(best).lower()}
         run = self._client.create_run(experiment_id, tags=tags, run_name=f"trial {trial['number']}")
         self._parameters(run.info.run_id, {**trial["hyperparameters"], "seed": trial["seed"]})
-        self._curves(run.info.run_id, trial["epochs"])
+        self._log(run.info.run_id, *trial["epochs"])
         if trial["score"] is not None:
-            self._metrics(run.info.run_id, {"score": trial["score"], "best_epoch": trial["best_epoch"]})
+            self._log(run.info.run_id, {"score": trial["score"], "best_epoch": trial["best_epoch"]})
         self._client.set_terminated(run.info.run_id, "FAILED" if trial["state"] == "failed" else "FINISHED")
 
     def _parameters(self, run_id: str, values: dict[str, Any]) -> None:
@@ -157,19 +159,17 @@ class Recorder:
 
         self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in values.items()])
 
-    def _metrics(self, run_id: str, values: dict[str, float]) -> None:
-        self._log(run_id, [_metric(key, value, 0) for key, value in values.items()])
+    def _log(self, run_id: str, *rows: Mapping[str, Any]) -> None:
+        """Log metrics; ``epoch`` of a row is the step of its other values, 0 without it."""
+        from mlflow.entities import Metric
 
-    def _curves(self, run_id: str, epochs: list[dict[str, Any]]) -> None:
+        now = int(time.time() * 1000)
         points = [
-            _metric(key, value, int(epoch["epoch"]))
-            for epoch in epochs
-            for key, value in epoch.items()
-            if key != "epoch" and value not in (None, "")  # a score is undefined if validation lacks a class
+            Metric(name, float(value), now, int(row.get("epoch", 0)))
+            for row in rows
+            for name, value in row.items()
+            if name != "epoch" and value not in (None, "")  # a score is undefined if validation lacks a class
         ]
-        self._log(run_id, points)
-
-    def _log(self, run_id: str, points: list[Metric]) -> None:
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
 
@@ -227,14 +227,3 @@ def _log_model(run_id: str, outputs: Outputs) -> Any:
             pip_requirements=requirements,
             metadata={"classes": list(classes)},
         )
-
-
-def _metric(key: str, value: Any, step: int) -> Metric:
-    from mlflow.entities import Metric
-
-    return Metric(key, float(value), int(time.time() * 1000), step)
-
-
-def _named(seed: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of ``history.csv`` as metric names; those of seed 0 have no prefix."""
-    return row if seed == "0" else {f"seed_{seed}.{key}": value for key, value in row.items()}

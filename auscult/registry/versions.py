@@ -37,29 +37,19 @@ _TIME = "%Y-%m-%d %H:%M UTC"
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model version.
+    """A registered model version."""
 
-    Attributes
-    ----------
-    number
-        MLflow's version number.
-    run_id
-        The run that made it.
-    digest
-        Digest of the model's files.
-    tags
-        All tags.
-    package
-        Folder of the logged model: code, environment, artifacts.
-    created
-        When it was registered.
-    """
-
+    #: MLflow's version number.
     number: str
+    #: The run that made it.
     run_id: str
+    #: Digest of the model's files.
     digest: str
+    #: All tags.
     tags: Mapping[str, str]
+    #: Folder of the logged model: code, environment, artifacts.
     package: Path
+    #: When it was registered.
     created: str = ""
 
     @property
@@ -75,16 +65,9 @@ class Version:
 
 
 class Registry:
-    """The registry of one repository.
-
-    Parameters
-    ----------
-    root
-        The repository's root, where ``mlflow.db`` lies.
-    """
+    """The registry of the repository at *root*, where ``mlflow.db`` lies. ``client`` is MLflow's client of it."""
 
     def __init__(self, root: Path = Path()) -> None:
-        self.root = root
         database = (root / DATABASE).resolve()
         if not database.exists():
             raise AuscultError(
@@ -96,17 +79,12 @@ class Registry:
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self._client: MlflowClient = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
-
-    @property
-    def client(self) -> MlflowClient:
-        """MLflow's client of this registry."""
-        return self._client
+        self.client: MlflowClient = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
 
     def experiments(self, dataset: str) -> list[str]:
         """Return the experiments with a registered model, also those that ``params.yaml`` no longer names."""
         prefix = registered_name(dataset, "")
-        found = self._client.search_registered_models(filter_string=f"name LIKE '{prefix}%'", max_results=1000)
+        found = self.client.search_registered_models(filter_string=f"name LIKE '{prefix}%'", max_results=1000)
         return sorted(model.name.removeprefix(prefix) for model in found)
 
     def champion(self, dataset: str, experiment: str) -> Version | None:
@@ -126,33 +104,27 @@ class Registry:
             There is none; the message names those that exist.
         """
         known = self.versions(dataset, experiment)
-        found = next((version for version in known if version.number == number), None)
-        if found is None:
-            numbers = ", ".join(version.number for version in known) or "none"
-            raise AuscultError(
-                f"{registered_name(dataset, experiment)} has no version {number!r}; there are: {numbers}",
-                where="mlflow.db",
-                next_step="name one of these, or: auscult run",
-            )
-        return found
+        for version in known:
+            if version.number == number:
+                return version
+        numbers = ", ".join(version.number for version in known) or "none"
+        raise AuscultError(
+            f"{registered_name(dataset, experiment)} has no version {number!r}; there are: {numbers}",
+            where="mlflow.db",
+            next_step="name one of these, or: auscult run",
+        )
 
     def versions(self, dataset: str, experiment: str) -> list[Version]:
         """Return all versions, the newest first."""
-        found = self._client.search_model_versions(f"name = '{registered_name(dataset, experiment)}'")
+        found = self.client.search_model_versions(f"name = '{registered_name(dataset, experiment)}'")
         return [self._version(each) for each in sorted(found, key=lambda v: int(v.version), reverse=True)]
 
     def set_challenger(self, dataset: str, experiment: str, version: Version) -> None:
         """Make a version the challenger."""
-        self._client.set_registered_model_alias(registered_name(dataset, experiment), CHALLENGER, version.number)
+        self.client.set_registered_model_alias(registered_name(dataset, experiment), CHALLENGER, version.number)
 
     def promote(self, dataset: str, experiment: str, version: Version, decision: Mapping[str, Any]) -> None:
-        """Put a version into service. Doing it twice changes nothing.
-
-        Parameters
-        ----------
-        decision
-            Its ``rule`` and ``reason`` become tags. Store the whole record with :meth:`keep_record` first.
-        """
+        """Put a version into service if it is not; ``rule`` and ``reason`` of *decision* become its tags."""
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
         if current is not None and current.number == version.number:
@@ -164,10 +136,10 @@ class Registry:
             REASON: str(decision["reason"])[:4000],
         }
         for key, value in tags.items():  # before the alias, so that a new champion always has its reason
-            self._client.set_model_version_tag(name, version.number, key, value)
+            self.client.set_model_version_tag(name, version.number, key, value)
         if ROLLED_BACK in version.tags:
-            self._client.delete_model_version_tag(name, version.number, ROLLED_BACK)
-        self._client.set_registered_model_alias(name, CHAMPION, version.number)
+            self.client.delete_model_version_tag(name, version.number, ROLLED_BACK)
+        self.client.set_registered_model_alias(name, CHAMPION, version.number)
 
     def roll_back(self, dataset: str, experiment: str, because: str) -> tuple[Version, Version]:
         """Put the previous champion into service again; return the versions (rolled back, restored).
@@ -195,8 +167,8 @@ class Registry:
                 next_step=f"promote another version: auscult models promote {experiment} --version N --because …",
             )
         # The tag before the alias: after a kill in between, the same command restores the same version.
-        self._client.set_model_version_tag(name, current.number, ROLLED_BACK, f"{_now()}: {because}"[:4000])
-        self._client.set_registered_model_alias(name, CHAMPION, restored.number)
+        self.client.set_model_version_tag(name, current.number, ROLLED_BACK, f"{_now()}: {because}"[:4000])
+        self.client.set_registered_model_alias(name, CHAMPION, restored.number)
         return current, restored
 
     def _before(self, dataset: str, experiment: str, current: Version) -> Version | None:
@@ -214,7 +186,7 @@ class Registry:
 
     def keep_record(self, version: Version, folder: Path) -> None:
         """Store the files of a decision as artifacts of the version's run, under ``decision/<name of the folder>``."""
-        self._client.log_artifacts(version.run_id, str(folder), f"decision/{folder.name}")
+        self.client.log_artifacts(version.run_id, str(folder), f"decision/{folder.name}")
 
     def by_digest(self, dataset: str, experiment: str, digest: str) -> Version:
         """Return the version registered for a model's files.
@@ -237,7 +209,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_model_version_by_alias(registered_name(dataset, experiment), alias)
+            found = self.client.get_model_version_by_alias(registered_name(dataset, experiment), alias)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -245,7 +217,7 @@ class Registry:
         return self._version(found)
 
     def _version(self, found: ModelVersion) -> Version:
-        uri = str(self._client.get_model_version_download_uri(found.name, found.version))
+        uri = str(self.client.get_model_version_download_uri(found.name, found.version))
         return Version(
             number=str(found.version),
             run_id=str(found.run_id),

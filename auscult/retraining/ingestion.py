@@ -15,7 +15,7 @@ from auscult.core.storage import write_text
 from auscult.curation.additions import Rejected, add_all, left_out, message
 from auscult.publishing import push
 from auscult.publishing.journal import Entry, Journal
-from auscult.retraining.steps import destination, newest
+from auscult.retraining.steps import destination, make_worktree, newest
 from auscult.versioning import graph, worktree
 from auscult.versioning.commands import CommandError, git, succeeds
 
@@ -27,28 +27,20 @@ INBOX = Path("data/inbox")
 
 @dataclass(frozen=True)
 class Ingested:
-    """The result of an ingestion.
+    """The result of an ingestion."""
 
-    Attributes
-    ----------
-    batches
-        Names of the additions; empty if nothing was added.
-    message
-        Commit message: counts, without names.
-    summary
-        One line.
-    """
-
+    #: Names of the additions; empty if nothing was added.
     batches: list[str]
+    #: Commit message: counts, without names.
     message: str
+    #: One line.
     summary: str
 
 
 def begin(root: Path, journal: Journal, entry: Entry) -> tuple[Entry, Path]:
     """Make the worktree of a run on the waiting additions and the newest merged revision, and fill it."""
-    entry = journal.write(replace(entry, worktree=str((root / worktree.FOLDER / entry.name).resolve())))
     revision = newest(root)  # not the checkout, whose commits may be unpublished
-    workspace = worktree.create(root, entry.name, base(root, revision))
+    entry, workspace = make_worktree(root, journal, entry, base(root, revision))
     catch_up(root, workspace, revision)
     worktree.fill(workspace)
     return entry, workspace

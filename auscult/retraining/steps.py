@@ -33,19 +33,13 @@ DECISIONS = Path("reports/decisions")
 
 @dataclass(frozen=True)
 class Decided:
-    """The decision on one experiment.
-
-    Attributes
-    ----------
-    version
-        Version number of the challenger.
-    champion
-        Number of the version that it was compared with; ``None`` if there was none.
-    """
+    """The decision on one experiment."""
 
     experiment: str
+    #: Version number of the challenger.
     version: str
     decision: Decision
+    #: Number of the version that it was compared with; ``None`` if there was none.
     champion: str | None = None
 
     def promotion(self) -> dict[str, Any]:
@@ -83,10 +77,15 @@ def newest(root: Path) -> str:
 
 def begin(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
     """Make the worktree of a run and fill it with the outputs that the revision's lock records."""
-    entry = journal.write(replace(entry, worktree=str((root / worktree.FOLDER / entry.name).resolve())))
-    workspace = worktree.create(root, entry.name, revision)
+    entry, workspace = make_worktree(root, journal, entry, revision)
     worktree.fill(workspace)
     return entry, workspace
+
+
+def make_worktree(root: Path, journal: Journal, entry: Entry, revision: str) -> tuple[Entry, Path]:
+    """Record a run's worktree in the journal, then make it."""
+    entry = journal.write(replace(entry, worktree=str((root / worktree.FOLDER / entry.name).resolve())))
+    return entry, worktree.create(root, entry.name, revision)
 
 
 def read_params(root: Path, workspace: Path) -> tuple[Params, Settings]:
@@ -98,12 +97,10 @@ def read_params(root: Path, workspace: Path) -> tuple[Params, Settings]:
         An experiment that is in service does not exist in the revision.
     """
     params, (_, settings) = parameters.load(workspace / parameters.FILE), load(root)
+    where, next_step = "the revision's params.yaml: experiments", "retrain another revision"
     for name in settings.retrain.experiments:
         if name not in params.experiments:
-            where = "the revision's params.yaml: experiments"
-            raise unknown_name(
-                "experiment", name, params.experiments, where=where, next_step="retrain another revision"
-            )
+            raise unknown_name("experiment", name, params.experiments, where=where, next_step=next_step)
     return params, settings
 
 
@@ -120,15 +117,8 @@ def decide_on(root: Path, workspace: Path, params: Params, settings: Settings, e
     champion = registry.champion(params.dataset, experiment)
     if champion is None or champion.number != challenger.number:
         registry.set_challenger(params.dataset, experiment, challenger)
-    decision = judge(
-        workspace,
-        params.dataset,
-        params.experiments[experiment].task,
-        challenger,
-        champion,
-        settings.gate,
-        len(settings.retrain.experiments),
-    )
+    task, in_service = params.experiments[experiment].task, len(settings.retrain.experiments)
+    decision = judge(workspace, params.dataset, task, challenger, champion, settings.gate, in_service)
     return Decided(experiment, challenger.number, decision, champion.number if champion is not None else None)
 
 

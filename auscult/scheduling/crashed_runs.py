@@ -11,7 +11,7 @@ import psutil
 
 from auscult.core.errors import AuscultError
 from auscult.publishing.journal import InProgressError, Journal
-from auscult.scheduling.processes import is_command
+from auscult.scheduling.processes import is_command, is_flow_run
 
 #: Flows that keep a journal.
 JOURNALS = ("retrain", "ingest")
@@ -62,10 +62,9 @@ def _mark_crashed(root: Path, alive: set[str]) -> Iterator[str]:
 def _with_a_process() -> set[str]:
     """Return the ids of the flow runs that have a living process started by a worker."""
     found = set()
-    for process in psutil.process_iter():
+    for process in filter(is_flow_run, psutil.process_iter()):
         with suppress(psutil.Error):
-            if "prefect.engine" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process.environ().get("PREFECT__FLOW_RUN_ID", ""))
+            found.add(process.environ().get("PREFECT__FLOW_RUN_ID", ""))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -68,7 +67,7 @@ class Children:
         return [name for name in self._running if not self.alive(name)]
 
     def restart(self, name: str) -> None:
-        """Start a child that has ended again.
+        """Start a child that has ended again, with the same arguments.
 
         Raises
         ------
@@ -95,15 +94,14 @@ class Children:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a child; before it the flow runs that it has started, so that they can undo their changes."""
     if child.poll() is None:
-        descendants: list[psutil.Process] = []
+        runs: list[psutil.Process] = []
         with suppress(psutil.Error):
-            descendants = psutil.Process(child.pid).children(recursive=True)
-        runs = [each for each in descendants if _is_flow_run(each)]
+            runs = [each for each in psutil.Process(child.pid).children(recursive=True) if is_flow_run(each)]
         for each in runs:
             with suppress(psutil.Error):
                 each.terminate()
         psutil.wait_procs(runs, timeout=30)
-        child.send_signal(signal.SIGTERM)
+        child.terminate()
         try:
             child.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -111,9 +109,10 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _is_flow_run(process: psutil.Process) -> bool:
+def is_flow_run(process: psutil.Process) -> bool:
+    """Return whether a living process is a flow run that a worker has started."""
     with suppress(psutil.Error):  # it may just have ended
-        return "prefect.engine" in process.cmdline()
+        return "prefect.engine" in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 

@@ -5,23 +5,22 @@ Its database (SQLite) and logs lie in ``.cache/prefect``: runs and schedules sur
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from auscult.core.digests import digest, file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import CACHE_DIR
+from auscult.core.storage import read_json
 from auscult.scheduling.crashed_runs import clean_up
 from auscult.scheduling.processes import RUNNING, Children, end_orphaned
+from auscult.versioning.commands import follow
 
 HOME = CACHE_DIR / "prefect"
 POOL = "auscult"
@@ -32,7 +31,7 @@ _START_S = 120.0
 _log = logging.getLogger(__name__)
 
 
-def settle(root: Path = Path()) -> None:
+def configure_prefect(root: Path = Path()) -> None:
     """Set Prefect's environment variables; call it before Prefect is imported.
 
     Flows report to the server of ``auscult serve-flows`` if it runs, else to a temporary server on the same database.
@@ -43,6 +42,8 @@ def settle(root: Path = Path()) -> None:
     os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+    # By default 20 s, too short where a training uses all processors.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", f"{_START_S:.0f}")
     os.environ.setdefault("PREFECT_API_SERVICES_CANCELLATION_CLEANUP_ENABLED", "true")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     if "PREFECT_API_URL" not in os.environ and (running := api_of_running(home)):
@@ -52,8 +53,8 @@ def settle(root: Path = Path()) -> None:
 def api_of_running(home: Path) -> str | None:
     """Return the address of the server that ``auscult serve-flows`` started here; ``None`` if none responds."""
     try:
-        url = str(json.loads((home / RUNNING).read_text(encoding="utf-8"))["api"])
-    except (OSError, ValueError, KeyError, TypeError):
+        url = str(read_json(home / RUNNING)["api"])
+    except (AuscultError, KeyError, TypeError):
         return None
     return url if responds(url) else None
 
@@ -63,7 +64,7 @@ def responds(url: str, path: str = "health") -> bool:
     try:
         with urlopen(f"{url}/{path}", timeout=2) as response:
             return bool(response.status == 200)
-    except (URLError, OSError, ValueError):
+    except (OSError, ValueError):  # URLError is an OSError
         return False
 
 
@@ -78,7 +79,7 @@ def serve(port: int, root: Path = Path()) -> None:
     root = root.resolve()
     home = (root / HOME).resolve()
     os.environ["PREFECT_API_URL"] = url = f"http://{HOST}:{port}/api"
-    settle(root)
+    configure_prefect(root)
     end_orphaned(home)
     _refuse_taken(port)
     for stop in (signal.SIGTERM, signal.SIGINT):  # a shell lets background processes ignore Ctrl-C
@@ -126,16 +127,7 @@ def deploy(root: Path, home: Path) -> None:
 
 
 def _prefect(root: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", *arguments], cwd=root, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise AuscultError(
-            f"prefect {' '.join(arguments)} failed:\n" + "\n".join(f"    {line}" for line in lines[-15:]),
-            where="prefect.yaml",
-            next_step="correct it and run the same command again",
-        )
+    follow(root, [sys.executable, "-m", "prefect", *arguments], _log.debug)
 
 
 def _wait_for(url: str, children: Children, home: Path) -> None:

@@ -31,7 +31,7 @@ from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import measure
 from tests.comparison.predictions import METHOD, evaluated
-from tests.registry.gate.simulated import answers, sides
+from tests.registry.gate.simulated import patients_with, simulate
 
 
 def compared(base: Evaluated, head: Evaluated, known: Noise = SAME_MODEL, method: Method = METHOD) -> Part:
@@ -50,7 +50,7 @@ def measured(**spread: float) -> Noise:
 
 @pytest.mark.parametrize(("skill", "mark"), [(2.0, "better"), (1.0, "within noise"), (0.3, "worse")])
 def test_better_equal_and_worse_models_get_their_mark(skill: float, mark: str) -> None:
-    head, base = answers(skill, 1.0)
+    head, base = simulate(skill, 1.0)
     part = compared(evaluated(base), evaluated(head, "another"))
     metric = score(part)
     assert metric.mark == mark
@@ -63,7 +63,7 @@ def test_better_equal_and_worse_models_get_their_mark(skill: float, mark: str) -
 
 
 def test_retraining_noise_widens_the_interval_and_changes_the_mark() -> None:
-    head, base = answers(1.6, 1.0)
+    head, base = simulate(1.6, 1.0)
     narrow = score(compared(evaluated(base), evaluated(head)))
     wide = score(compared(evaluated(base), evaluated(head), measured(score=0.15)))
     assert (narrow.mark, wide.mark) == ("better", "within noise")
@@ -71,7 +71,7 @@ def test_retraining_noise_widens_the_interval_and_changes_the_mark() -> None:
 
 
 def test_a_metric_of_unknown_retraining_noise_has_no_interval() -> None:
-    head, base = answers(2.0, 1.0)
+    head, base = simulate(2.0, 1.0)
     metric = score(compared(evaluated(base), evaluated(head), measured(accuracy=0.1)))
     assert metric.mark == "unknown" and "not known" in metric.note
 
@@ -82,7 +82,7 @@ def test_retraining_noise_alone_is_rarely_called_a_difference() -> None:
     worlds = 60
     for seed in range(worlds):
         skills = 1.2 + np.random.default_rng(seed).normal(0.0, 0.35, 7)
-        given = answers(*skills, patients=12, seed=seed)
+        given = simulate(*skills, patients=12, seed=seed)
         values = [float(measure(each, np.ones((1, len(each))))["score"][0]) for each in given[:5]]
         known = measured(score=float(np.std(values, ddof=1)))
         for name, found in (("with", known), ("without", SAME_MODEL)):
@@ -96,7 +96,7 @@ def test_retraining_noise_alone_is_rarely_called_a_difference() -> None:
 
 def test_with_seven_patients_the_interval_still_widens_with_the_confidence() -> None:
     """Quantiles alone end too early: a 99.4 % interval would err as often as one of 95 %."""
-    head, base = (evaluated(each) for each in answers(1.2, 1.2, patients=7))
+    head, base = (evaluated(each) for each in simulate(1.2, 1.2, patients=7))
     widths = []
     for confidence in (0.95, 0.99375):
         method = replace(METHOD, confidence=confidence, min_patients=6)
@@ -107,7 +107,7 @@ def test_with_seven_patients_the_interval_still_widens_with_the_confidence() -> 
 
 
 def test_with_few_patients_there_is_no_interval_but_a_reason() -> None:
-    head, base = (evaluated(sides(each, 20, 7)) for each in answers(2.0, 0.5))
+    head, base = (evaluated(patients_with(each, 20, 7)) for each in simulate(2.0, 0.5))
     metric = score(compared(base, head))
     assert (metric.mark, metric.low) == ("unknown", None)
     assert metric.difference is not None
@@ -115,14 +115,14 @@ def test_with_few_patients_there_is_no_interval_but_a_reason() -> None:
 
 
 def test_an_undefined_metric_has_a_reason() -> None:
-    head, base = (each.where(each.y == 1) for each in answers(2.0, 0.5))
+    head, base = (each.where(each.y == 1) for each in simulate(2.0, 0.5))
     metric = score(compared(evaluated(base), evaluated(head)))
     assert (metric.base, metric.head, metric.mark) == (None, None, "unknown")
     assert "one class in the validation part" in metric.note
 
 
 def test_only_common_units_with_equal_labels_are_compared() -> None:
-    head, base = (evaluated(each) for each in answers(1.6, 1.0))
+    head, base = (evaluated(each) for each in simulate(1.6, 1.0))
     whole = compared(base, head)
     lost = head.table[20:].assign(class_index=lambda t: t["class_index"].where(t.index >= 30, 1 - t["class_index"]))
     shuffled = lost.sample(frac=1.0, random_state=1)
@@ -135,7 +135,7 @@ def test_only_common_units_with_equal_labels_are_compared() -> None:
 
 def test_a_segment_is_identified_by_its_times_not_its_number() -> None:
     """A new first annotation renames all later segments of its recording."""
-    head, base = (evaluated(each) for each in answers(1.6, 1.0))
+    head, base = (evaluated(each) for each in simulate(1.6, 1.0))
     first = head.table[:1].assign(start_s=-1.0, end_s=-0.1)
     table = pd.concat([first, head.table], ignore_index=True)
     table["unit_id"] = [f"u{number:05}" for number in range(len(table))]
@@ -145,14 +145,14 @@ def test_a_segment_is_identified_by_its_times_not_its_number() -> None:
 
 
 def test_two_segments_with_the_same_times_and_label_are_two_units() -> None:
-    head, base = (evaluated(each) for each in answers(1.6, 1.0))
+    head, base = (evaluated(each) for each in simulate(1.6, 1.0))
     twice = [replace(each, table=each.table.assign(start_s=0.0, end_s=1.0)) for each in (base, head)]
     part = compared(*twice)
     assert part.units == part.base_units
 
 
 def test_classes_are_matched_by_name_in_any_order() -> None:
-    head, base = (evaluated(each) for each in answers(1.6, 1.0))
+    head, base = (evaluated(each) for each in simulate(1.6, 1.0))
     turned = Task("abnormal", "segment", ("abnormal", "normal"), "normal", head.task.mapping)
     table = head.table.assign(class_index=1 - head.table["class_index"], predicted=1 - head.table["predicted"])
     part = compared(base, replace(head, task=turned, table=table))
@@ -160,13 +160,13 @@ def test_classes_are_matched_by_name_in_any_order() -> None:
 
 
 def test_without_common_units_every_metric_is_unknown() -> None:
-    head, base = (evaluated(each) for each in answers(1.6, 1.0))
+    head, base = (evaluated(each) for each in simulate(1.6, 1.0))
     part = compared(base, replace(head, table=head.table.assign(recording_id=lambda t: "x" + t["recording_id"])))
     assert part.units == 0 and score(part).mark == "unknown" and "empty" in score(part).note
 
 
 def test_a_metrics_file_that_differs_is_found() -> None:
-    (given,) = answers(1.2)
+    (given,) = simulate(1.2)
     true = {name: float(values[0]) for name, values in measure(given, np.ones((1, len(given)))).items()}
     true["constant_score"] = 0.5
     one = evaluated(given)
@@ -178,7 +178,7 @@ def test_a_metrics_file_that_differs_is_found() -> None:
 
 
 def test_equal_predictions_are_equal_in_every_column() -> None:
-    (given,) = answers(1.2)
+    (given,) = simulate(1.2)
     one = evaluated(given)
     assert equal_predictions(one, evaluated(given))
     for column in ("class_index", "predicted", "p_normal", "constant", "start_s", "patient_id"):

@@ -18,7 +18,7 @@ from auscult.comparison.verdict import Verdict, verdict
 from auscult.evaluation.metrics import Predictions
 from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
-from tests.registry.gate.simulated import answers
+from tests.registry.gate.simulated import simulate
 
 
 def score(part: Part, name: str = "score") -> Metric:
@@ -42,7 +42,7 @@ def compared(root: Path, base: Mapping[str, Evaluated | str], head: Mapping[str,
 
 
 def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
-    head, base = answers(1.6, 1.0)
+    head, base = simulate(1.6, 1.0)
     old = {f"e{n}": both_parts(base, "old") for n in range(4)}
     new = {f"e{n}": both_parts(head, "new") for n in range(4)}
     one, four = compared(tmp_path, {"e0": old["e0"]}, {"e0": new["e0"]}), compared(tmp_path, old, new)
@@ -58,14 +58,14 @@ def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
 
 
 def test_without_measured_retraining_noise_the_verdict_is_perhaps(tmp_path: Path) -> None:
-    head, base = answers(2.0, 0.5)
+    head, base = simulate(2.0, 0.5)
     found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
     assert found.experiments[0].noise == NOT_MEASURED.kind
     assert verdict(found).headline == "Perhaps better"
 
 
 def test_equal_files_and_predictions_are_the_same_model_and_another_file_is_compared(tmp_path: Path) -> None:
-    (given,) = answers(1.0)
+    (given,) = simulate(1.0)
     one, two = {"e": both_parts(given, "one")}, {"e": both_parts(given, "two")}
     assert compared(tmp_path, one, one).experiments[0].state == "same"
     other = compared(tmp_path, one, two)
@@ -73,7 +73,7 @@ def test_equal_files_and_predictions_are_the_same_model_and_another_file_is_comp
 
 
 def test_equal_predictions_with_other_metrics_files_are_not_unchanged(tmp_path: Path) -> None:
-    (given,) = answers(1.0)
+    (given,) = simulate(1.0)
     one = {"e": both_parts(given, "one")}
 
     def judged(head_md5: str) -> Verdict:
@@ -90,7 +90,7 @@ def test_equal_predictions_with_other_metrics_files_are_not_unchanged(tmp_path: 
 
 def test_the_verdict_counts_common_units_also_where_the_data_are_the_same(tmp_path: Path) -> None:
     """A model with predictions only where it is certain may look better."""
-    head, base = (both_parts(each, name) for each, name in zip(answers(2.0, 0.5), ("new", "old"), strict=True))
+    head, base = (both_parts(each, name) for each, name in zip(simulate(2.0, 0.5), ("new", "old"), strict=True))
     fewer = replace(head, table=head.table.groupby("part").head(300))
     counts = f"at least 300 validation units, of {len(base.table) // 2} in base and 300 in head"
     assert counts in verdict(compared(tmp_path, {"e": base}, {"e": fewer})).line()
@@ -105,7 +105,7 @@ def test_experiments_beyond_the_limit_are_a_fault(tmp_path: Path) -> None:
 
 
 def test_an_experiment_without_predictions_in_one_revision_is_not_unchanged(tmp_path: Path) -> None:
-    (given,) = answers(1.0)
+    (given,) = simulate(1.0)
     one = both_parts(given, "one")
     found = compared(tmp_path, {"e": one, "f": one}, {"e": one, "f": "it is gone"})
     assert [each.state for each in found.experiments] == ["same", "unreadable"]
@@ -114,7 +114,7 @@ def test_an_experiment_without_predictions_in_one_revision_is_not_unchanged(tmp_
 
 
 def test_experiments_of_an_unreadable_head_are_not_called_removed(tmp_path: Path) -> None:
-    (given,) = answers(1.0)
+    (given,) = simulate(1.0)
     base = made("main", {"e": both_parts(given, "one")}, lock={"train@e": {"deps": [], "outs": []}})
     base.run = Run({"train@e": StageRun("ran", 2.0)})
     head = Reproduced(Revision("HEAD", "b" * 40, False, "params.yaml is not valid YAML"))
@@ -126,7 +126,7 @@ def test_experiments_of_an_unreadable_head_are_not_called_removed(tmp_path: Path
 
 
 def test_another_data_set_is_not_compared(tmp_path: Path) -> None:
-    (given,) = answers(1.0)
+    (given,) = simulate(1.0)
     one = {"e": both_parts(given, "one")}
     found = compare(tmp_path, made("main", one, dataset="icbhi"), made("HEAD", one), METHOD, None)
     assert verdict(found).kind == "cannot say" and "icbhi" in found.base.fault
@@ -143,7 +143,7 @@ def test_a_damaged_table_of_noise_is_a_fault_and_the_verdict_is_perhaps(tmp_path
     negative = '{"experiments": {}, "pooled": {"validation": {"score": -1}, "test": {}}}'
     (tmp_path / NOISE_FILE).parent.mkdir()
     (tmp_path / NOISE_FILE).write_text(content.replace("%s", negative))
-    head, base = answers(2.0, 0.5)
+    head, base = simulate(2.0, 0.5)
     found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
     assert verdict(found).headline == "Perhaps better"
     assert [each.where for each in found.faults] == [NOISE_FILE.as_posix()]

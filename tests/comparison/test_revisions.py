@@ -36,7 +36,7 @@ from tests.comparison.predictions import evaluated
 from tests.contract.imports import ROOT
 from tests.flows.repositories import git, make
 from tests.pipeline.workspace import set_params
-from tests.registry.gate.simulated import TASK, answers
+from tests.registry.gate.simulated import TASK, simulate
 
 EXPERIMENT = "one"
 FOLDER = Path("reports/sample/experiments") / EXPERIMENT
@@ -151,7 +151,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / METRICS).parent.mkdir(parents=True)
     (tmp_path / FOLDER / "evaluation.json").write_text(json.dumps({"task": TASK.to_json()}))
-    (given,) = answers(1.0, patients=10)
+    (given,) = simulate(1.0, patients=10)
     evaluated(given).table.to_parquet(tmp_path / FOLDER / "predictions.parquet")
     (tmp_path / METRICS).write_text('{"validation": {"score": 0.5}, "test": {}}')
     return tmp_path

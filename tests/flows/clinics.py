@@ -1,4 +1,4 @@
-"""A clinic that the stages before training have seen, for what adds to a data set, takes from it, or compares it."""
+"""A small data set, validated and split, for tests of additions, withdrawals and comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.validation.made_clinic import make_clinic
 
 
 def validated(root: Path) -> Path:
-    """Make a repository's root with a validated and split clinic of 12 patients."""
+    """Make a repository's root with a validated and split data set of 12 patients."""
     make_clinic(root)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
     with chdir(root):

@@ -83,9 +83,7 @@ def test_a_scheduled_retraining_promotes_a_first_model_and_publishes_its_branch(
     assert first.is_clean
 
 
-def test_its_branch_brings_the_data_and_the_model_to_another_machine(
-    service: Service, first: Run, tmp_path: Path
-) -> None:
+def test_the_published_branch_gives_another_clone_data_and_model(service: Service, first: Run, tmp_path: Path) -> None:
     (branch,) = first.branches
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", "--branch", branch, git(service.root, "remote", "get-url", "origin"), str(other))
@@ -94,14 +92,14 @@ def test_its_branch_brings_the_data_and_the_model_to_another_machine(
     assert (other / "models" / DATASET / EXPERIMENT / "model.json").exists()
 
 
-def test_the_cron_schedule_of_the_file_has_scheduled_runs(service: Service) -> None:
+def test_the_cron_schedule_of_prefect_yaml_has_scheduled_runs(service: Service) -> None:
     asked = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     waiting = service.ask("POST", "flow_runs/filter", asked)
     hour = next(s["schedule"]["cron"] for s in service.nightly()["schedules"] if "cron" in s["schedule"]).split()[1]
     assert any(run["expected_start_time"][11:16] == f"{hour:0>2}:00" for run in waiting)
 
 
-def test_every_stage_is_a_task_and_the_decision_an_artifact(service: Service, first: Run) -> None:
+def test_each_stage_is_a_task_run_and_the_decision_an_artifact(service: Service, first: Run) -> None:
     wanted = {"flow_runs": {"id": {"any_": [first.state["id"]]}}}
     tasks = service.ask("POST", "task_runs/filter", wanted)
     names = {task["name"] for task in tasks}
@@ -128,7 +126,7 @@ def kept(started: Service, first: Run, tmp_path_factory: pytest.TempPathFactory)
     return run
 
 
-def test_a_drift_event_starts_a_retraining_which_survives_the_loss_of_its_server(
+def test_a_drift_event_starts_a_retraining_that_finishes_after_its_server_was_killed(
     service: Service, first: Run, kept: Run
 ) -> None:
     assert (kept.state["state_name"], kept.state["auto_scheduled"]) == ("Kept", False), kept.state["state"]["message"]
@@ -160,7 +158,7 @@ def _is_server(process: psutil.Process, port: int) -> bool:
     return "server" in words and "start" in words and str(port) in words
 
 
-def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(service: Service, kept: Run) -> None:
+def test_the_deployment_manual_promotes_and_the_command_rolls_back(service: Service, kept: Run) -> None:
     before = service.champion()
     assert before is not None and kept.champion == before
     manual = service.ask("GET", "deployments/name/promote/manual")["id"]
@@ -172,7 +170,7 @@ def test_a_person_promotes_on_prefects_page_and_rolls_back_with_a_command(servic
     assert service.champion() == before
 
 
-def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
+def test_a_failed_stage_changes_neither_champion_nor_remote_nor_checkout(service: Service) -> None:
     before = (service.champion(), service.branches())
     set_params(service.root, {"validate.min_duration_s": 1000.0})
     git(service.root, "commit", "-q", "-a", "-m", "no recording is that long")
@@ -186,14 +184,13 @@ def test_a_failed_stage_leaves_everything_unchanged(service: Service) -> None:
     assert service.is_clean()
 
 
-def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> None:
-    """After each kill the model in service and the published branch belong together, and the next run recovers."""
-    _retire(service)
+def test_a_kill_at_a_random_moment_publishes_and_promotes_both_or_neither(service: Service) -> None:
+    _remove_champion(service)
     before = service.branches()
     moments = random.Random(7)
-    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # while it works; while it publishes
+    for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # before and after the decision
         began = service.begin("models", "retrain")
-        wait_for(lambda decided=decided: _is_at_work(service, decided), service.said, began)  # type: ignore[misc]
+        wait_for(lambda decided=decided: _is_running(service, decided), service.said, began)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
         began.wait()
@@ -205,14 +202,14 @@ def test_kills_at_random_moments_leave_nothing_half_done(service: Service) -> No
     assert service.is_clean()
 
 
-def _is_at_work(service: Service, decided: bool = False) -> bool:
-    """Return whether a retraining is in progress, with *decided* one that has something to promote."""
+def _is_running(service: Service, decided: bool = False) -> bool:
+    """Return whether a retraining is in progress, with *decided*, one that will promote a model."""
     entry = Journal(service.root, "retrain").read()
     return entry is not None and (not decided or entry.branch != "")
 
 
-def _retire(service: Service) -> None:
-    """Take the champion out of service, so that the next retraining promotes."""
+def _remove_champion(service: Service) -> None:
+    """Remove the alias of the champion, so that the next retraining promotes."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -236,14 +233,14 @@ def test_new_recordings_start_a_retraining_and_a_kill_of_all_processes_marks_it_
     git(service.root, "fetch", "-q")
     changed = git(service.root, "diff", "--name-only", "HEAD", "origin/ingest").splitlines()
     assert changed and all(path.startswith(f"data/added/{DATASET}/") for path in changed)
-    wait_for(lambda: len(service.runs()) > number and _is_at_work(service), service.said)
+    wait_for(lambda: len(service.runs()) > number and _is_running(service), service.said)
     begun = service.runs()[number]
     assert begun["parameters"]["revision"] == git(service.root, "rev-parse", "origin/ingest")
 
     deployment = service.nightly()
     schedule, path = deployment["schedules"][0]["id"], f"deployments/{deployment['id']}"
     service.ask("PATCH", f"{path}/schedules/{schedule}", {"active": False})
-    assert _is_at_work(service) and service.process is not None
+    assert _is_running(service) and service.process is not None
     everything = [service.process.pid, *(p.pid for p in psutil.Process(service.process.pid).children(recursive=True))]
     for pid in everything:
         with suppress(ProcessLookupError):  # a short command of a flow may have ended
@@ -273,7 +270,7 @@ def more_patients(root: Path, folder: Path) -> Path:
 def test_without_remotes_a_retraining_with_new_recordings_promotes_and_keeps_a_local_branch(
     service: Service, tmp_path: Path
 ) -> None:
-    _retire(service)
+    _remove_champion(service)
     url = git(service.root, "remote", "get-url", "origin")
     git(service.root, "remote", "remove", "origin")
     run(service.root, "dvc", "remote", "remove", "-q", "store")

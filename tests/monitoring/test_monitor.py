@@ -23,7 +23,7 @@ from auscult.core.storage import read_json, write_table
 from auscult.monitoring import reference, steps
 from auscult.monitoring.drift import CLASSES, REJECTED
 from auscult.monitoring.page import markdown
-from auscult.monitoring.steps import look
+from auscult.monitoring.steps import monitor
 from auscult.training.trained_model import TrainedModel
 from tests.contract.imports import imported_files, module_file
 from tests.contract.test_cache_keys import GROUND_FLOOR
@@ -64,7 +64,7 @@ def root(made: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: py
 
 
 def test_a_week_like_the_training_part_has_no_drift(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    drift = look("week")
+    drift = monitor("week")
     assert drift.verdict == "no drift"
     assert (drift.rejected.examined, drift.rejected.count) == (36, 0), "hidden files are skipped"
     assert f"no model is in service for {EXPERIMENT} of sample yet" in caplog.text
@@ -75,7 +75,7 @@ def test_a_week_like_the_training_part_has_no_drift(root: Path, caplog: pytest.L
 
 
 def test_another_device_is_found_and_shown(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    drift = look("other")
+    drift = monitor("other")
     assert drift.drifted[0] == REJECTED
     assert {"level_dbfs", "band_1000_hz"} <= set(drift.drifted)
     assert not {"duration_s", "sample_rate_hz"} & set(drift.drifted)
@@ -91,29 +91,29 @@ def test_another_device_is_found_and_shown(root: Path, caplog: pytest.LogCapture
 
 
 def test_the_report_is_a_function_of_the_recordings(root: Path, tmp_path: Path) -> None:
-    look("week")
+    monitor("week")
     before = {path.name: path.read_bytes() for path in Path("reports/sample/drift").iterdir()}
     shutil.copytree("week", tmp_path / "week")
-    look(str(tmp_path / "week"))
+    monitor(str(tmp_path / "week"))
     assert {path.name: path.read_bytes() for path in Path("reports/sample/drift").iterdir()} == before
     assert str(tmp_path) not in before["drift.json"].decode()
 
 
 def test_too_few_recordings_give_no_verdict(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    drift = look("few")
+    drift = monitor("few")
     assert not drift.enough and "12 of 30" in drift.verdict
     assert "compared with" not in caplog.text
     assert "Too few recordings" in Path("reports/sample/drift/index.html").read_text(encoding="utf-8")
 
 
 def test_the_training_recordings_are_measured_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
-    look("few")
+    monitor("few")
     caplog.clear()
-    look("few")
+    monitor("few")
     assert "(once)" not in caplog.text
     for kept in Path(".cache/drift").iterdir():
         kept.write_bytes(kept.read_bytes()[:1000])
-    assert look("few").learned_from == 60
+    assert monitor("few").learned_from == 60
     assert "(once)" in caplog.text, "a damaged cache entry is made again"
     about = read_json(PATHS.model(EXPERIMENT) / "model.json")
     retrained = TrainedModel.load(PATHS.model(EXPERIMENT))
@@ -163,7 +163,7 @@ def test_wrong_arguments_are_errors_with_a_next_step(root: Path, tmp_path: Path)
         (str(tmp_path), r"\.mp3"),
     ):
         with pytest.raises(AuscultError, match=words) as caught:
-            look(folder)
+            monitor(folder)
         assert caught.value.next_step
     with pytest.raises(AuscultError, match=f"unknown experiment 'sounds'.*{EXPERIMENT}"):
         steps.load_model("sounds")
@@ -178,7 +178,7 @@ def test_a_missing_manifest_is_an_error_that_names_its_stage(
     shutil.copytree(made / "models", tmp_path / "models")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(AuscultError, match=r"recordings\.parquet does not exist") as caught:
-        look(str(made / "week"))
+        monitor(str(made / "week"))
     assert "auscult run" in caught.value.next_step
 
 
@@ -192,7 +192,7 @@ def test_the_event_names_the_model_and_carries_what_drifted(root: Path) -> None:
     assert payload["verdict"] == finding.drift.verdict and payload["rejected"]["count"] == 12
     named = {each["name"] for each in payload["features"]} | {REJECTED, CLASSES}
     assert named >= set(payload["drifted"])
-    text = markdown(finding.drift, finding.about)
+    text = markdown(finding.drift, finding.record)
     assert text.count("**drifts**") >= len(payload["features"]) and "| level_dbfs |" in text
 
 

@@ -40,7 +40,7 @@ publish(Path(sys.argv[1]), "origin", sys.argv[2], sys.argv[3])
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "my clinic ü")
+    return make(tmp_path / "my data ü")
 
 
 def interrupted(root: Path, **changes: Any) -> Entry:

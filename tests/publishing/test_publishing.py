@@ -24,7 +24,7 @@ from tests.flows.repositories import git, make
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "my clinic ü")
+    return make(tmp_path / "my data ü")
 
 
 def dvc(place: Path, *arguments: str) -> None:
@@ -168,16 +168,16 @@ def test_data_missing_on_the_remote_stop_the_run(root: Path, tmp_path: Path) -> 
 class GitHub(BaseHTTPRequestHandler):
     """Respond as GitHub's API: 201 with an address, or what a test sets."""
 
-    asked: list[dict[str, Any]]
-    answer: tuple[int, dict[str, Any]]
+    requests: list[dict[str, Any]]
+    response: tuple[int, dict[str, Any]]
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        type(self).asked.append({"path": self.path, "token": self.headers["Authorization"], **body})
-        status, said = type(self).answer
+        type(self).requests.append({"path": self.path, "token": self.headers["Authorization"], **body})
+        status, content = type(self).response
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps(said).encode())
+        self.wfile.write(json.dumps(content).encode())
 
     def log_message(self, *_: object) -> None:
         pass
@@ -185,10 +185,10 @@ class GitHub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def github(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GitHub]]:
-    GitHub.asked, GitHub.answer = [], (201, {"html_url": "https://github.com/clinic/lungs/pull/7"})
+    GitHub.requests, GitHub.response = [], (201, {"html_url": "https://github.com/hospital/lungs/pull/7"})
     server = HTTPServer(("127.0.0.1", 0), GitHub)
     Thread(target=server.serve_forever, daemon=True).start()
-    git(root, "remote", "set-url", "origin", "git@github.com:clinic/lungs.git")
+    git(root, "remote", "set-url", "origin", "git@github.com:hospital/lungs.git")
     monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.delenv("GH_TOKEN", raising=False)
     monkeypatch.setenv("GITHUB_TOKEN", "t0ken")
@@ -198,23 +198,23 @@ def github(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GitHub]
 
 def test_a_pull_request_is_opened_where_a_token_allows_it(root: Path, github: type[GitHub]) -> None:
     address = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
-    assert address == "https://github.com/clinic/lungs/pull/7"
-    (asked,) = github.asked
-    assert asked["path"] == "/repos/clinic/lungs/pulls"
-    assert asked["token"] == "Bearer t0ken"
-    assert (asked["head"], asked["base"], asked["title"]) == ("retrain/2026-01-01", "main", "retrain: one")
+    assert address == "https://github.com/hospital/lungs/pull/7"
+    (request,) = github.requests
+    assert request["path"] == "/repos/hospital/lungs/pulls"
+    assert request["token"] == "Bearer t0ken"
+    assert (request["head"], request["base"], request["title"]) == ("retrain/2026-01-01", "main", "retrain: one")
 
 
 def test_a_token_without_permission_is_no_failure(root: Path, github: type[GitHub]) -> None:
-    github.answer = (403, {"message": "Resource not accessible by personal access token"})
-    said = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
-    assert "403" in said and "Resource not accessible" in said
-    assert "t0ken" not in said
+    github.response = (403, {"message": "Resource not accessible by personal access token"})
+    reason = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
+    assert "403" in reason and "Resource not accessible" in reason
+    assert "t0ken" not in reason
 
 
 def test_an_open_pull_request_is_no_failure(root: Path, github: type[GitHub]) -> None:
-    message = "A pull request already exists for clinic:retrain/2026-01-01."
-    github.answer = (422, {"message": "Validation Failed", "errors": [{"message": message}]})
+    message = "A pull request already exists for hospital:retrain/2026-01-01."
+    github.response = (422, {"message": "Validation Failed", "errors": [{"message": message}]})
     reason = open_pull_request(root, "retrain/2026-01-01", "main", "retrain: one", "Because.")
     assert "already open" in reason and "retrain/2026-01-01" in reason
 
@@ -222,18 +222,20 @@ def test_an_open_pull_request_is_no_failure(root: Path, github: type[GitHub]) ->
 def test_without_a_token_no_request_is_sent(root: Path, github: type[GitHub], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITHUB_TOKEN")
     assert "GITHUB_TOKEN" in open_pull_request(root, "b", "main", "t", "b")
-    assert github.asked == []
+    assert github.requests == []
 
 
 @pytest.mark.parametrize(
     ("url", "found"),
     [
-        ("git@github.com:clinic/lungs.git", ("github.com", "clinic", "lungs")),
-        ("https://github.com/clinic/lungs", ("github.com", "clinic", "lungs")),
-        ("https://user:secret@github.com/clinic/lungs.git", ("github.com", "clinic", "lungs")),
-        ("ssh://git@github.com/clinic/lungs.git", ("github.com", "clinic", "lungs")),
-        ("https://github.clinic.example/x/lungs.git", ("github.clinic.example", "x", "lungs")),
-        ("https://gitlab.com/clinic/lungs.git", None),
+        ("git@github.com:hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("https://github.com/hospital/lungs", ("github.com", "hospital", "lungs")),
+        ("https://user:secret@github.com/hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("ssh://git@github.com/hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("ssh://git@ssh.github.com:443/hospital/lungs.git", ("github.com", "hospital", "lungs")),
+        ("git@github.com:123/lungs.git", ("github.com", "123", "lungs")),
+        ("https://github.hospital.example/x/lungs.git", ("github.hospital.example", "x", "lungs")),
+        ("https://gitlab.com/hospital/lungs.git", None),
         ("/srv/lungs.git", None),
     ],
 )

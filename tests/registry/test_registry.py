@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ BETTER = {"rule": "better", "reason": "score +0.1"}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("my clinic ü")
+    root = tmp_path_factory.mktemp("my data ü")
     fill(root)
     return root
 
@@ -62,7 +63,7 @@ def test_a_promotion_records_the_previous_champion_the_time_and_the_reason(root:
     listed = {each.experiment: each for each in overview().experiments}[EXPERIMENT]
     assert listed.champion is not None and listed.challenger is None
     assert (listed.champion.number, listed.champion.rule) == ("2", "better")
-    assert json.loads(json.dumps(overview().to_json()))["dataset"] == DATASET
+    assert json.loads(json.dumps(asdict(overview())))["dataset"] == DATASET
 
 
 def test_promoting_twice_keeps_the_previous_champion(root: Path) -> None:
@@ -111,12 +112,12 @@ def test_an_interrupted_promotion_has_its_reason_before_the_change(root: Path, m
         raise Full
 
     with monkeypatch.context() as patched:
-        patched.setattr(registry._client, "set_model_version_tag", full)
+        patched.setattr(registry.client, "set_model_version_tag", full)
         with pytest.raises(Full):
             put(registry, "3")
     assert in_service(registry) == "2"
     with monkeypatch.context() as patched:
-        patched.setattr(registry._client, "set_registered_model_alias", full)
+        patched.setattr(registry.client, "set_registered_model_alias", full)
         with pytest.raises(Full):
             registry.roll_back(DATASET, EXPERIMENT, "it misses stridor")
     assert ROLLED_BACK in registry.version(DATASET, EXPERIMENT, "2").tags

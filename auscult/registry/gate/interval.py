@@ -19,13 +19,7 @@ from auscult.evaluation.metrics import Predictions, measure
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric with its interval.
-
-    Attributes
-    ----------
-    value, low, high
-        In the metric's unit; NaN if undefined.
-    """
+    """A metric with its interval; NaN where undefined."""
 
     value: float
     low: float
@@ -64,13 +58,13 @@ def compare(
     """
     weights = patient_weights(challenger.patients, resamples, seed)
     once = np.ones((1, len(challenger)))
-    mine, theirs = measure(challenger, weights)[name], measure(champion, weights)[name]
-    my_value, their_value = float(measure(challenger, once)[name][0]), float(measure(champion, once)[name][0])
+    resampled = [measure(each, weights)[name] for each in (challenger, champion)]
+    values = [float(measure(each, once)[name][0]) for each in (challenger, champion)]
     fewest = min(count_patients(challenger))
     return {
-        "challenger": _interval(my_value, mine, confidence, fewest),
-        "champion": _interval(their_value, theirs, confidence, fewest),
-        "difference": _interval(my_value - their_value, mine - theirs, confidence, fewest),
+        "challenger": _interval(values[0], resampled[0], confidence, fewest),
+        "champion": _interval(values[1], resampled[1], confidence, fewest),
+        "difference": _interval(values[0] - values[1], resampled[0] - resampled[1], confidence, fewest),
     }
 
 

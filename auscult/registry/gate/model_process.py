@@ -1,8 +1,8 @@
 """Run a registered model in its own process, with the code that it was registered with.
 
-This file is both sides: :func:`run_models` starts the processes and sends requests, and the file run as a script
-(``python -P model_process.py PACKAGE``) answers them. It imports the standard library only, because ``auscult`` here
-may be newer than the code in the model's package. Requests and responses are lines of JSON.
+:func:`run_models` starts the processes and sends requests; this file, run as a script (``python -P model_process.py
+PACKAGE``), responds to them. It imports the standard library only, because ``auscult`` here may be newer than the code
+in the model's package. Requests and responses are lines of JSON.
 """
 
 from __future__ import annotations
@@ -36,42 +36,26 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Request:
-    """One recording and the segments of it to classify.
-
-    Attributes
-    ----------
-    path
-        Audio file.
-    segments
-        (start, end) in seconds; (None, None) for the whole recording.
-    """
+    """One recording and the segments of it to classify."""
 
     path: Path
+    #: (start, end) in seconds; (None, None) for the whole recording.
     segments: tuple[tuple[float | None, float | None], ...]
 
 
 @dataclass
 class Responses:
-    """A model's responses to all requests.
+    """A model's responses to all requests."""
 
-    Attributes
-    ----------
-    classes
-        Class names, in the order of the probabilities.
-    labels
-        Predicted class of each segment, request by request.
-    probabilities
-        Probabilities of each segment, shape (segments, classes).
-    seconds
-        Time of each request.
-    fault
-        Why the model failed; empty if it did not.
-    """
-
+    #: Class names, in the order of the probabilities.
     classes: list[str] = field(default_factory=list)
+    #: Predicted class of each segment, request by request.
     labels: list[str] = field(default_factory=list)
+    #: Probabilities of each segment, shape (segments, classes).
     probabilities: list[list[float]] = field(default_factory=list)
+    #: Time of each request.
     seconds: list[float] = field(default_factory=list)
+    #: Why the model failed; empty if it did not.
     fault: str = ""
 
     @property

@@ -25,36 +25,24 @@ FIRST = "score"
 
 @dataclass(frozen=True)
 class Contender:
-    """A registered model as the gate found it.
+    """A registered model as the gate found it."""
 
-    Attributes
-    ----------
-    version
-        Number of the registered version.
-    digest
-        Digest of the model's files; equal for the same model.
-    learned_from
-        Keys of the patients it was trained or validated on (:func:`auscult.core.digests.patient_key`); ``None`` if
-        the model does not record them.
-    predictions
-        For the test units of the challenger's split; ``None`` if the model failed.
-    fault
-        Why it failed.
-    latency_ms
-        Median time per recording.
-    size_mb
-        Size of its weights.
-    rolled_back
-        When and why it was rolled back; empty if it was not.
-    """
-
+    #: Number of the registered version.
     version: str
+    #: Digest of the model's files; equal for the same model.
     digest: str
+    #: Keys of the patients it was trained or validated on (:func:`auscult.core.digests.patient_key`); ``None`` if the
+    #: model does not record them.
     learned_from: frozenset[str] | None
+    #: For the test units of the challenger's split; ``None`` if the model failed.
     predictions: Predictions | None
+    #: Why it failed.
     fault: str = ""
+    #: Median time per recording.
     latency_ms: float = float("nan")
+    #: Size of its weights.
     size_mb: float = float("nan")
+    #: When and why it was rolled back; empty if it was not.
     rolled_back: str = ""
 
 
@@ -98,15 +86,15 @@ def decide(
     everything = challenger.predictions
     assert everything is not None
     keep = _unknown_to(dataset, everything, champion)
-    mine = everything.where(keep)
-    theirs = champion.predictions.where(keep) if champion and champion.predictions is not None else constant(mine)
+    new = everything.where(keep)
+    old = champion.predictions.where(keep) if champion and champion.predictions is not None else constant(new)
     confidence = 1.0 - (1.0 - settings.confidence) / in_service
-    details = _compared(challenger, champion, mine, theirs, settings, confidence)
-    normal, abnormal = count_patients(mine)
+    details = _compared(challenger, champion, new, old, settings, confidence)
+    normal, abnormal = count_patients(new)
     if min(normal, abnormal) < settings.min_patients:
         reason = (
             f"too few test patients that neither model has learned from: {normal} with normal and {abnormal} with"
-            f" abnormal {mine.task.unit}s, {settings.min_patients} of each are required"
+            f" abnormal {new.task.unit}s, {settings.min_patients} of each are required"
         )
         return Decision("undecided", "too_few_patients", reason, details)
     # On all test patients, also those that the champion knows: the challenger knows none of them.
@@ -224,31 +212,31 @@ def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
 def _compared(
     challenger: Contender,
     champion: Contender | None,
-    mine: Predictions,
-    theirs: Predictions,
+    new: Predictions,
+    old: Predictions,
     settings: GateSettings,
     confidence: float,
 ) -> dict[str, Any]:
     """Return the metrics that the decision rests on, as plain data.
 
-    *mine* and *theirs* are predictions for the same units, of patients that neither model has learned from.
+    *new* and *old* are predictions for the same units, of patients that neither model has learned from.
     """
     assert challenger.predictions is not None
     score = settings.score if champion is not None else FIRST
     compared: dict[str, Interval] = {}
-    if len(mine):
-        compared = compare(mine, theirs, score, confidence, settings.resamples, settings.seed)
-    normal, abnormal = count_patients(mine)
+    if len(new):
+        compared = compare(new, old, score, confidence, settings.resamples, settings.seed)
+    normal, abnormal = count_patients(new)
     return {
         "score": score,
         "confidence": round(confidence, 6),
-        "units": len(mine),
-        "patients": len(set(mine.patients)),
+        "units": len(new),
+        "patients": len(set(new.patients)),
         "patients_with_normal": normal,
         "patients_with_abnormal": abnormal,
-        "patients_left_out": len(set(challenger.predictions.patients)) - len(set(mine.patients)),
-        "challenger": _described(challenger, mine, compared.get("challenger")),
-        "champion": _described(champion, theirs, compared.get("champion")) if champion is not None else None,
+        "patients_left_out": len(set(challenger.predictions.patients)) - len(set(new.patients)),
+        "challenger": _described(challenger, new, compared.get("challenger")),
+        "champion": _described(champion, old, compared.get("champion")) if champion is not None else None,
         "constant": compared["champion"].to_json() if champion is None and compared else None,
         "difference": compared["difference"].to_json() if compared else None,
         "settings": settings.model_dump(),

@@ -34,7 +34,7 @@ def settings(**changes: Any) -> GateSettings:
     return SETTINGS.model_copy(update=changes)
 
 
-def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Predictions]:
+def simulate(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0.7) -> list[Predictions]:
     """Return the predictions of one model per skill for the same units.
 
     Parameters
@@ -58,14 +58,14 @@ def answers(*skills: float, patients: int = 40, seed: int = 0, shared: float = 0
     made = []
     for skill in skills:
         own = rng.normal(0, 0.6, patients)[codes] + rng.normal(0, 1, len(y))
-        heard = skill * (2 * y - 1) + shared * hard + np.sqrt(1 - shared**2) * own
-        p = 1 / (1 + np.exp(-2 * heard))
+        logit = skill * (2 * y - 1) + shared * hard + np.sqrt(1 - shared**2) * own
+        p = 1 / (1 + np.exp(-2 * logit))
         given = np.stack([1 - p, p], axis=1)
-        made.append(Predictions(TASK, y, (heard > 0).astype(np.int64), given, np.array(names, dtype=object)))
+        made.append(Predictions(TASK, y, (logit > 0).astype(np.int64), given, np.array(names, dtype=object)))
     return made
 
 
-def sides(given: Predictions, normal: int, abnormal: int) -> Predictions:
+def patients_with(given: Predictions, normal: int, abnormal: int) -> Predictions:
     """Return the normal units of the first *normal* patients and the abnormal units of the next *abnormal* ones."""
     number = np.array([int(name[1:]) for name in given.patients])
     healthy = (number < normal) & (given.y == 0)
@@ -77,7 +77,7 @@ def contender(given: Predictions | None, version: str, **changes: Any) -> Conten
     about: dict[str, Any] = {
         "version": version,
         "digest": f"digest-{version}",
-        "learned_from": frozenset({patient_key(DATASET, "somebody else")}),
+        "learned_from": frozenset({patient_key(DATASET, "another patient")}),
         "predictions": given,
         "latency_ms": 30.0,
         "size_mb": 0.6,

@@ -123,7 +123,7 @@ def test_a_model_that_cannot_be_started_leaves_no_process() -> None:
 @pytest.mark.usefixtures("stand_in")
 def test_the_models_alternate_in_opening_a_recording_first() -> None:
     a, b = run_models([Path("a"), Path("b")], [Request(Path(f"{n}.wav"), TWO[:1]) for n in range(4)])
-    first = ["a" if mine < theirs else "b" for mine, theirs in zip(a.probabilities, b.probabilities, strict=True)]
+    first = ["a" if new < old else "b" for new, old in zip(a.probabilities, b.probabilities, strict=True)]
     assert first == ["a", "b", "a", "b"]
 
 

@@ -12,13 +12,13 @@ from auscult.core.digests import patient_key
 from auscult.evaluation.metrics import Predictions, measure
 from auscult.registry.gate.interval import compare
 from auscult.registry.gate.rule import Decision, cheaper, decide
-from tests.registry.gate.simulated import DATASET, SETTINGS, answers, contender, settings, sides
+from tests.registry.gate.simulated import DATASET, SETTINGS, contender, patients_with, settings, simulate
 
 
 def decided(challenger_skill: float, champion_skill: float, **changes: Any) -> Decision:
     """Decide on two models of the given skills; *changes* apply to the challenger."""
-    mine, theirs = answers(challenger_skill, champion_skill)
-    return decide(DATASET, contender(mine, "2", **changes), contender(theirs, "1"), SETTINGS)
+    new, old = simulate(challenger_skill, champion_skill)
+    return decide(DATASET, contender(new, "2", **changes), contender(old, "1"), SETTINGS)
 
 
 def outcome(decision: Decision) -> tuple[str, str]:
@@ -37,10 +37,10 @@ def test_a_better_model_is_promoted_with_its_record() -> None:
 
 
 def test_each_model_is_recorded_with_its_own_metrics() -> None:
-    given = answers(1.6, 0.8)
+    given = simulate(1.6, 0.8)
     record = decided(1.6, 0.8).to_json()
-    for who, version, mine in zip(("challenger", "champion"), ("2", "1"), given, strict=True):
-        metrics = measure(mine, np.ones((1, len(mine))))
+    for who, version, new in zip(("challenger", "champion"), ("2", "1"), given, strict=True):
+        metrics = measure(new, np.ones((1, len(new))))
         assert record[who]["version"] == version
         assert record[who]["metrics"]["sensitivity"] == pytest.approx(metrics["sensitivity"][0], abs=1e-6)
         assert record[who]["score"]["value"] == pytest.approx(metrics["score"][0], abs=1e-6)
@@ -63,36 +63,36 @@ def test_a_better_model_that_learned_from_a_test_patient_is_refused_as_a_leak() 
 
 
 def test_patients_the_champion_learned_from_are_left_out() -> None:
-    mine, theirs = answers(1.6, 0.8)
-    met = frozenset(patient_key(DATASET, f"p{n}") for n in range(10))
-    decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1", learned_from=met), SETTINGS)
+    new, old = simulate(1.6, 0.8)
+    learned = frozenset(patient_key(DATASET, f"p{n}") for n in range(10))
+    decision = decide(DATASET, contender(new, "2"), contender(old, "1", learned_from=learned), SETTINGS)
     record = decision.to_json()
     assert (record["patients"], record["patients_left_out"]) == (30, 10)
-    keep = np.array([patient_key(DATASET, name) not in met for name in mine.patients])
-    metrics = compare(mine.where(keep), theirs.where(keep), "score", 0.95, 400, 41)
+    keep = np.array([patient_key(DATASET, name) not in learned for name in new.patients])
+    metrics = compare(new.where(keep), old.where(keep), "score", 0.95, 400, 41)
     assert record["difference"] == metrics["difference"].to_json()
 
 
 def test_too_few_patients_that_both_can_be_compared_on_mean_no_decision() -> None:
-    mine, theirs = answers(1.6, 0.4)
-    met = frozenset(patient_key(DATASET, f"p{n}") for n in range(33))
-    decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1", learned_from=met), SETTINGS)
+    new, old = simulate(1.6, 0.4)
+    learned = frozenset(patient_key(DATASET, f"p{n}") for n in range(33))
+    decision = decide(DATASET, contender(new, "2"), contender(old, "1", learned_from=learned), SETTINGS)
     assert outcome(decision) == ("undecided", "too_few_patients")
     assert "7 with normal and 7 with abnormal segments, 8 of each" in decision.reason
 
 
 @pytest.mark.parametrize(("abnormal", "enough"), [(7, False), (8, True)])
 def test_as_many_patients_as_asked_for_are_enough(abnormal: int, enough: bool) -> None:
-    mine, theirs = (sides(each, 20, abnormal) for each in answers(1.6, 0.4))
-    decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1"), SETTINGS)
+    new, old = (patients_with(each, 20, abnormal) for each in simulate(1.6, 0.4))
+    decision = decide(DATASET, contender(new, "2"), contender(old, "1"), SETTINGS)
     assert (decision.rule != "too_few_patients") is enough
     assert (decision.outcome != "undecided") is enough
 
 
 def test_a_champion_that_learned_from_all_test_patients_leaves_the_decision_open() -> None:
-    mine, theirs = answers(1.6, 0.4)
-    met = frozenset(patient_key(DATASET, f"p{n}") for n in range(40))
-    decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1", learned_from=met), SETTINGS)
+    new, old = simulate(1.6, 0.4)
+    learned = frozenset(patient_key(DATASET, f"p{n}") for n in range(40))
+    decision = decide(DATASET, contender(new, "2"), contender(old, "1", learned_from=learned), SETTINGS)
     assert outcome(decision) == ("undecided", "too_few_patients")
 
 
@@ -112,26 +112,26 @@ INVALID = [
 
 @pytest.mark.parametrize(("row", "words"), INVALID)
 def test_a_model_with_invalid_probabilities_is_broken(row: tuple[float, float], words: str) -> None:
-    good, other = answers(1.6, 0.8)
-    mine = decide(DATASET, contender(with_row(good, *row), "2"), contender(other, "1"), SETTINGS)
-    theirs = decide(DATASET, contender(good, "2"), contender(with_row(other, *row), "1"), SETTINGS)
-    assert outcome(mine) == ("refuse", "broken")
-    assert outcome(theirs) == ("undecided", "champion_broken")
-    assert words in mine.reason and words in theirs.reason
+    good, other = simulate(1.6, 0.8)
+    new = decide(DATASET, contender(with_row(good, *row), "2"), contender(other, "1"), SETTINGS)
+    old = decide(DATASET, contender(good, "2"), contender(with_row(other, *row), "1"), SETTINGS)
+    assert outcome(new) == ("refuse", "broken")
+    assert outcome(old) == ("undecided", "champion_broken")
+    assert words in new.reason and words in old.reason
 
 
 def test_a_model_that_fails_is_broken() -> None:
-    (good,) = answers(1.6)
+    (good,) = simulate(1.6)
     silent = {"fault": "its process ended: Killed"}
-    mine = decide(DATASET, contender(None, "2", **silent), contender(good, "1"), SETTINGS)
-    theirs = decide(DATASET, contender(good, "2"), contender(None, "1", **silent), SETTINGS)
-    assert outcome(mine) == ("refuse", "broken")
-    assert outcome(theirs) == ("undecided", "champion_broken")
-    assert "its process ended: Killed" in mine.reason and "its process ended: Killed" in theirs.reason
+    new = decide(DATASET, contender(None, "2", **silent), contender(good, "1"), SETTINGS)
+    old = decide(DATASET, contender(good, "2"), contender(None, "1", **silent), SETTINGS)
+    assert outcome(new) == ("refuse", "broken")
+    assert outcome(old) == ("undecided", "champion_broken")
+    assert "its process ended: Killed" in new.reason and "its process ended: Killed" in old.reason
 
 
 def test_identical_predictions_are_broken_for_a_challenger_only() -> None:
-    good, other = answers(1.6, 0.8)
+    good, other = simulate(1.6, 0.8)
     same = replace(other, probabilities=np.full_like(other.probabilities, 0.5), predicted=np.zeros_like(other.y))
     refused = decide(DATASET, contender(same, "2"), contender(good, "1"), SETTINGS)
     assert outcome(refused) == ("refuse", "broken")
@@ -141,7 +141,7 @@ def test_identical_predictions_are_broken_for_a_challenger_only() -> None:
 
 def test_a_metric_undefined_in_most_resamples_leaves_the_decision_open() -> None:
     """Each model detects one patient's abnormal sounds; without that patient Matthews' coefficient is undefined."""
-    given = answers(1.6, 0.8)
+    given = simulate(1.6, 0.8)
     one = [replace(each, predicted=each.y * (each.patients == f"p{n}")) for n, each in enumerate(given)]
     rule = settings(score="mcc", min_recall=0.0, max_calibration_error=1.0)
     decision = decide(DATASET, contender(one[0], "2"), contender(one[1], "1"), rule)
@@ -151,27 +151,27 @@ def test_a_metric_undefined_in_most_resamples_leaves_the_decision_open() -> None
 
 @pytest.mark.parametrize("who", ["challenger", "champion"])
 def test_a_model_without_a_record_of_its_patients_is_not_compared(who: str) -> None:
-    mine, theirs = answers(1.6, 0.8)
+    new, old = simulate(1.6, 0.8)
     unknown: dict[str, Any] = {"learned_from": None}
-    challenger = contender(mine, "2", **(unknown if who == "challenger" else {}))
-    champion = contender(theirs, "1", **(unknown if who == "champion" else {}))
+    challenger = contender(new, "2", **(unknown if who == "challenger" else {}))
+    champion = contender(old, "1", **(unknown if who == "champion" else {}))
     decision = decide(DATASET, challenger, champion, SETTINGS)
     assert decision.outcome != "promote"
     assert decision.rule == "unknown_patients"
 
 
 def test_an_equal_model_is_promoted_if_it_is_half_the_size() -> None:
-    (theirs,) = answers(1.2)
-    small = contender(theirs, "2", size_mb=0.3)
-    assert outcome(decide(DATASET, small, contender(theirs, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
-    hardly = contender(theirs, "2", size_mb=0.4)
-    assert outcome(decide(DATASET, hardly, contender(theirs, "1"), SETTINGS)) == ("refuse", "not_shown")
+    (old,) = simulate(1.2)
+    small = contender(old, "2", size_mb=0.3)
+    assert outcome(decide(DATASET, small, contender(old, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
+    hardly = contender(old, "2", size_mb=0.4)
+    assert outcome(decide(DATASET, hardly, contender(old, "1"), SETTINGS)) == ("refuse", "not_shown")
 
 
 def test_an_equal_model_is_promoted_if_it_takes_half_the_time() -> None:
-    (theirs,) = answers(1.2)
-    fast = contender(theirs, "2", latency_ms=15.0)
-    assert outcome(decide(DATASET, fast, contender(theirs, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
+    (old,) = simulate(1.2)
+    fast = contender(old, "2", latency_ms=15.0)
+    assert outcome(decide(DATASET, fast, contender(old, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
 
 
 def test_a_small_model_with_an_interval_beyond_the_margin_is_refused() -> None:
@@ -201,45 +201,45 @@ def test_a_model_is_cheaper_by_the_factor_of_the_settings() -> None:
     ],
 )
 def test_a_better_model_beyond_a_limit_is_refused(changes: dict[str, Any], limits: dict[str, Any], words: str) -> None:
-    mine, theirs = answers(1.6, 0.8)
-    decision = decide(DATASET, contender(mine, "2", **changes), contender(theirs, "1"), settings(**limits))
+    new, old = simulate(1.6, 0.8)
+    decision = decide(DATASET, contender(new, "2", **changes), contender(old, "1"), settings(**limits))
     assert outcome(decision) == ("refuse", "limit")
     assert words in decision.reason
 
 
-@pytest.mark.parametrize(("answer", "deaf_to"), [(0, "'abnormal'"), (1, "'normal'")])
-def test_the_minimum_recall_holds_for_every_class(answer: int, deaf_to: str) -> None:
-    mine, theirs = answers(1.6, 0.8)
-    deaf = replace(mine, predicted=np.where(np.arange(len(mine)) % 8 == 0, mine.y, answer))
-    decision = decide(DATASET, contender(deaf, "2"), contender(theirs, "1"), SETTINGS)
+@pytest.mark.parametrize(("predicted", "missed_class"), [(0, "'abnormal'"), (1, "'normal'")])
+def test_the_minimum_recall_holds_for_every_class(predicted: int, missed_class: str) -> None:
+    new, old = simulate(1.6, 0.8)
+    weak = replace(new, predicted=np.where(np.arange(len(new)) % 8 == 0, new.y, predicted))
+    decision = decide(DATASET, contender(weak, "2"), contender(old, "1"), SETTINGS)
     assert outcome(decision) == ("refuse", "limit")
-    assert f"of {deaf_to}, the minimum is 20%" in decision.reason
+    assert f"of {missed_class}, the minimum is 20%" in decision.reason
 
 
 def test_limits_also_apply_to_patients_that_only_the_champion_knows() -> None:
-    mine, theirs = answers(1.6, 0.8)
+    new, old = simulate(1.6, 0.8)
     names = [f"p{n}" for n in range(10)]
-    deaf = replace(mine, predicted=np.where(np.isin(mine.patients.astype(str), names), 0, mine.predicted))
-    met = frozenset(patient_key(DATASET, name) for name in names)
-    champion = contender(theirs, "1", learned_from=met)
-    assert decide(DATASET, contender(mine, "2"), champion, settings(min_recall=0.8)).rule == "better"
-    decision = decide(DATASET, contender(deaf, "2"), champion, settings(min_recall=0.8))
+    weak = replace(new, predicted=np.where(np.isin(new.patients.astype(str), names), 0, new.predicted))
+    learned = frozenset(patient_key(DATASET, name) for name in names)
+    champion = contender(old, "1", learned_from=learned)
+    assert decide(DATASET, contender(new, "2"), champion, settings(min_recall=0.8)).rule == "better"
+    decision = decide(DATASET, contender(weak, "2"), champion, settings(min_recall=0.8))
     assert outcome(decision) == ("refuse", "limit")
     assert "on all 40 test patients: it recognises" in decision.reason
 
 
 def test_only_the_chosen_metric_decides() -> None:
     """Better probabilities and the same decisions: a better AUC, and no promotion by the score."""
-    mine, theirs = answers(1.6, 0.8)
-    mine = replace(mine, predicted=theirs.predicted)
-    assert decide(DATASET, contender(mine, "2"), contender(theirs, "1"), SETTINGS).outcome == "refuse"
-    by_auc = decide(DATASET, contender(mine, "2"), contender(theirs, "1"), settings(score="roc_auc"))
+    new, old = simulate(1.6, 0.8)
+    new = replace(new, predicted=old.predicted)
+    assert decide(DATASET, contender(new, "2"), contender(old, "1"), SETTINGS).outcome == "refuse"
+    by_auc = decide(DATASET, contender(new, "2"), contender(old, "1"), settings(score="roc_auc"))
     assert by_auc.outcome == "promote"
 
 
 def test_the_champion_itself_is_no_challenger() -> None:
-    mine, theirs = answers(1.6, 0.8)
-    decision = decide(DATASET, contender(mine, "1"), contender(theirs, "1"), SETTINGS)
+    new, old = simulate(1.6, 0.8)
+    decision = decide(DATASET, contender(new, "1"), contender(old, "1"), SETTINGS)
     assert outcome(decision) == ("refuse", "unchanged")
 
 
@@ -251,7 +251,7 @@ def test_a_model_that_was_rolled_back_is_refused() -> None:
 
 @pytest.mark.parametrize("score", ["score", "sprsound_score", "f1_macro", "mcc"])
 def test_a_first_model_must_beat_a_constant_answer_whatever_metric_decides_later(score: str) -> None:
-    good, coin = answers(1.2, 0.0, shared=0.0)
+    good, coin = simulate(1.2, 0.0, shared=0.0)
     rule = settings(score=score, max_calibration_error=1.0)
     first = decide(DATASET, contender(good, "1"), None, rule)
     assert outcome(first) == ("promote", "first")
@@ -261,9 +261,9 @@ def test_a_first_model_must_beat_a_constant_answer_whatever_metric_decides_later
 
 
 def test_several_experiments_in_service_share_the_error_probability() -> None:
-    mine, theirs = answers(1.6, 0.8)
+    new, old = simulate(1.6, 0.8)
     alone, of_five = (
-        decide(DATASET, contender(mine, "2"), contender(theirs, "1"), SETTINGS, in_service=count).to_json()
+        decide(DATASET, contender(new, "2"), contender(old, "1"), SETTINGS, in_service=count).to_json()
         for count in (1, 5)
     )
     assert of_five["confidence"] == pytest.approx(0.99)
@@ -279,7 +279,7 @@ def test_noise_alone_promotes_at_most_5_of_100(patients: int) -> None:
     """A hundred retrainings, each with a model of the same skill and independent errors."""
     promoted = 0
     for seed in range(100):
-        mine, theirs = answers(1.2, 1.2, patients=patients, seed=1000 + seed)
-        decision = decide(DATASET, contender(mine, "2"), contender(theirs, "1"), settings(resamples=200))
+        new, old = simulate(1.2, 1.2, patients=patients, seed=1000 + seed)
+        decision = decide(DATASET, contender(new, "2"), contender(old, "1"), settings(resamples=200))
         promoted += decision.outcome == "promote"
     assert promoted <= 5

@@ -19,6 +19,7 @@ import yaml
 from auscult.audio.resampled import write_audio
 from auscult.core import params
 from auscult.core.digests import file_sha256
+from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.records import RECORDING_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.storage import open_array, read_json, read_table, write_json, write_table
@@ -117,10 +118,17 @@ def test_a_model_of_older_tables_does_not_get_the_name_of_the_present_data_versi
     assert found.data_version == named
 
 
+def test_a_damaged_lock_is_a_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text("stages:\n  train@whole: {deps: [", encoding="utf-8")
+    with pytest.raises(DataError, match="is damaged"):
+        list(outputs.find())
+
+
 def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Path) -> None:
     expected = {}
     for name in TASKS:
-        rows, expected[name] = _pipeline_answers(root, name)
+        rows, expected[name] = _pipeline_predictions(root, name)
         table = rows[["path"]] if name == "whole" else rows[["path", "start_s", "end_s"]]
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     load = (
@@ -138,10 +146,10 @@ def test_the_registered_models_predict_as_the_pipeline(root: Path, tmp_path: Pat
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for name, task in TASKS.items():
-        answers = pd.read_csv(tmp_path / f"{name}.out")
-        np.testing.assert_allclose(answers[[f"probability_{c}" for c in task.classes]], expected[name], atol=1e-6)
+        predicted = pd.read_csv(tmp_path / f"{name}.out")
+        np.testing.assert_allclose(predicted[[f"probability_{c}" for c in task.classes]], expected[name], atol=1e-6)
         decided = TrainedModel.load(root / "models" / "sample" / name).decide(expected[name])
-        assert answers["label"].tolist() == [task.classes[i] for i in decided]
+        assert predicted["label"].tolist() == [task.classes[i] for i in decided]
 
 
 def test_nothing_is_pickled(root: Path) -> None:
@@ -236,7 +244,7 @@ def _write_model(paths: Paths, name: str, seed: int) -> None:
     (folder / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
+def _pipeline_predictions(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
     """Rows of recordings or segments with the path of their audio, and the pipeline's probabilities for them."""
     model = TrainedModel.load(root / "models" / "sample" / name)
     folder = root / "data" / "sample" / "features" / "logmel"
@@ -251,7 +259,6 @@ def _pipeline_answers(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def test_a_segment_outside_the_recording_is_refused(root: Path) -> None:
-    from auscult.core.errors import DataError
     from auscult.inference.predictor import predict
 
     model = TrainedModel.load(root / "models" / "sample" / "parts")

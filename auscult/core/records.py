@@ -45,8 +45,8 @@ SEGMENT_COLUMNS: dict[str, tuple[str, str]] = {
 
 #: manifest/rejects.parquet
 REJECT_COLUMNS: dict[str, tuple[str, str]] = {
-    "recording_id": ("string", "what was set aside"),
-    "reason": ("string", "one of stages.validate's reasons, a single word"),
+    "recording_id": ("string", "the rejected recording"),
+    "reason": ("string", "key of auscult.core.reject_reasons.REASONS"),
     "detail": ("string", "the measured value, file or line, for a person"),
 }
 

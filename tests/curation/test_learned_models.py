@@ -92,7 +92,7 @@ def test_remove_reports_artifacts_elsewhere_and_keeps_their_version(root: Path, 
 
 def test_purge_refuses_a_model_in_service_unless_it_is_retired(root: Path) -> None:
     registry, table = Registry(root), Withdrawals(DATASET, {KEY: "2026-11-25"})
-    decision = {"rule": "by_hand", "reason": "why not"}
+    decision = {"rule": "manual", "reason": "why not"}
     for number in ("1", "2"):
         registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, number), decision)
     with pytest.raises(AuscultError, match=rf"in service has learned.*: {EXPERIMENT} \(version 2\)") as caught:
@@ -111,7 +111,7 @@ def test_rollback_stops_at_a_removed_champion(root: Path) -> None:
     registry = Registry(root)
     for number in ("1", "2", "3"):
         version = registry.version(DATASET, EXPERIMENT, number)
-        registry.promote(DATASET, EXPERIMENT, version, {"rule": "by_hand", "reason": "why not"})
+        registry.promote(DATASET, EXPERIMENT, version, {"rule": "manual", "reason": "why not"})
     remove(theirs(root), DATASET, root)
     with pytest.raises(AuscultError, match="no earlier champion") as caught:
         registry.roll_back(DATASET, EXPERIMENT, "worse")

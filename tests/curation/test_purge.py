@@ -17,7 +17,7 @@ from auscult.curation.withdrawals.purge import Plan, planned
 from auscult.datasets import load
 from tests.curation.data_history import content, dvc, objects, repository, version, withdraw, write
 from tests.flows.repositories import git
-from tests.validation.made_clinic import AUDIO, name_of
+from tests.validation.small_data_set import AUDIO, name_of
 
 CACHE = ".dvc/cache"
 
@@ -49,14 +49,14 @@ def purge(root: Path) -> Plan:
     """Plan and carry out, without the refusals, which need a pipeline."""
     with planned(root, load("sample"), withdrawals.read("sample", root), None) as plan:
         assert list(plan.lines())
-        plan.problems = plan.carry_out()
+        plan.carry_out()
     return plan
 
 
 def test_purge_removes_only_versions_with_the_patient(base: Path, tmp_path: Path) -> None:
     root, commits = base / "root", git(base / "root", "rev-list", "--all").split()
     plan = purge(root)
-    assert plan.sorted.holding == [commits[3]] and plan.sorted.unknown == 0 and plan.problems == []
+    assert plan.partition.commits == [commits[3]] and plan.partition.unknown == 0 and plan.problems == []
     for place in (root / CACHE, base / "store"):
         said = content(place)
         assert "wav of 102" not in said and name_of(102) not in said and "102\t" not in said
@@ -113,7 +113,7 @@ def test_purge_treats_an_unknown_version_as_one_with_the_patient(base: Path) -> 
         (base / "store" / path.relative_to(root / CACHE)).unlink()
     dvc(root, "commit", "-q", "-f")  # the workspace must be known
     plan = purge(root)
-    assert plan.sorted.unknown >= 1 and len(plan.sorted.holding) == 2
+    assert plan.partition.unknown >= 1 and len(plan.partition.commits) == 2
     assert "weights (101,)" not in content(root / CACHE) and "weights (101, 103)" in content(root / CACHE)
 
 

@@ -59,7 +59,7 @@ LOUD = {
 
 def repository(folder: Path) -> Path:
     """A clone with one experiment, in which nothing has run yet; git and DVC remotes lie beside it."""
-    root = clone(folder / "clinic", CHANGES)
+    root = clone(folder / "project", CHANGES)
     chest = root / "auscult/datasets/synthesis/renderer.py"
     text = chest.read_text()
     for quiet, loud in LOUD.items():
@@ -74,8 +74,8 @@ def repository(folder: Path) -> Path:
     run(root, "dvc", "remote", "add", "-q", "-d", "store", str(folder / "store"))
     twelve_hours_from_now(root)
     commit(root, "a remote")
-    git(root, "clone", "-q", "--bare", ".", str(folder / "clinic.git"))
-    git(root, "remote", "add", "origin", str(folder / "clinic.git"))
+    git(root, "clone", "-q", "--bare", ".", str(folder / "project.git"))
+    git(root, "remote", "add", "origin", str(folder / "project.git"))
     git(root, "fetch", "-q")
     return root
 

@@ -16,14 +16,14 @@ import soundfile
 from auscult.core.storage import read_table
 from auscult.curation.lineage.lineage import trace
 from tests.pipeline.workspace import run
-from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
+from tests.validation.small_data_set import PATHS, breath, make_delivery, name_of
 
 MODEL = "models/sample/binary_augmented_cnn1d"
 NEW = [name_of(901), name_of(901, 2), name_of(902)]
 
 
 @dataclass(frozen=True)
-class Clinics:
+class Projects:
     """Two clones of one repository, and another project's.
 
     Attributes
@@ -66,9 +66,9 @@ def publish(folder: Path, tag: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics:
+def projects(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Projects:
     """The first version is the shared run's; the second has three recordings more, and one experiment of two anew."""
-    folder = tmp_path_factory.mktemp("clinics")
+    folder = tmp_path_factory.mktemp("projects")
     mine, theirs, other = (folder / name for name in ("mine", "theirs", "other"))
     shutil.copytree(finished, mine, symlinks=True)
     run(mine, "dvc", "remote", "add", "-d", "store", "../store")
@@ -81,42 +81,42 @@ def clinics(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clinics
     other.mkdir()
     run(other, "git", "init", "-q")
     run(other, "dvc", "init", "-q")
-    return Clinics(mine, theirs, other, outs)
+    return Projects(mine, theirs, other, outs)
 
 
-def test_a_version_is_pulled_compared_and_rolled_back_to_without_anything_running(clinics: Clinics) -> None:
-    theirs = clinics.theirs
+def test_a_version_is_pulled_compared_and_rolled_back_to_without_anything_running(projects: Projects) -> None:
+    theirs = projects.theirs
     run(theirs, "dvc", "pull")
-    assert outputs(theirs) == clinics.outs["june"]
+    assert outputs(theirs) == projects.outs["june"]
     run(theirs, "git", "pull", "-q", "--tags")
     run(theirs, "dvc", "pull")
-    assert outputs(theirs) == clinics.outs["july"]
+    assert outputs(theirs) == projects.outs["july"]
     difference = json.loads(flows(theirs, "data", "diff", "june", "--json", code=1))
     assert {name for name in NEW if name in json.dumps(difference)} == set(NEW)
     flows(theirs, "data", "diff", "july")
 
     run(theirs, "git", "checkout", "-q", "june")
     run(theirs, "dvc", "checkout")
-    assert outputs(theirs) == clinics.outs["june"]
+    assert outputs(theirs) == projects.outs["june"]
     assert "Running stage" not in run(theirs, "dvc", "repro").stdout
-    assert outputs(theirs) == clinics.outs["june"], "metrics and all"
+    assert outputs(theirs) == projects.outs["june"], "metrics and all"
     assert run(theirs, "git", "status", "--porcelain").stdout == ""
 
 
-def test_two_versions_have_two_sets_of_metrics(clinics: Clinics) -> None:
+def test_two_versions_have_two_sets_of_metrics(projects: Projects) -> None:
     june, july = (
         {path: sums[path] for path in sums if "/evaluation.json" in path or path.startswith(MODEL)}
-        for sums in (clinics.outs["june"], clinics.outs["july"])
+        for sums in (projects.outs["june"], projects.outs["july"])
     )
     assert june.keys() == july.keys()
     assert june != july
 
 
-def test_another_project_imports_a_version_and_updates_it(clinics: Clinics) -> None:
+def test_another_project_imports_a_version_and_updates_it(projects: Projects) -> None:
     wanted = [str(PATHS.manifest), str(PATHS.features("logmel")), MODEL]
 
     def got() -> dict[str, str]:
-        places = {what: clinics.other / Path(what).name for what in wanted}
+        places = {what: projects.other / Path(what).name for what in wanted}
         files = [(what, place, path) for what, place in places.items() for path in place.rglob("*") if path.is_file()]
         return {
             f"{what}/{path.relative_to(place)}": hashlib.sha256(path.read_bytes()).hexdigest()
@@ -125,20 +125,20 @@ def test_another_project_imports_a_version_and_updates_it(clinics: Clinics) -> N
 
     def made(tag: str) -> dict[str, str]:
         wholes = tuple(f"{what}/" for what in wanted)
-        return {path: digest for path, digest in clinics.outs[tag].items() if path.startswith(wholes)}
+        return {path: digest for path, digest in projects.outs[tag].items() if path.startswith(wholes)}
 
     for what in wanted:
-        run(clinics.other, "dvc", "import", "--rev", "june", str(clinics.mine), what)
+        run(projects.other, "dvc", "import", "--rev", "june", str(projects.mine), what)
     assert got() == made("june") != {}
-    run(clinics.other, "dvc", "update", "--rev", "july", *(f"{Path(what).name}.dvc" for what in wanted))
+    run(projects.other, "dvc", "update", "--rev", "july", *(f"{Path(what).name}.dvc" for what in wanted))
     assert got() == made("july") != made("june")
 
 
-def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clinics, tmp_path: Path) -> None:
+def test_another_project_gets_a_file_and_reads_one_without_a_copy(projects: Projects, tmp_path: Path) -> None:
     manifest = f"{PATHS.manifest}/recordings.parquet"
-    run(tmp_path, "dvc", "get", str(clinics.mine), manifest, "--rev", "july")
+    run(tmp_path, "dvc", "get", str(projects.mine), manifest, "--rev", "july")
     assert set(NEW) <= set(read_table(tmp_path / "recordings.parquet")["recording_id"])
-    listed = run(tmp_path, "dvc", "list", "-R", "--dvc-only", str(clinics.mine), "models/sample").stdout.split()
+    listed = run(tmp_path, "dvc", "list", "-R", "--dvc-only", str(projects.mine), "models/sample").stdout.split()
     assert "binary_augmented_cnn1d/model.json" in listed
     script = (
         "import json, sys, dvc.api, pandas as pd\n"
@@ -148,34 +148,34 @@ def test_another_project_gets_a_file_and_reads_one_without_a_copy(clinics: Clini
         "about = json.loads(dvc.api.read(f'{model}/model.json', repo=repo, rev='june'))\n"
         "print(json.dumps([ids, about['dataset'], dvc.api.params_show(repo=repo, rev='june')['dataset']]))\n"
     )
-    done = run(tmp_path, sys.executable, "-c", script, str(clinics.mine), manifest, MODEL)
+    done = run(tmp_path, sys.executable, "-c", script, str(projects.mine), manifest, MODEL)
     ids, dataset, parameter = json.loads(done.stdout)
     assert ids and not set(NEW) & set(ids)
     assert (dataset, parameter) == ("sample", "sample")
 
 
-def test_the_snippets_of_the_documentation_run_in_another_project(clinics: Clinics, tmp_path: Path) -> None:
+def test_the_snippets_of_the_documentation_run_in_another_project(projects: Projects, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs/remotes.md").read_text(encoding="utf-8")
     alone, with_code = (block.partition("```")[0] for block in text.split("```python\n")[1:])
     for what, name in ((str(PATHS.features("logmel")), "logmel"), (MODEL, "model")):
-        run(tmp_path, "dvc", "get", str(clinics.mine), what, "-o", name)
+        run(tmp_path, "dvc", "get", str(projects.mine), what, "-o", name)
     soundfile.write(tmp_path / "my.wav", breath(5), 4000)
     run(tmp_path, sys.executable, "-P", "-c", alone)  # without the code of the folder
-    installed = f"PYTHONPATH={clinics.mine}"  # as `pip install` of that project would have it
+    installed = f"PYTHONPATH={projects.mine}"  # as `pip install` of that project would have it
     assert "healthy" in run(tmp_path, "env", installed, sys.executable, "-P", "-c", with_code).stdout
 
 
-def test_mlflow_and_dvc_agree_on_what_was_committed(clinics: Clinics) -> None:
-    run(clinics.mine, sys.executable, "-m", "auscult", "models", "track")
+def test_mlflow_and_dvc_agree_on_what_was_committed(projects: Projects) -> None:
+    run(projects.mine, sys.executable, "-m", "auscult", "models", "track")
     for asked in ("binary_augmented_cnn1d", "june", "july"):
-        traced = trace(clinics.mine, asked)
+        traced = trace(projects.mine, asked)
         assert traced.disagreements == []
     (one,) = traced.data
     assert {each.experiment: [model.number for model in each.versions] for each in one.trained} == {
         "abnormal_logmel_cnn2d": ["1"],
         "binary_augmented_cnn1d": ["2"],
     }
-    name = json.loads((clinics.mine / PATHS.data / "version.json").read_text())["name"]
+    name = json.loads((projects.mine / PATHS.data / "version.json").read_text())["name"]
     assert one.commit.version["name"] == name
     named = {model.number: {run.data_version for run in model.runs} for each in one.trained for model in each.versions}
     assert named["2"] == {name} != named["1"]

@@ -21,7 +21,7 @@ BETTER = {"rule": "better", "reason": "score +0.1"}
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("my clinic ü")
+    root = tmp_path_factory.mktemp("my project ü")
     fill(root)
     return root
 

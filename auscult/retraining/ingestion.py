@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from auscult.core.errors import AuscultError
 from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.storage import write_text
 from auscult.curation.additions import Rejected, add_all, count_rejected, message
+from auscult.curation.additions.delivery import printable
 from auscult.publishing import push
 from auscult.publishing.journal import Entry, Journal
 from auscult.retraining.steps import destination, newest
@@ -136,8 +136,7 @@ def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Reject
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["recording_id", "reason", "detail"])
     for each in rejected:
-        cells = (each.public_name, each.reason, each.detail)
-        writer.writerow([os.fsencode(cell).decode("utf-8", "backslashreplace") for cell in cells])
+        writer.writerow([each.public_name, each.reason, printable(each.detail)])
     for last in sorted((root / folder).glob("*.csv"))[-1:]:
         if last.read_text(encoding="utf-8") == text.getvalue():
             return folder / last.name

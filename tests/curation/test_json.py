@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from auscult.cli.main import app, main
 from auscult.core import withdrawals
+from auscult.curation.additions import add_all
 from auscult.curation.withdrawals.purge import planned
 from auscult.datasets import load
 from tests.curation.data_history import dvc, repository, version, withdraw
@@ -68,6 +70,16 @@ def test_add_of_nothing_reports_the_reasons_and_ends_with_2(
         (name_of(302), "unreadable"),
     ]
     assert found["accepted"] == found["batches"] == []
+
+
+def test_add_prints_names_that_are_not_utf_8(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_delivery(tmp_path / "delivery", {name_of(301): breath(2)})
+    (folder / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")
+    found = answer(capsys, monkeypatch, "add", str(folder), "--dry-run")
+    assert [each["recording_id"] for each in found["rejected"]] == [r"caf\xe9.wav"]
+    str(add_all("sample", folder, dry_run=True)).encode("utf-8")
 
 
 def test_withdraw_reports_what_it_affects(

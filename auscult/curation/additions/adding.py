@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import write_text
 from auscult.curation.additions import batch
-from auscult.curation.additions.delivery import Delivery, Rejected, count_rejected, layout, message
+from auscult.curation.additions.delivery import Delivery, Rejected, count_rejected, layout, message, printable
 from auscult.curation.additions.examination import examine
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import is_audio
@@ -77,13 +77,16 @@ class Added:
             "batches": self.batches,
             "accepted": self.accepted,
             "present": self.present,
-            "rejected": [asdict(each) | {"recording_id": each.public_name} for each in self.rejected],
+            "rejected": [
+                {"recording_id": each.public_name, "reason": each.reason, "detail": printable(each.detail)}
+                for each in self.rejected
+            ],
             "parts": parts,
             "new_patients": new,
         }
 
     def __str__(self) -> str:
-        return f"{self._lists()}\n\n{self._next()}"
+        return printable(f"{self._lists()}\n\n{self._next()}")
 
     def _parts(self) -> tuple[dict[str, str], list[str]]:
         """Return patient → part, and who is new; a patient who is new in one of several deliveries counts as new."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -53,8 +54,8 @@ class Rejected:
 
     @property
     def public_name(self) -> str:
-        """The name; empty if the patient has withdrawn."""
-        return "" if self.reason == "withdrawn" else self.recording_id
+        """The name as :func:`printable` text; empty if the patient has withdrawn."""
+        return "" if self.reason == "withdrawn" else printable(self.recording_id)
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ def not_read(error: OSError, where: Path) -> DataError:
     """Return the error for a file at or below *where* that cannot be read."""
     what = f"{error.filename or where} cannot be read: {error.strerror}"
     return DataError(what, where=str(where), next_step="make it readable")
+
+
+def printable(text: str) -> str:
+    r"""Return text in which bytes of file names that are not UTF-8 are escaped, such as ``caf\xe9``."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def count_rejected(rejected: Iterable[Rejected]) -> Counter[str]:

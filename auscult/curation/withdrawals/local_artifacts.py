@@ -65,7 +65,7 @@ def local_artifacts(
     known_audio
         SHA-256 of the audio files that are kept: what is cached of any other recording is removed.
     aliases
-        Names of the patients' recordings that do not tell the patient.
+        Names of the patients' recordings that do not identify the patient.
     """
     cache, reports = root / CACHE_DIR, root / Paths(dataset.name).reports
     found: dict[str, Iterable[Path]] = {
@@ -149,31 +149,31 @@ def _is_partial(path: Path) -> bool:
 def _downloads(cache: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[Path]:
     """Return downloaded archives and tables with the notes beside them, except those of other data sets."""
     others = {file.name for name in datasets.names() if name != dataset.name for file in datasets.load(name).files}
-    mine = {file.name for file in dataset.files}
+    own = {file.name for file in dataset.files}
     found: list[Path] = []
     for path in sorted((cache / "downloads").glob("*")):
         name = path.name.removesuffix(".json").removesuffix(".part")
         if path.is_file() and name not in others and not path.name.endswith(".json"):
-            partial = path.name.endswith(".part") and name in mine  # its content is unknown
-            if partial or _download_holds(path, dataset, withdrawn, mine=name in mine):
+            partial = path.name.endswith(".part") and name in own  # its content is unknown
+            if partial or _download_holds(path, dataset, withdrawn, own=name in own):
                 found += [path, path.with_name(f"{path.name}.json")]
     return [path for path in found if path.exists()]
 
 
-def _download_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, mine: bool) -> bool:
+def _download_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, own: bool) -> bool:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 return withdrawn.any_of({dataset.patient_of(name) for name in archive.namelist()})
         except (zipfile.BadZipFile, OSError):
-            return mine
+            return own
     if dataset.is_table(path.name):
         return withdrawn.any_of(patients_in_table(dataset, path.name, path.read_bytes()))
-    return mine and mentions(dataset, path.read_bytes(), withdrawn)
+    return own and mentions(dataset, path.read_bytes(), withdrawn)
 
 
 def _lists_unknown_patients(dataset: Dataset, path: Path) -> bool:
-    """Return whether a list of rejected recordings has a name that does not tell the patient.
+    """Return whether a list of rejected recordings has a name that does not identify the patient.
 
     Such a recording came with tables of which nothing was kept, so that it may be the patient's.
     """

@@ -46,7 +46,7 @@ class Partition:
     unknown
         How many of these commits only may hold one.
     aliases
-        Names of the patients' recordings that do not tell the patient: of additions with tables.
+        Names of the patients' recordings that do not identify the patient: of additions with tables.
     """
 
     keep: set[str] = field(default_factory=set)
@@ -96,7 +96,7 @@ class _Partitioner:
         self.result = result
         self._reader, self._dataset, self._withdrawn = reader, dataset, withdrawn
         self._paths = Paths(dataset.name)
-        self._folders: dict[str, _Verdict] = {}  # versions share most of theirs
+        self._folders: dict[str, _Verdict] = {}  # versions share most of their folders
 
     def keep_all(self, outs: Iterable[Out]) -> None:
         """Keep outputs of which everything must be known."""
@@ -154,7 +154,7 @@ class _Partitioner:
         return None if patients is None or rejected is None else False
 
     def _assign_folder(self, out: Out) -> _Verdict:
-        """Assign a folder in the raw layout: purge a withdrawn patient's files, and tables with rows of theirs."""
+        """Assign a folder in the raw layout: purge a withdrawn patient's files, and tables that name one."""
         if out.md5 not in self._folders:
             files = self._reader.listing(out.md5)
             judged = self._judged(files or [])

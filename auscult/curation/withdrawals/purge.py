@@ -50,9 +50,9 @@ def purge(
     Parameters
     ----------
     tell
-        Receives each line for the terminal as soon as it is known.
+        Receives each line for the terminal, such as ``print``.
     dry_run
-        Tell what would be removed, and remove nothing.
+        Report what would be removed, and remove nothing.
     remote
         Name of DVC's only remote to purge; by default all.
     retire
@@ -337,7 +337,7 @@ def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> No
         )
     if changed := git(root, "status", "--porcelain", "--", *_COMMITTED):
         raise DataError(
-            "the data without the patient are not committed; older commits are about to lose theirs",
+            "the data without the patient are not committed; older commits are about to lose their data",
             where=", ".join(line[3:] for line in changed.splitlines()[:3]),
             next_step=f"git add {' '.join(_COMMITTED)} reports && git commit, then the same command again",
         )

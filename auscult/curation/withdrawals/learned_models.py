@@ -27,7 +27,7 @@ _PARENT_TAG = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
-class Registered:
+class LearnedVersion:
     """A registered version that has learned from one of the patients.
 
     Attributes
@@ -54,7 +54,7 @@ def in_workspace(dataset: str, keys: Collection[str], root: Path = Path()) -> li
     return [folder.name for folder in folders if has_learned(folder, keys)]
 
 
-def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list[Registered]:
+def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list[LearnedVersion]:
     """Return the registered versions that have learned from one of these patients, by experiment, the newest first."""
     if not (root / DATABASE).exists():
         return []
@@ -65,7 +65,7 @@ def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list
             package = _in_repository(version.package, root)
             if has_learned(replace(version, package=package).folder, keys):
                 serves = champion is not None and champion.number == version.number
-                found.append(Registered(experiment, version, serves))
+                found.append(LearnedVersion(experiment, version, serves))
     return found
 
 
@@ -93,7 +93,7 @@ class Tracked:
         Ids of logged models.
     """
 
-    versions: list[Registered]
+    versions: list[LearnedVersion]
     runs: list[str]
     models: list[str]
 

@@ -68,7 +68,7 @@ class Withdrawn:
     parts: list[str]
     additions: int
     models: list[str]
-    registered: list[learned_models.Registered]
+    registered: list[learned_models.LearnedVersion]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from auscult.cli.project import need_project, working
 
 app = typer.Typer(help="Versions of a data set: add, diff, template, lineage, withdraw, purge.", no_args_is_help=True)
 Dataset = Annotated[str | None, typer.Option(help="Data set; by default the one in params.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 
@@ -21,17 +22,25 @@ def add(
     folder: Annotated[Path, typer.Argument(help="In a layout of the data set, or with recordings.csv.")],
     dry_run: DryRun = False,
     dataset: Dataset = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Add the recordings of a delivery to a data set.
+    """Add the recordings of a delivery to a data set: exit code 2 if nothing can be added.
+
+    With --json: schema, dataset, dry_run, batches, accepted and present (names), rejected (recording_id, reason,
+    detail), parts (by patient), new_patients.
 
     Example: auscult data add ~/delivery --dry-run
     """
     need_project()
-    from auscult.curation.additions.adding import add
+    from auscult.curation.additions import add_all
 
     with working("Examining the delivery"):
-        text = add(folder, dataset, dry_run=dry_run)
-    print(text)
+        added = add_all(dataset, folder, dry_run=dry_run)
+    if as_json:
+        print(json.dumps(added.to_json(), indent=1))
+    added.check()
+    if not as_json:
+        print(added)
 
 
 @app.command()
@@ -46,12 +55,15 @@ def diff(
     Example: auscult data diff main
     """
     need_project()
-    from auscult.curation.diff.formats import diff
+    from auscult.curation.diff import formats
+    from auscult.curation.diff.difference import diff
 
-    form: Literal["json", "markdown", "text"] = "json" if as_json else "markdown" if as_markdown else "text"
-    text, same = diff(before, after, form)
-    print(text)
-    if not same:
+    found = diff(before, after, Path.cwd())
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False))
+    else:
+        print(formats.markdown(found) if as_markdown else formats.text(found))
+    if not found.same:
         raise typer.Exit(1)
 
 
@@ -76,24 +88,22 @@ def lineage(
         str,
         typer.Argument(help="EXPERIMENT[:VERSION], champion, a version of the data, or a branch, tag or commit."),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Trace which data made which model: exit code 1 if MLflow and DVC disagree.
 
     Example: auscult data lineage champion
     """
     need_project()
-    from auscult.curation.lineage import answer
+    from auscult.curation.lineage import formats
     from auscult.curation.lineage.lineage import trace
 
     with working("Reading the history"):
         traced = trace(Path(), what)
-        text = (
-            json.dumps(answer.to_json(Path(), traced), indent=1, ensure_ascii=False)
-            if as_json
-            else answer.text(Path(), traced)
-        )
-    print(text)
+    if as_json:
+        print(json.dumps(formats.to_json(traced), indent=1, ensure_ascii=False))
+    else:
+        print(formats.text(traced))
     if traced.disagreements:
         raise typer.Exit(1)
 
@@ -103,15 +113,20 @@ def withdraw(
     patient: Annotated[str, typer.Argument(help="Patient id, as in the names of the recordings.")],
     since: Annotated[str | None, typer.Option(metavar="DATE", help="Such as 2026-11-25; by default today.")] = None,
     dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Record that a patient has withdrawn consent: they are left out from now on.
+    """Record that a patient has withdrawn consent: everything made from now on is without them.
+
+    With --json: schema, dataset, patient, since, dry_run, recordings, segments and additions (numbers), parts, models
+    (experiments), registered (experiment, version, champion).
 
     Example: auscult data withdraw 226 --dry-run
     """
     need_project()
     from auscult.curation.withdrawals.withdraw import withdraw
 
-    print(withdraw(patient, since, dry_run=dry_run))
+    found = withdraw(patient, since, dry_run=dry_run)
+    print(json.dumps(found.to_json(), indent=1) if as_json else found)
 
 
 @app.command()
@@ -123,15 +138,24 @@ def purge(
     retire: Annotated[
         bool, typer.Option("--retire", help="Also remove models in service, even if nothing replaces them.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove what versions, caches, remotes and MLflow still hold of withdrawn patients.
+    """Remove what versions, caches, remotes and MLflow still hold of withdrawn patients: exit code 2 if some is left.
+
+    With --json: schema, dataset, dry_run, patients (number), files (what, paths, bytes), mlflow (versions, runs,
+    models), stores (name, objects, runs), commits, unknown_commits, branches, problems, left_to_user.
 
     Example: auscult data purge --dry-run
     """
     need_project()
     from auscult.curation.withdrawals.purge import purge
 
-    purge(dry_run=dry_run, remote=remote, retire=retire, tell=print)
+    plan = purge(dry_run=dry_run, remote=remote, retire=retire, tell=(lambda _: None) if as_json else print)
+    if as_json:
+        print(json.dumps(plan.to_json(), indent=1))
+    plan.check()
+    if not as_json and not dry_run:
+        print("Done. What a purge cannot reach: docs/withdrawals.md")
 
 
 @app.command()

@@ -20,7 +20,6 @@ from auscult.core import params as parameters
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import write_text
-from auscult.curation.additions import make_ready
 from auscult.curation.diff.difference import difference
 from auscult.curation.diff.formats import summary
 from auscult.curation.diff.version import at_folder
@@ -109,7 +108,7 @@ def _reproduce_in_place(root: Path, revision: Revision) -> Reproduced:
     try:
         params = parameters.load(root / parameters.FILE)
         repro.check_names(params)
-        make_ready()
+        repro.make_ready(params.dataset)
         with repro.restoring(params.dataset):
             run = reproduce_all(root)
         if not run.fault and all(stage.outcome not in ("failed", "not reached") for stage in run.stages.values()):

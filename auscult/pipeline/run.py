@@ -20,10 +20,11 @@ from pathlib import Path
 from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, ParameterError, unknown_name
-from auscult.core.paths import Paths
+from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.sections import Params
-from auscult.core.storage import replacing_file
+from auscult.core.storage import replacing_file, write_text
 from auscult.core.tasks import find_task
+from auscult.validation.additions import batches
 from auscult.versioning import lockfile, locks
 from auscult.versioning.commands import on_terminal, succeeds
 
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 #: A disk with less free space than this counts as full.
 _FULL_BYTES = 32 << 20
+_FREE_SPACE = "free some space (`dvc gc --workspace --all-branches` removes older outputs)"
 _NAME_ONE = "name one of these in params.yaml, and run the same command again"
 
 
@@ -64,44 +66,42 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
     chosen = text if dataset is None else with_dataset(text, dataset)
     params = parameters.parse(chosen)
     check_names(params)
-    _make_ready(params.dataset)
+    make_ready(params.dataset)
     if source is not None:
         from auscult.datasets.retrieval.source import remembered
 
         with remembered(params.dataset, source), _written(chosen, instead_of=text):
             _dvc(params.dataset, "repro", "--force", "--single-item", "download")
     elif chosen != text:  # last: nothing can be refused any more
-        _write(chosen)
+        write_text(parameters.FILE, chosen)
     _dvc(params.dataset, "repro")
     _finish(params)
 
 
-def _make_ready(dataset: str) -> None:
-    """Refuse a missing addition with the command that brings it: DVC would stop with "missing data 'source'".
+def make_ready(dataset: str) -> None:
+    """Create what stages depend on and may be missing: the folder of additions, a data set's table of withdrawals.
 
-    Also create a data set's table of withdrawals where it is missing, empty.
+    Raises
+    ------
+    DataError
+        An addition is missing or not tracked. DVC would stop with "missing data 'source'".
     """
-    from auscult.curation.additions import make_ready
-
-    make_ready()
+    ADDED_DIR.mkdir(parents=True, exist_ok=True)
+    for folder in sorted(path for path in ADDED_DIR.iterdir() if path.is_dir()):
+        batches(folder)
     withdrawals.make_ready(dataset)
-
-
-def _write(text: str) -> None:
-    with replacing_file(parameters.FILE) as scratch:
-        scratch.write_bytes(text.encode("utf-8"))
 
 
 @contextmanager
 def _written(chosen: str, *, instead_of: str) -> Iterator[None]:
     """Write *chosen* to the parameters' file; write the earlier text again if the block raises an AuscultError."""
     if chosen != instead_of:
-        _write(chosen)
+        write_text(parameters.FILE, chosen)
     try:
         yield
     except AuscultError:
         if chosen != instead_of:
-            _write(instead_of)
+            write_text(parameters.FILE, instead_of)
         raise
 
 
@@ -138,33 +138,30 @@ def check_names(params: Params) -> None:
     for name, experiment in params.experiments.items():
         find_task(experiment.task, dataset.tasks, dataset=params.dataset, experiment=name)
         where = f"params.yaml: experiments.{name}"
-        if experiment.features not in representations.names():
-            known = representations.names()
-            raise unknown_name("features", experiment.features, known, where=f"{where}.features", next_step=_NAME_ONE)
-        if experiment.model not in models.names():
-            raise unknown_name("model", experiment.model, models.names(), where=f"{where}.model", next_step=_NAME_ONE)
+        for kind, chosen, known in (
+            ("features", experiment.features, representations.names()),
+            ("model", experiment.model, models.names()),
+        ):
+            if chosen not in known:
+                raise unknown_name(kind, chosen, known, where=f"{where}.{kind}", next_step=_NAME_ONE)
 
 
 def _dvc(dataset: str, *arguments: str) -> None:
     """Run DVC with its output on the terminal; on failure or Ctrl-C restore the data set's last good outputs."""
-    metrics = _metrics(dataset)
+    metrics, code = _metrics(dataset), 1
     try:
         code = on_terminal(Path(), "dvc", *arguments)
         if code != 0 and (restored := lockfile.restore(dataset)):
             logger.info("\n%s\n", restored)
             code = on_terminal(Path(), "dvc", *arguments)
-    except KeyboardInterrupt:
-        _restore(dataset, metrics)
-        raise
+    finally:
+        if code != 0:
+            _restore(dataset, metrics)
     if code != 0:
-        _restore(dataset, metrics)
         full = _full_disk()
         raise AuscultError(
             "the pipeline stopped; the message above says where and why" + (f"; {full} is full" if full else ""),
-            next_step=(
-                "free some space (`dvc gc --workspace --all-branches` drops older outputs)" if full else "fix it"
-            )
-            + " and run the same command again; finished stages are kept",
+            next_step=f"{_FREE_SPACE if full else 'fix it'} and run the same command again; finished stages are kept",
         )
     lockfile.keep(dataset)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 from auscult.core.errors import AuscultError
 from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.storage import write_text
-from auscult.curation.additions import Rejected, add_all, left_out, message
+from auscult.curation.additions import Rejected, add_all, count_rejected, message
+from auscult.curation.additions.delivery import printable
 from auscult.publishing import push
 from auscult.publishing.journal import Entry, Journal
 from auscult.retraining.steps import destination, make_worktree, newest
@@ -86,18 +86,15 @@ def ingest(root: Path, workspace: Path, dataset: str, folder: Path, run: str, lo
         The folder holds something else, or the stages refuse what was added.
     """
     _check(workspace, log)
-    deliveries, rejected = add_all(dataset, folder, workspace)
-    added = sum(len(delivery.accepted) for delivery in deliveries)
-    present = sum(len(delivery.already_there) for delivery in deliveries)
-    reasons = left_out(rejected)
-    summary = f"{added} recordings added, {present} there already, {reasons.total()} left out"
-    if rejected:
-        where = write_rejected(root, dataset, run, rejected)
+    found = add_all(dataset, folder, workspace)
+    reasons = count_rejected(found.rejected)
+    summary = f"{len(found.accepted)} recordings added, {len(found.present)} there already, {reasons.total()} left out"
+    if found.rejected:
+        where = write_rejected(root, dataset, run, found.rejected)
         summary += f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))}; {where})"
-    batches = [delivery.batch for delivery in deliveries if delivery.accepted]
-    if batches:
+    if found.batches:
         _check(workspace, log)
-    return Ingested(batches, message(*deliveries), summary)
+    return Ingested(found.batches, message(*found.deliveries), summary)
 
 
 def push_additions(workspace: Path, dataset: str, batches: Sequence[str]) -> bool:
@@ -131,9 +128,7 @@ def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Reject
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["recording_id", "reason", "detail"])
     for each in rejected:
-        name = "" if each.reason == "withdrawn" else each.recording_id
-        cells = (name, each.reason, each.detail)
-        writer.writerow([os.fsencode(cell).decode("utf-8", "backslashreplace") for cell in cells])
+        writer.writerow([each.public_name, each.reason, printable(each.detail)])
     for last in sorted((root / folder).glob("*.csv"))[-1:]:
         if last.read_text(encoding="utf-8") == text.getvalue():
             return folder / last.name

@@ -16,7 +16,7 @@ import soundfile
 from auscult.audio import checks as examined
 from auscult.audio.checks import inspect
 from auscult.core.sections import ValidateParams
-from tests.validation.made_clinic import RATE_HZ, breath
+from tests.validation.small_data_set import RATE_HZ, breath
 
 LIMITS = ValidateParams(
     min_duration_s=0.5, max_duration_s=100.0, max_clipped_share=0.05, silence_dbfs=-80.0, max_reject_share=0.1

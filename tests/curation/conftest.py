@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows import clinics
+from tests.validation.validated import make_validated
 
 
 @pytest.fixture(scope="session")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a repository with a validated and split data set of 12 patients."""
-    return clinics.validated(tmp_path_factory.mktemp("validated"))
+    return make_validated(tmp_path_factory.mktemp("validated"))
 
 
 @pytest.fixture
-def clinic(validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private copy, which is the current directory."""
-    root = Path(shutil.copytree(validated, tmp_path / "clinic"))
+    root = Path(shutil.copytree(validated, tmp_path / "root"))
     monkeypatch.chdir(root)
     return root

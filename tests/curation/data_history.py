@@ -16,7 +16,7 @@ from auscult.core.paths import Paths
 from auscult.core.withdrawals import Withdrawals
 from auscult.validation.additions import batch_name, checksums
 from tests.flows.repositories import git, make
-from tests.validation.made_clinic import AUDIO, name_of
+from tests.validation.small_data_set import AUDIO, name_of
 
 PATHS = Paths("sample")
 MANIFEST = PATHS.manifest.as_posix()

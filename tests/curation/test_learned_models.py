@@ -32,9 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (version.folder / "model.json").write_text(json.dumps({"learned_from": met}))
     client, second = registry.client, registry.version(DATASET, EXPERIMENT, "2")
     experiment = client.get_run(second.run_id).info.experiment_id
-    trial = client.create_run(experiment, tags={"mlflow.parentRunId": second.run_id}, run_name="a trial of theirs")
+    trial = client.create_run(experiment, tags={"mlflow.parentRunId": second.run_id}, run_name="a trial of this model")
     client.log_param(trial.info.run_id, "learning_rate", "0.0123")
-    client.log_text(second.run_id, "of theirs", "note.txt")
+    client.log_text(second.run_id, "of this model", "note.txt")
     elsewhere = client.create_run(client.create_experiment("another data set")).info.run_id
     client.delete_run(elsewhere)
     return root
@@ -51,33 +51,33 @@ def rows(root: Path, table: str) -> int:
         return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
-def theirs(root: Path) -> Tracked:
+def tracked_models(root: Path) -> Tracked:
     return tracked(DATASET, {KEY}, root)
 
 
 def test_remove_deletes_versions_runs_and_trials_with_rows_and_artifacts(root: Path) -> None:
-    found = theirs(root)
+    found = tracked_models(root)
     assert [each.version.number for each in found.versions] == ["2"] and len(found.runs) == 2
     runs = rows(root, "runs")
     assert remove(found, DATASET, root) == []
     assert rows(root, "runs") == runs - 2, "another data set's run stays in MLflow's bin"
     assert [version.number for version in Registry(root).versions(DATASET, EXPERIMENT)] == ["3", "1"]
     content = (root / DATABASE).read_bytes()
-    assert b"a trial of theirs" not in content and b"0.0123" not in content
+    assert b"a trial of this model" not in content and b"0.0123" not in content
     assert not list((root / ARTIFACTS).rglob("note.txt"))
-    assert not theirs(root)
+    assert not tracked_models(root)
 
 
 def test_remove_after_a_kill_before_the_version_finds_it_again(root: Path) -> None:
-    found = theirs(root)
+    found = tracked_models(root)
     remove(Tracked([], found.runs, found.models), DATASET, root)
-    again = theirs(root)
+    again = tracked_models(root)
     assert [each.version.number for each in again.versions] == ["2"] and again.runs == []
-    assert remove(again, DATASET, root) == [] and not theirs(root)
+    assert remove(again, DATASET, root) == [] and not tracked_models(root)
 
 
 def test_remove_in_a_copied_repository_keeps_the_originals_artifacts(made: Path, root: Path) -> None:
-    assert remove(theirs(root), DATASET, root) == []
+    assert remove(tracked_models(root), DATASET, root) == []
     assert not list((root / ARTIFACTS).rglob("note.txt")) and list((made / ARTIFACTS).rglob("note.txt"))
 
 
@@ -85,21 +85,21 @@ def test_remove_reports_artifacts_elsewhere_and_keeps_their_version(root: Path, 
     with sqlite3.connect(root / DATABASE) as connection:
         (tmp_path / "bucket").mkdir()
         connection.execute("update runs set artifact_uri = ?", [(tmp_path / "bucket").as_uri()])
-    outside = remove(theirs(root), DATASET, root)
+    outside = remove(tracked_models(root), DATASET, root)
     assert len(outside) == 2 and "bucket" in outside[0]
-    assert [each.version.number for each in theirs(root).versions] == ["2"]
+    assert [each.version.number for each in tracked_models(root).versions] == ["2"]
 
 
 def test_purge_refuses_a_model_in_service_unless_it_is_retired(root: Path) -> None:
     registry, table = Registry(root), Withdrawals(DATASET, {KEY: "2026-11-25"})
-    decision = {"rule": "by_hand", "reason": "why not"}
+    decision = {"rule": "manual", "reason": "why not"}
     for number in ("1", "2"):
         registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, number), decision)
     with pytest.raises(AuscultError, match=rf"in service has learned.*: {EXPERIMENT} \(version 2\)") as caught:
         _check_service(load(DATASET), table, root, retire=False)
     assert "retrain" in caught.value.next_step and "--retire" in caught.value.next_step
     _check_service(load(DATASET), table, root, retire=True)
-    remove(theirs(root), DATASET, root)
+    remove(tracked_models(root), DATASET, root)
     assert in_service(registry) is None
     registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "3"), decision)
     _check_service(load(DATASET), table, root, retire=False)
@@ -111,8 +111,8 @@ def test_rollback_stops_at_a_removed_champion(root: Path) -> None:
     registry = Registry(root)
     for number in ("1", "2", "3"):
         version = registry.version(DATASET, EXPERIMENT, number)
-        registry.promote(DATASET, EXPERIMENT, version, {"rule": "by_hand", "reason": "why not"})
-    remove(theirs(root), DATASET, root)
+        registry.promote(DATASET, EXPERIMENT, version, {"rule": "manual", "reason": "why not"})
+    remove(tracked_models(root), DATASET, root)
     with pytest.raises(AuscultError, match="no earlier champion") as caught:
         registry.roll_back(DATASET, EXPERIMENT, "worse")
     assert "promote" in caught.value.next_step and in_service(registry) == "3"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from auscult.core.errors import AuscultError
-from auscult.curation.lineage.answer import text, to_json
+from auscult.curation.lineage.formats import text, to_json
 from auscult.curation.lineage.lineage import Traced, trace
 from auscult.versioning import lockfile
 from tests.curation.lineage_repository import EXPERIMENT, OTHER, REPOSITORY, LineageRepository, hash_of
@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def repository(tmp_path: Path, store: Path) -> LineageRepository:
-    return LineageRepository(tmp_path / "my clinic ü", store)
+    return LineageRepository(tmp_path / "my project ü", store)
 
 
 def disagreements(traced: Traced) -> str:
@@ -58,7 +58,7 @@ def test_trace_of_a_model_returns_its_run_its_data_and_the_commits_with_both(rep
     both = trace(repository.root, EXPERIMENT)
     assert [one.model.number for one in both.models] == ["2", "1"]
     assert both.models[0].here == "this model"
-    printed = text(repository.root, both)
+    printed = text(both)
     assert "version 1 (champion)" in printed and "validation 75.0" in printed and "MLflow and DVC agree." in printed
 
 
@@ -75,7 +75,7 @@ def test_trace_of_a_revision_returns_the_models_trained_on_its_data(repository: 
         models = {each.experiment: [(m.number, m.aliases) for m in each.versions] for each in one.trained}
         assert models == {EXPERIMENT: [("2", ()), ("1", ("champion",))], OTHER: []}
         assert one.disagreements == ()
-    answer = to_json(repository.root, trace(repository.root, "HEAD"))
+    answer = to_json(trace(repository.root, "HEAD"))
     assert answer["agree"] is True
     assert [model["version"] for model in answer["data"][0]["trained"][0]["models"]] == ["3"]
 
@@ -90,8 +90,8 @@ def test_trace_finds_a_version_of_the_data_by_name_and_digest(repository: Lineag
         traced = trace(repository.root, asked)
         assert {m.number for one in traced.data for each in one.trained for m in each.versions} == {"1", "2"}
         assert traced.disagreements == []
-    assert to_json(repository.root, traced)["data"][0]["counts"] == {"recordings": 7, "patients": 3}
-    assert "7 recordings, 3 patients" in text(repository.root, traced)
+    assert to_json(traced)["data"][0]["counts"] == {"recordings": 7, "patients": 3}
+    assert "7 recordings, 3 patients" in text(traced)
 
 
 def test_different_data_in_mlflow_and_the_lock_is_a_disagreement_both_ways(repository: LineageRepository) -> None:
@@ -101,7 +101,7 @@ def test_different_data_in_mlflow_and_the_lock_is_a_disagreement_both_ways(repos
     words = disagreements(trace(repository.root, f"{EXPERIMENT}:1"))
     assert f"MLflow says that auscult-sample-{EXPERIMENT} version 1 was trained on data {hash_of('july')[:12]}" in words
     assert f"dvc.lock at {commit[:10]}" in words and f"says {hash_of('june')[:12]}" in words
-    assert f"MLflow says {hash_of('july')[:12]}" in disagreements(trace(repository.root, commit))
+    assert disagreements(trace(repository.root, commit)) in words.splitlines()
 
 
 def test_a_model_without_a_commit_is_a_disagreement(repository: LineageRepository) -> None:

@@ -17,7 +17,7 @@ from auscult.versioning.lockfile import older_copies
 
 ICBHI, SPRSOUND = load("icbhi"), load("sprsound")
 TABLE = "File;patient_id;label;device;location\n# an example\nrec-17.wav;{};COPD;Meditron;Tc\n"
-OURS, THEIRS = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
+NAME, OTHER_NAME = "226_1b1_Pl_sc_LittC2SE", "156_2b3_Al_mc_AKGC417L"
 
 
 def withdrawn(dataset: str = "icbhi", patient: str = "226") -> Withdrawals:
@@ -40,7 +40,7 @@ def purge(root: Path, known_audio: frozenset[str] = frozenset(), aliases: frozen
 
 @pytest.mark.parametrize(
     "text",
-    [f"{OURS}.wav", f"<td>{OURS}</td>", f'{{"id": "{OURS}:003"}}', f"x,{OURS},silent", f"same audio as {OURS}."],
+    [f"{NAME}.wav", f"<td>{NAME}</td>", f'{{"id": "{NAME}:003"}}', f"x,{NAME},silent", f"same audio as {NAME}."],
 )
 def test_mentions_finds_a_recordings_name_in_text(text: str) -> None:
     assert mentions(ICBHI, text.encode(), withdrawn())
@@ -55,11 +55,11 @@ def test_mentions_finds_names_with_points() -> None:
 
 
 def test_pages_and_lists_that_name_the_patient_are_removed(tmp_path: Path) -> None:
-    for number, name in enumerate((OURS, THEIRS)):
+    for number, name in enumerate((NAME, OTHER_NAME)):
         for place in ("reports/icbhi/ingest/{}.csv", "reports/icbhi/drift/{}.html", "reports/decisions/{}/page.html"):
             put(tmp_path, place.format(number), f"<p>{name}.wav</p>")
     put(tmp_path, "data/icbhi/.raw.abc.part/x.wav")
-    put(tmp_path, "reports/sample/ingest/0.csv", f"{OURS} of another data set")
+    put(tmp_path, "reports/sample/ingest/0.csv", f"{NAME} of another data set")
     assert purge(tmp_path) == {
         "reports/sample/ingest/0.csv",
         "reports/icbhi/ingest/1.csv",
@@ -90,7 +90,7 @@ def test_pages_that_name_an_alias_are_removed(tmp_path: Path) -> None:
 
 
 def test_lists_with_names_of_unknown_patients_are_removed(tmp_path: Path) -> None:
-    for number, name in enumerate(("rec-17", THEIRS, "")):
+    for number, name in enumerate(("rec-17", OTHER_NAME, "")):
         put(tmp_path, f"reports/icbhi/ingest/{number}.csv", f"recording_id,reason,detail\n{name},silent,\n")
     assert purge(tmp_path) == {"reports/icbhi/ingest/1.csv", "reports/icbhi/ingest/2.csv"}
 
@@ -117,23 +117,23 @@ def test_unnamed_outputs_are_those_of_dropped_experiments(tmp_path: Path) -> Non
 
 
 def test_cached_arrays_of_kept_recordings_are_kept(tmp_path: Path) -> None:
-    ours, theirs = "a" * 64, "b" * 64
-    for sha in (ours, theirs):
+    gone, kept = "a" * 64, "b" * 64
+    for sha in (gone, kept):
         put(tmp_path, f".cache/audio/n/{sha}.f32")
         put(tmp_path, f".cache/copies/n/{sha}-noise.f32")
-    assert purge(tmp_path, frozenset({theirs})) == {
-        f".cache/audio/n/{theirs}.f32",
-        f".cache/copies/n/{theirs}-noise.f32",
+    assert purge(tmp_path, frozenset({kept})) == {
+        f".cache/audio/n/{kept}.f32",
+        f".cache/copies/n/{kept}-noise.f32",
     }
 
 
 def test_cached_observations_of_the_patient_are_removed(tmp_path: Path) -> None:
-    for name, patient in (("ours", "226"), ("theirs", "156")):
+    for name, patient in (("gone", "226"), ("kept", "156")):
         put(tmp_path, f".cache/drift/{name}.parquet")
         table = pd.DataFrame({"patient": [patient_key("icbhi", patient)]})
         table.to_parquet(tmp_path / f".cache/drift/{name}.parquet")
     put(tmp_path, ".cache/drift/damaged.parquet")
-    assert purge(tmp_path) == {".cache/drift/theirs.parquet"}
+    assert purge(tmp_path) == {".cache/drift/kept.parquet"}
 
 
 def archive(root: Path, name: str, recording: str) -> None:
@@ -143,10 +143,10 @@ def archive(root: Path, name: str, recording: str) -> None:
 
 
 def test_downloads_with_the_patient_are_removed_except_those_of_other_data_sets(tmp_path: Path) -> None:
-    archive(tmp_path, "ICBHI_final_database.zip", OURS)
-    archive(tmp_path, "0123abcd-mine.zip", OURS)
-    archive(tmp_path, "0123abcd-other.zip", THEIRS)
-    archive(tmp_path, "SPRSound.zip", OURS)
+    archive(tmp_path, "ICBHI_final_database.zip", NAME)
+    archive(tmp_path, "0123abcd-mine.zip", NAME)
+    archive(tmp_path, "0123abcd-other.zip", OTHER_NAME)
+    archive(tmp_path, "SPRSound.zip", NAME)
     put(tmp_path, ".cache/downloads/ICBHI_Challenge_diagnosis.txt", "226\tCOPD\n")
     put(tmp_path, ".cache/downloads/ICBHI_Challenge_demographic_information.txt", "156\t70\n")
     put(tmp_path, ".cache/downloads/ICBHI_final_database.zip.part", "half of it")
@@ -163,9 +163,9 @@ def test_downloads_with_the_patient_are_removed_except_those_of_other_data_sets(
 
 
 def test_deliveries_are_reported_and_kept(tmp_path: Path) -> None:
-    file = put(tmp_path, f"data/inbox/icbhi/week-1/{OURS}.wav")
-    put(tmp_path, f"data/inbox/icbhi/week-2/{THEIRS}.wav")
-    put(tmp_path, ".cache/prefect/prefect.db", f"... set aside: {OURS} ...")
+    file = put(tmp_path, f"data/inbox/icbhi/week-1/{NAME}.wav")
+    put(tmp_path, f"data/inbox/icbhi/week-2/{OTHER_NAME}.wav")
+    put(tmp_path, ".cache/prefect/prefect.db", f"... rejected: {NAME} ...")
     put(tmp_path, "data/inbox/icbhi/week-3/recordings.csv", TABLE.format("226"))
     put(tmp_path, "data/inbox/icbhi/week-4/recordings.csv", TABLE.format("156"))
     put(tmp_path, "data/inbox/icbhi/week-5/recordings.csv", "damaged")

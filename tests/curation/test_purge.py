@@ -17,7 +17,7 @@ from auscult.curation.withdrawals.purge import Plan, planned
 from auscult.datasets import load
 from tests.curation.data_history import content, dvc, objects, repository, version, withdraw, write
 from tests.flows.repositories import git
-from tests.validation.made_clinic import AUDIO, name_of
+from tests.validation.small_data_set import AUDIO, name_of
 
 CACHE = ".dvc/cache"
 
@@ -49,25 +49,25 @@ def purge(root: Path) -> Plan:
     """Plan and carry out, without the refusals, which need a pipeline."""
     with planned(root, load("sample"), withdrawals.read("sample", root), None) as plan:
         assert list(plan.lines())
-        plan.problems = plan.carry_out()
+        plan.carry_out()
     return plan
 
 
 def test_purge_removes_only_versions_with_the_patient(base: Path, tmp_path: Path) -> None:
     root, commits = base / "root", git(base / "root", "rev-list", "--all").split()
     plan = purge(root)
-    assert plan.sorted.holding == [commits[3]] and plan.sorted.unknown == 0 and plan.problems == []
+    assert plan.partition.commits == [commits[3]] and plan.partition.unknown == 0 and plan.problems == []
     for place in (root / CACHE, base / "store"):
         said = content(place)
         assert "wav of 102" not in said and name_of(102) not in said and "102\t" not in said
         assert "(101, 102, 103)" not in said, "weights that learned from the patient"
         for kept in ("wav of 101", "wav of 103", "weights (101,)", "weights (101, 103)"):
             assert kept in said
-    git(tmp_path, "clone", "-q", str(root), "theirs")
+    git(tmp_path, "clone", "-q", str(root), "clone")
     for commit in (commits[0], commits[4]):
-        git(tmp_path / "theirs", "checkout", "-q", commit)
-        dvc(tmp_path / "theirs", "pull", "-q")
-    assert "102" not in "".join(path.name for path in (tmp_path / "theirs").rglob("*.wav"))
+        git(tmp_path / "clone", "checkout", "-q", commit)
+        dvc(tmp_path / "clone", "pull", "-q")
+    assert "102" not in "".join(path.name for path in (tmp_path / "clone").rglob("*.wav"))
 
 
 def test_plan_alone_changes_nothing(base: Path) -> None:
@@ -88,7 +88,7 @@ def test_purge_keeps_what_other_data_sets_use(base: Path) -> None:
     root = base / "root"
     batch = root / "data/added/icbhi/0123456789ab"
     batch.mkdir(parents=True)
-    (batch / f"{name_of(102)}.wav").write_text("another person, 102 of icbhi")
+    (batch / f"{name_of(102)}.wav").write_text("patient 102 of icbhi")
     dvc(root, "add", "-q", str(batch))
     table = b"the recordings of icbhi"
     md5 = hashlib.md5(table).hexdigest()
@@ -100,7 +100,7 @@ def test_purge_keeps_what_other_data_sets_use(base: Path) -> None:
     (root / ".cache/locks/icbhi.lock").write_text(lock)
     purge(root)
     said = content(root / CACHE)
-    assert "another person, 102 of icbhi" in said and "the recordings of icbhi" in said
+    assert "patient 102 of icbhi" in said and "the recordings of icbhi" in said
     assert (root / ".cache/locks/icbhi.lock").exists()
     assert "wav of 102" not in said
 
@@ -113,7 +113,7 @@ def test_purge_treats_an_unknown_version_as_one_with_the_patient(base: Path) -> 
         (base / "store" / path.relative_to(root / CACHE)).unlink()
     dvc(root, "commit", "-q", "-f")  # the workspace must be known
     plan = purge(root)
-    assert plan.sorted.unknown >= 1 and len(plan.sorted.holding) == 2
+    assert plan.partition.unknown >= 1 and len(plan.partition.commits) == 2
     assert "weights (101,)" not in content(root / CACHE) and "weights (101, 103)" in content(root / CACHE)
 
 
@@ -149,7 +149,7 @@ def test_purge_removes_listings_in_the_layout_of_dvc_2(base: Path) -> None:
             shutil.copytree(root / CACHE, place)
             dvc(root, "config", "--local", "cache.dir", str(place))
         listings = {}
-        for name, patient, beside in (("ours", 102, False), ("theirs", 101, False), ("of version 2", 102, True)):
+        for name, patient, beside in (("withdrawn", 102, False), ("kept", 101, False), ("of version 2", 102, True)):
             entries = [{"md5": f"{patient}{beside:d}".ljust(32, "0"), "relpath": f"{AUDIO}/{name_of(patient)}.wav"}]
             listings[name] = place / f"{len(listings):02d}" / f"{'0' * 30}.dir"
             write(listings[name], json.dumps(entries))
@@ -157,7 +157,7 @@ def test_purge_removes_listings_in_the_layout_of_dvc_2(base: Path) -> None:
                 write(place / entries[0]["md5"][:2] / entries[0]["md5"][2:], "an object of DVC 2")
         purge(root)
         left = {name for name, path in listings.items() if path.exists()}
-        assert left == ({"theirs", "of version 2"} if number else set())
+        assert left == ({"kept", "of version 2"} if number else set())
 
 
 def test_purge_reports_an_unreachable_remote_and_does_the_rest(base: Path) -> None:

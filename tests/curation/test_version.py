@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -17,9 +16,10 @@ from auscult.core.errors import AuscultError, DataError
 from auscult.core.records import ASSIGNMENT_COLUMNS, RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.storage import write_json, write_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.diff.formats import diff
+from auscult.curation.diff.difference import diff
+from auscult.curation.diff.formats import text
 from auscult.curation.diff.version import at_folder, at_revision
-from tests.curation.made_versions import made_version, without
+from tests.curation.version_tables import make_version, without
 from tests.pipeline.workspace import ROOT, set_params
 
 #: A graph of one stage whose outputs are tracked as those of the pipeline are: files, and a folder.
@@ -47,7 +47,7 @@ def dvc(root: Path, *arguments: str) -> None:
 
 def write(root: Path, recordings: int, missing: list[str], segments_each: int = 3) -> None:
     """The outputs of a made version, where the pipeline has them."""
-    version, manifest = without(made_version(recordings, segments_each), missing), root / "data/sample/manifest"
+    version, manifest = without(make_version(recordings, segments_each), missing), root / "data/sample/manifest"
     write_table(manifest / "recordings.parquet", version.recordings, RECORDING_COLUMNS)
     write_table(manifest / "segments.parquet", version.segments, SEGMENT_COLUMNS)
     write_table(manifest / "rejects.parquet", version.rejects, REJECT_COLUMNS)
@@ -137,9 +137,8 @@ def test_revisions_without_usable_outputs_are_refused(root: Path) -> None:
         at_revision(root, "HEAD")
 
 
-def test_diff_returns_text_and_whether_the_versions_are_the_same(made: Path) -> None:
-    assert diff("HEAD", None, "text", made)[1]
-    text, same = diff("old", "new", "text", made)
-    assert not same and "recordings removed: 4" in text
-    written, same = diff("old", "new", "json", made)
-    assert not same and len(json.loads(written)["recordings_removed"]) == 4
+def test_diff_compares_revisions_and_the_workspace(made: Path) -> None:
+    assert diff("HEAD", None, made).same
+    found = diff("old", "new", made)
+    assert not found.same and len(found.recordings_removed) == 4
+    assert "recordings removed: 4" in text(found)

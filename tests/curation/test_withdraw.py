@@ -25,7 +25,7 @@ from auscult.validation.additions import batches
 from stages.split import main as split
 from stages.validate import main as validate
 from tests.flows.repositories import git
-from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch
+from tests.validation.small_data_set import PATHS, breath, make_data_set, make_delivery, name_of, put_batch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,8 +33,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A validated and split data set of the patients 101 to 112, and 301 of an addition."""
-    root = tmp_path_factory.mktemp("clinic")
-    make_clinic(root)
+    root = tmp_path_factory.mktemp("data-set")
+    make_data_set(root)
     put_batch(root, make_delivery(root / "delivery", {name_of(301): breath(1), name_of(104, 5): breath(2)}))
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
     model = root / "models/sample/mine/model.json"
@@ -51,7 +51,7 @@ def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "root"))
 
 
-def sides(root: Path) -> dict[str, tuple[str, int]]:
+def assignment(root: Path) -> dict[str, tuple[str, int]]:
     table = read_table(root / PATHS.split / "assignment.parquet")
     return {row.recording_id: (row.part, row.fold) for row in table.itertuples()}
 
@@ -81,7 +81,7 @@ def test_withdraw_without_data_names_the_command_that_brings_them(root: Path) ->
 
 def test_withdraw_dry_run_reports_and_changes_nothing(root: Path) -> None:
     before = everything(root)
-    said = withdraw("104", dry_run=True, root=root)
+    said = str(withdraw("104", dry_run=True, root=root))
     assert (
         "3 recordings, 6 segments" in said and "without them: 1" in said and "learned from this patient: mine" in said
     )
@@ -89,8 +89,8 @@ def test_withdraw_dry_run_reports_and_changes_nothing(root: Path) -> None:
 
 
 def test_withdraw_keeps_the_parts_of_others_and_stores_no_id(root: Path) -> None:
-    before = sides(root)
-    said = withdraw("104", "2026-11-25", root=root)
+    before = assignment(root)
+    said = str(withdraw("104", "2026-11-25", root=root))
     assert "git add data/withdrawn" in said and "auscult data purge" in said
     assert (root / PATHS.withdrawn).read_text() == f"patient,since\n{patient_key('sample', '104')},2026-11-25\n"
     assert patient_key("sample", "104") not in (root / PATHS.pinned_split).read_text()
@@ -101,11 +101,11 @@ def test_withdraw_keeps_the_parts_of_others_and_stores_no_id(root: Path) -> None
         leave_out_of_raw(load("sample"), PATHS.raw, withdrawals.read("sample"))
         validate()
         split()
-    assert sides(root) == {name: side for name, side in before.items() if not name.startswith("104_")}
+    assert assignment(root) == {name: part for name, part in before.items() if not name.startswith("104_")}
 
 
 def test_withdraw_without_a_manifest_is_refused(root: Path) -> None:
-    (root / PATHS.version).write_text("{}")  # git has it: there were sides
+    (root / PATHS.version).write_text("{}")  # git has it: there was a split
     shutil.rmtree(root / PATHS.manifest)
     before = everything(root)
     with pytest.raises(DataError, match="manifest is missing") as caught:
@@ -116,7 +116,7 @@ def test_withdraw_without_a_manifest_is_refused(root: Path) -> None:
 def test_withdraw_a_second_time_changes_nothing(root: Path) -> None:
     withdraw("104", "2026-11-25", root=root)
     before = everything(root)
-    assert "since 2026-11-25" in withdraw("104", "2027-01-01", root=root)
+    assert withdraw("104", "2027-01-01", root=root).since == "2026-11-25"
     assert everything(root) == before
     leave_out_of_raw(load("sample"), root / PATHS.raw, withdrawals.read("sample", root))
     before = everything(root)
@@ -158,16 +158,16 @@ def commit(root: Path) -> None:
     git(root, "commit", "-q", "-m", "x")
 
 
-@pytest.mark.parametrize("moment", ["withdrawals.write", "_rewrite_additions"])
+@pytest.mark.parametrize(
+    "moment", ["core.withdrawals.write", "curation.withdrawals.withdraw.rewrite", "curation.additions.batch.track"]
+)
 def test_withdraw_after_a_kill_ends_in_the_same_state(
     root: Path, tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Path(shutil.copytree(root, tmp_path / "whole"))
     withdraw("104", "2026-11-25", root=whole)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            f"auscult.curation.withdrawals.withdraw.{moment}", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-        )
+        patch.setattr(f"auscult.{moment}", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         child = os.fork()
         if child == 0:
             try:

@@ -10,7 +10,7 @@ from auscult.core.storage import read_table
 from auscult.curation.additions import add, examine, message
 from auscult.validation.additions import batch_name, checksums
 from tests.pipeline.workspace import SMALL, clone, repro, run
-from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
+from tests.validation.small_data_set import PATHS, breath, make_delivery, name_of
 
 MANIFEST = PATHS.manifest / "recordings.parquet"
 

@@ -16,7 +16,7 @@ import soundfile
 from auscult.core.storage import read_table
 from auscult.curation.lineage.lineage import trace
 from tests.pipeline.workspace import run
-from tests.validation.made_clinic import PATHS, breath, make_delivery, name_of
+from tests.validation.small_data_set import PATHS, breath, make_delivery, name_of
 
 MODEL = "models/sample/binary_augmented_cnn1d"
 NEW = [name_of(901), name_of(901, 2), name_of(902)]

@@ -13,13 +13,13 @@ import soundfile
 from auscult.core.digests import patient_key
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
-from auscult.curation.additions.batch import _track
+from auscult.curation.additions.batch import track
 from auscult.registry.versions import Registry
 from auscult.validation.additions import batch_name, checksums
 from tests.pipeline.search import Traces, found
 from tests.pipeline.test_datasets import only_logmel
 from tests.pipeline.workspace import SMALL, repro, run, set_params
-from tests.validation.made_clinic import DIAGNOSES, breath, make_delivery, name_of
+from tests.validation.small_data_set import DIAGNOSES, breath, make_delivery, name_of
 
 PATIENT, NEW = "110", "901"
 #: A recording of the patient that was delivered with tables: its name does not contain the patient's id.
@@ -69,7 +69,7 @@ def add(root: Path, dataset: str, delivery: Path) -> str:
     target = root / Paths(dataset).added / name
     target.parent.mkdir(parents=True, exist_ok=True)
     delivery.rename(target)
-    _track(target, root)
+    track(target, root)
     return name
 
 

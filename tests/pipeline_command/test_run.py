@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from auscult.core.errors import AuscultError
+from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import CACHE_DIR, Paths
 from auscult.pipeline import run as repro
 from auscult.versioning import commands, lockfile, locks
@@ -108,6 +108,16 @@ def test_run_keeps_windows_line_ends(calls: list[tuple[str, ...]]) -> None:
     PARAMS.write_bytes(before)
     repro.reproduce("icbhi")
     assert PARAMS.read_bytes() == before.replace(b"dataset: sample", b"dataset: icbhi", 1)
+
+
+def test_run_names_a_missing_addition_and_the_command_that_brings_it(calls: list[tuple[str, ...]]) -> None:
+    repro.make_ready("sample")
+    assert Path("data/added").is_dir() and Path("data/withdrawn/sample.csv").is_file(), "stages depend on both"
+    Path("data/added/icbhi").mkdir()
+    Path("data/added/icbhi/0123456789ab.dvc").touch()
+    with pytest.raises(DataError, match="0123456789ab") as caught:
+        repro.reproduce()
+    assert "dvc pull" in caught.value.next_step and not calls
 
 
 def test_run_remembers_a_source_and_downloads_it_first(calls: list[tuple[str, ...]], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from auscult.audio.fingerprint import fingerprint
 from auscult.splitting.near_duplicates import NearDuplicate, find_near_duplicates
-from tests.validation.made_clinic import breath
+from tests.validation.small_data_set import breath
 
 RATE_HZ = 8000
 

@@ -15,12 +15,12 @@ from auscult.core.errors import LeakError
 from auscult.core.storage import read_json, read_table
 from stages.split import main as split
 from stages.validate import main as validate
-from tests.validation.made_clinic import (
+from tests.validation.small_data_set import (
     AUDIO,
     PATHS,
     RATE_HZ,
     breath,
-    make_clinic,
+    make_data_set,
     name_of,
     write_annotation,
     write_recording,
@@ -31,7 +31,7 @@ Samples = NDArray[np.int32] | NDArray[np.float64]
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_clinic(tmp_path)
+    make_data_set(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -18,11 +18,11 @@ from auscult.datasets import load
 from auscult.validation.manifest import Examined, build
 from auscult.validation.summary import summarise
 from stages.validate import main
-from tests.validation.made_clinic import (
+from tests.validation.small_data_set import (
     AUDIO,
     PATHS,
     breath,
-    make_clinic,
+    make_data_set,
     make_delivery,
     name_of,
     put_batch,
@@ -36,7 +36,7 @@ OLD, NEW = name_of(101, 5), name_of(301)  # of a known and of a new patient
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root with valid raw recordings; visit v of patient n has the sound of seed 10 n + v."""
-    make_clinic(tmp_path, patients=6)
+    make_data_set(tmp_path, patients=6)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

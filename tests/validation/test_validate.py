@@ -20,12 +20,12 @@ from auscult.datasets import load
 from auscult.validation.expectations import check_rejects
 from auscult.validation.manifest import Examined, build
 from stages.validate import main
-from tests.validation.made_clinic import (
+from tests.validation.small_data_set import (
     AUDIO,
     PATHS,
     ROOT,
     breath,
-    make_clinic,
+    make_data_set,
     name_of,
     set_parameter,
     write_annotation,
@@ -36,7 +36,7 @@ from tests.validation.made_clinic import (
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_clinic(tmp_path)
+    make_data_set(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -233,7 +233,7 @@ def test_failed_expectation_names_the_rows(root: Path) -> None:
 
 
 def test_missing_raw_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_clinic(tmp_path, patients=1)
+    make_data_set(tmp_path, patients=1)
     (tmp_path / PATHS.raw).rename(tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=str(PATHS.raw)):

@@ -11,14 +11,14 @@ from auscult.core.digests import patient_key
 from auscult.core.storage import read_json, read_table
 from auscult.core.withdrawals import Withdrawals
 from stages.validate import main
-from tests.validation.made_clinic import AUDIO, PATHS, breath, make_clinic, make_delivery, name_of, put_batch
+from tests.validation.small_data_set import AUDIO, PATHS, breath, make_data_set, make_delivery, name_of, put_batch
 
 
 def test_withdrawn_patients_are_counted_and_in_no_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    make_clinic(tmp_path, patients=5)
+    make_data_set(tmp_path, patients=5)
     monkeypatch.chdir(tmp_path)
     put_batch(tmp_path, make_delivery(tmp_path / "delivery", {name_of(103, 7): breath(7), name_of(301): breath(8)}))
     broken = PATHS.raw / AUDIO / f"{name_of(103, 2)}.wav"

@@ -17,7 +17,7 @@ from tests.flows.repositories import git, make
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make(tmp_path / "my clinic ü")
+    return make(tmp_path / "my project ü")
 
 
 def test_a_worktree_holds_the_revision_without_uncommitted_edits(root: Path) -> None:

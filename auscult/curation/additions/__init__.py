@@ -1,7 +1,7 @@
 """Additions: add deliveries of recordings to a data set, without editing what its publisher released.
 
-``examine`` finds what of a delivery can be added, is present already, or is rejected; ``add`` adds it; ``message`` is
-the text for git, without names::
+``examine`` finds which recordings of a delivery can be added, are present already, or are rejected; ``add`` adds them;
+``message`` is the text of the commit, without names::
 
     delivery = examine("icbhi", Path("delivery"))
     batch = add(delivery)          # "0123456789ab", or None if nothing can be added
@@ -10,9 +10,9 @@ the text for git, without names::
 Git then keeps ``data/added/<dataset>/<batch>.dvc``, and ``dvc repro`` includes the batch.
 """
 
-from auscult.curation.additions.adding import add_all
-from auscult.curation.additions.batch import add, make_ready
-from auscult.curation.additions.delivery import REASONS, Delivery, Rejected, left_out, message
+from auscult.curation.additions.adding import Added, add_all
+from auscult.curation.additions.batch import add
+from auscult.curation.additions.delivery import REASONS, Delivery, Rejected, count_rejected, message
 from auscult.curation.additions.examination import examine
 
-__all__ = ["REASONS", "Delivery", "Rejected", "add", "add_all", "examine", "left_out", "make_ready", "message"]
+__all__ = ["REASONS", "Added", "Delivery", "Rejected", "add", "add_all", "count_rejected", "examine", "message"]

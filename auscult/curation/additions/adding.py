@@ -3,75 +3,127 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import write_text
 from auscult.curation.additions import batch
-from auscult.curation.additions.delivery import Delivery, Rejected, layout, left_out, message
+from auscult.curation.additions.delivery import Delivery, Rejected, count_rejected, layout, message, printable
 from auscult.curation.additions.examination import examine
 from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import is_audio
 from auscult.datasets.readers.delivery_tables import DESCRIPTIONS, KEYS, RECORDINGS, SEGMENTS, TIMES
 
+#: To be raised when a key of :meth:`Added.to_json` changes its meaning.
+SCHEMA = 1
 #: Number of names that a list shows.
 SHOWN = 20
 
 
-def add(folder: Path, dataset_name: str | None, *, dry_run: bool) -> str:
-    """``auscult data add``: examine a folder's delivery, or those of its subfolders, and add what can be added.
+@dataclass(frozen=True)
+class Added:
+    """What was added from a folder, or would be with *dry_run*.
 
-    Parameters
+    Attributes
     ----------
-    folder
-        Folder in a layout of the data set, or with ``recordings.csv`` and ``segments.csv``.
-    dataset_name
-        By default the data set that ``params.yaml`` names.
-    dry_run
-        Write nothing. Of several deliveries each is then examined as if it were the only one.
-
-    Returns
-    -------
-    str
-        What is added, present or rejected and why, the parts of the patients, and the next commands.
-
-    Raises
-    ------
-    DataError
-        Nothing can be added and nothing is present; the reasons are in the message.
-    AuscultError
-        As :func:`add_all`.
+    deliveries
+        The deliveries as they were examined.
+    rejected
+        The rejected recordings of all; of several deliveries each name begins with its folder.
     """
-    root, dataset = Path.cwd(), dataset_name or parameters.load().dataset
-    deliveries, rejected = add_all(dataset, folder, root, dry_run=dry_run)
-    accepted = [item.recording.recording_id for each in deliveries for item in each.accepted]
-    present = [name for each in deliveries for name in each.already_there]
-    text = "\n\n".join(
-        block
-        for block in (
-            _listed("would be added" if dry_run else "added", accepted),
-            _listed("already present", present),
-            _left_out(rejected),
-            _parts(deliveries),
+
+    dataset: str
+    folder: Path
+    dry_run: bool
+    deliveries: list[Delivery]
+    rejected: list[Rejected]
+
+    @property
+    def accepted(self) -> list[str]:
+        """Names of the recordings that were added."""
+        return [item.recording.recording_id for each in self.deliveries for item in each.accepted]
+
+    @property
+    def present(self) -> list[str]:
+        """Names of the recordings that the data set has already."""
+        return [name for each in self.deliveries for name in each.present]
+
+    @property
+    def batches(self) -> list[str]:
+        """Names of the batches."""
+        return [each.batch for each in self.deliveries if each.accepted]
+
+    def check(self) -> None:
+        """Raise a :class:`DataError` with the reasons if nothing was added and nothing is present."""
+        if not self.accepted and not self.present:
+            raise DataError(
+                f"nothing of {self.folder} can be added to {self.dataset}\n{self._lists()}",
+                where=str(self.folder),
+                next_step="fix what the reasons name, and run the same command again",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; recordings of withdrawn patients have no name in it."""
+        parts, new = self._parts()
+        return {
+            "schema": SCHEMA,
+            "dataset": self.dataset,
+            "dry_run": self.dry_run,
+            "batches": self.batches,
+            "accepted": self.accepted,
+            "present": self.present,
+            "rejected": [
+                {"recording_id": each.public_name, "reason": each.reason, "detail": printable(each.detail)}
+                for each in self.rejected
+            ],
+            "parts": parts,
+            "new_patients": new,
+        }
+
+    def __str__(self) -> str:
+        return printable(f"{self._lists()}\n\n{self._next()}")
+
+    def _parts(self) -> tuple[dict[str, str], list[str]]:
+        """Return patient → part, and who is new; a patient who is new in one of several deliveries counts as new."""
+        parts = {patient: part for each in self.deliveries for patient, part in each.parts.items()}
+        return dict(sorted(parts.items())), sorted(set().union(*(each.new for each in self.deliveries)))
+
+    def _lists(self) -> str:
+        parts, new = self._parts()
+        lines = [f"{patient}: {part}" for patient, part in parts.items() if patient not in new]
+        blocks = [
+            _listed("would be added" if self.dry_run else "added", self.accepted),
+            _listed("already present", self.present),
+            _rejected(self.rejected),
+            _listed("known patients, who keep their part", lines),
+            _listed("new patients", [f"{patient}: {parts[patient]}" for patient in new]),
+        ]
+        return "\n\n".join(block for block in blocks if block)
+
+    def _next(self) -> str:
+        if not self.accepted:
+            return "Everything that can be added is already present: nothing was added."
+        if self.dry_run:
+            return f"Nothing was written. To add them: auscult data add {shlex.quote(str(self.folder))}"
+        paths, named = Paths(self.dataset), parameters.load().dataset
+        return "\n".join(
+            [
+                "Next:",
+                "  dvc repro" if named == self.dataset else f"  auscult run --dataset {self.dataset}",
+                f"  git add {paths.added} {paths.data} {paths.reports / 'metrics'} dvc.lock",
+                f"  git commit -F - <<'END'\n{message(*self.deliveries).rstrip()}\nEND",
+                "  dvc push",
+                "  git push",
+            ]
         )
-        if block
-    )
-    if not accepted and not present:
-        raise DataError(
-            f"nothing of {folder} can be added to {dataset}\n{text}",
-            where=str(folder),
-            next_step="fix what the reasons name, and run the same command again",
-        )
-    return f"{text}\n\n{_next(deliveries, folder, dataset, dry_run=dry_run)}"
 
 
-def add_all(
-    dataset_name: str, folder: Path, root: Path, *, dry_run: bool = False
-) -> tuple[list[Delivery], list[Rejected]]:
+def add_all(dataset_name: str | None, folder: Path, root: Path = Path(), *, dry_run: bool = False) -> Added:
     """Examine and add the delivery that a folder holds or, if it holds none, those of its subfolders, sorted by name.
 
     Each becomes a batch, which belongs to the present data when the next one is examined. A delivery that cannot be
@@ -79,15 +131,12 @@ def add_all(
 
     Parameters
     ----------
+    dataset_name
+        By default the data set that ``params.yaml`` names.
+    folder
+        Folder in a layout of the data set, or with ``recordings.csv`` and ``segments.csv``; or a folder of these.
     dry_run
-        Examine only, each as if it were the only one.
-
-    Returns
-    -------
-    deliveries
-        The deliveries as they were examined.
-    rejected
-        The rejected recordings of all; of several deliveries each name begins with its folder.
+        Write nothing. Of several deliveries each is then examined as if it were the only one.
 
     Raises
     ------
@@ -96,31 +145,28 @@ def add_all(
     AuscultError
         As :func:`auscult.curation.additions.examine` and :func:`auscult.curation.additions.batch.add`.
     """
-    folders = _deliveries(load(dataset_name), folder)
-    if folders == [folder]:
-        return [delivery := _examined(dataset_name, folder, root, dry_run)], list(delivery.rejected)
-    loose = sorted(path.name for path in folder.iterdir() if path.is_file() and is_audio(path.name))
-    rejected = [Rejected(name, "unplaced", "it lies beside folders that are deliveries") for name in loose]
+    name = dataset_name or parameters.load(root / parameters.FILE).dataset
+    folders = _deliveries(load(name), folder)
+    several = folders != [folder]
+    loose = [path.name for path in folder.iterdir() if path.is_file() and is_audio(path.name)] if several else []
+    rejected = [Rejected(each, "unplaced", "it lies beside folders that are deliveries") for each in sorted(loose)]
     deliveries: list[Delivery] = []
     errors: list[DataError] = []
     for each in folders:
         try:
-            deliveries.append(_examined(dataset_name, each, root, dry_run))
+            delivery = examine(name, each, root)
+            if not dry_run:
+                batch.add(delivery)
         except DataError as error:
             rejected.append(Rejected(each.name, "no_delivery", error.what))
             errors.append(error)
             continue
-        rejected += [replace(e, recording_id=f"{each.name}/{e.recording_id}") for e in deliveries[-1].rejected]
+        deliveries.append(delivery)
+        prefix = f"{each.name}/" if several else ""
+        rejected += [replace(e, recording_id=f"{prefix}{e.recording_id}") for e in delivery.rejected]
     if not deliveries:
         raise errors[0]
-    return deliveries, rejected
-
-
-def _examined(dataset_name: str, folder: Path, root: Path, dry_run: bool) -> Delivery:
-    delivery = examine(dataset_name, folder, root)
-    if not dry_run:
-        batch.add(delivery)
-    return delivery
+    return Added(name, folder, dry_run, deliveries, rejected)
 
 
 def _deliveries(dataset: Dataset, folder: Path) -> list[Path]:
@@ -144,54 +190,18 @@ def _is_delivery(dataset: Dataset, folder: Path) -> bool:
     return True
 
 
-def _listed(what: str, names: Sequence[str]) -> str:
-    lines = [f"{what}: {len(names)}", *(f"  {name}" for name in names[:SHOWN])]
-    return "\n".join([*lines, *_more(len(names))]) if names else ""
+def _listed(title: str, lines: Sequence[str]) -> str:
+    """Return a title with the number of lines, and the first lines; empty if there are none."""
+    more = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n  ".join([f"{title}: {len(lines)}", *lines[:SHOWN], *more]) if lines else ""
 
 
-def _left_out(rejected: Sequence[Rejected]) -> str:
+def _rejected(rejected: Sequence[Rejected]) -> str:
     """Return every rejected recording with all its reasons, so that they can be fixed; each is counted once."""
-    if not rejected:
-        return ""
-    counts = left_out(rejected)
-    lines = [f"rejected: {counts.total()} ({', '.join(f'{count} {reason}' for reason, count in counts.items())})"]
-    return "\n".join([*lines, *(f"  {entry.recording_id}: {entry.reason}, {entry.detail}" for entry in rejected)])
-
-
-def _more(total: int) -> list[str]:
-    return [f"  … and {total - SHOWN} more"] if total > SHOWN else []
-
-
-def _parts(deliveries: Sequence[Delivery]) -> str:
-    """Return the parts of accepted patients; one who is new in the first of several deliveries counts as new."""
-    parts = {patient: part for each in deliveries for patient, part in each.parts.items()}
-    new = {patient for each in deliveries for patient in each.new}
-
-    def lines(what: str, chosen: Mapping[str, str]) -> list[str]:
-        listed = [f"  {patient}: {part}" for patient, part in sorted(chosen.items())[:SHOWN]]
-        return [f"{what}: {len(chosen)}", *listed, *_more(len(chosen))] if chosen else []
-
-    known = {patient: part for patient, part in parts.items() if patient not in new}
-    others = {patient: part for patient, part in parts.items() if patient in new}
-    return "\n".join(lines("known patients, who keep their part", known) + lines("new patients", others))
-
-
-def _next(deliveries: Sequence[Delivery], folder: Path, dataset: str, *, dry_run: bool) -> str:
-    if not any(each.accepted for each in deliveries):
-        return "Everything that can be added is already present: nothing was added."
-    if dry_run:
-        return f"Nothing was written. To add them: auscult data add {shlex.quote(str(folder))}"
-    paths = Paths(dataset)
-    return "\n".join(
-        [
-            "Next:",
-            "  dvc repro" if parameters.load().dataset == dataset else f"  auscult run --dataset {dataset}",
-            f"  git add {paths.added} {paths.data} {paths.reports / 'metrics'} dvc.lock",
-            f"  git commit -F - <<'END'\n{message(*deliveries).rstrip()}\nEND",
-            "  dvc push",
-            "  git push",
-        ]
-    )
+    counts = count_rejected(rejected)
+    title = f"rejected: {counts.total()} ({', '.join(f'{count} {reason}' for reason, count in counts.items())})"
+    lines = [f"{each.recording_id}: {each.reason}, {each.detail}" for each in rejected]
+    return "\n  ".join([title, *lines]) if rejected else ""
 
 
 def template(folder: Path, dataset_name: str | None = None) -> str:
@@ -215,12 +225,17 @@ def template(folder: Path, dataset_name: str | None = None) -> str:
         A table exists already, or the folder cannot be written to.
     """
     dataset = load(dataset_name or parameters.load().dataset)
-    for name in (RECORDINGS, SEGMENTS):
+    label = min(dataset.recording_labels)
+    example = ("# first.wav", "P001", "", label, "Meditron", "left posterior", "63", "female")
+    tables: dict[str, list[tuple[str, ...]]] = {
+        RECORDINGS: [(*KEYS, *DESCRIPTIONS), example],
+        SEGMENTS: [("file", *TIMES), ("# first.wav", "0.35", "2.61", min(dataset.segment_labels))],
+    }
+    for name in tables:
         if (folder / name).exists():
-            raise AuscultError(
-                f"{folder / name} exists already", where=str(folder), next_step="fill it in, or name another folder"
-            )
-    for name, lines in ((RECORDINGS, _recordings_table(dataset)), (SEGMENTS, _segments_table(dataset))):
+            what = f"{folder / name} exists already"
+            raise AuscultError(what, where=str(folder), next_step="fill it in, or name another folder")
+    for name, lines in tables.items():
         try:
             write_text(folder / name, "".join(f"{','.join(line)}\n" for line in lines))
         except OSError as error:
@@ -236,13 +251,3 @@ def template(folder: Path, dataset_name: str | None = None) -> str:
             f"Then: auscult data add {folder} --dry-run",
         ]
     )
-
-
-def _recordings_table(dataset: Dataset) -> list[tuple[str, ...]]:
-    label = min(dataset.recording_labels)
-    example = ("# first.wav", "P001", "", label, "Meditron", "left posterior", "63", "female")
-    return [(*KEYS, *DESCRIPTIONS), example]
-
-
-def _segments_table(dataset: Dataset) -> list[tuple[str, ...]]:
-    return [("file", *TIMES), ("# first.wav", "0.35", "2.61", min(dataset.segment_labels))]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, DataError
-from auscult.core.paths import ADDED_DIR, Paths
+from auscult.core.paths import Paths
 from auscult.core.storage import replacing_file, replacing_folder
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.additions.delivery import Delivery
@@ -20,7 +20,7 @@ from auscult.datasets import Dataset, load
 from auscult.datasets.readers.copies import files_below, is_audio
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
 from auscult.datasets.retrieval.withdrawn_files import leave_out
-from auscult.validation.additions import batch_name, batches, checksums
+from auscult.validation.additions import batch_name, checksums
 from auscult.versioning.commands import dvc
 
 _BATCH = re.compile(r"[0-9a-f]{12}")
@@ -48,11 +48,11 @@ def add(delivery: Delivery) -> str | None:
     added = delivery.root / Paths(delivery.dataset).added
     target = added / delivery.batch
     with locked(delivery.root):
-        _sweep(added)
+        sweep(added)
         if not _dvc_file(target).exists():
             with replacing_folder(target) as scratch:
                 _copy(delivery, scratch)
-            _track(target, delivery.root)
+            track(target, delivery.root)
     return delivery.batch
 
 
@@ -60,7 +60,7 @@ def rewrite(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) 
     """Replace a batch that holds withdrawn patients by the same batch without them.
 
     The new one is complete and tracked before the old one is removed: after a kill both may exist, and the next call
-    removes the old one. The caller must hold the lock of :func:`locked`.
+    removes the old one. The caller must hold the lock of :func:`locked`, and call :func:`sweep` first.
 
     Returns
     -------
@@ -69,33 +69,17 @@ def rewrite(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) 
     """
     name = None
     with tempfile.TemporaryDirectory(prefix=".reduced.", suffix=".part", dir=folder.parent) as scratch:
-        left = Path(scratch) / folder.name
-        shutil.copytree(folder, left, copy_function=shutil.copyfile)
-        _leave_out(dataset, left, withdrawn)
-        if any(is_audio(path.name) for path in files_below(left)):
-            name = batch_name(checksums(left))
+        reduced = Path(shutil.copytree(folder, Path(scratch) / folder.name, copy_function=shutil.copyfile))
+        _leave_out(dataset, reduced, withdrawn)
+        if any(is_audio(path.name) for path in files_below(reduced)):
+            name = batch_name(checksums(reduced))
             target = folder.with_name(name)
             if not _dvc_file(target).exists():
-                with replacing_folder(target) as fresh:
-                    shutil.copytree(left, fresh, copy_function=shutil.copyfile, dirs_exist_ok=True)
-                _track(target, root)
+                reduced.rename(target)
+                track(target, root)
     _dvc_file(folder).unlink(missing_ok=True)
     shutil.rmtree(folder)
     return name
-
-
-def make_ready(root: Path | None = None) -> None:
-    """Check that the additions of all data sets exist, and create their folder, on which a stage depends.
-
-    Raises
-    ------
-    DataError
-        An addition is missing or not tracked; the message names it and the next command.
-    """
-    folder = (Path() if root is None else root) / ADDED_DIR
-    folder.mkdir(parents=True, exist_ok=True)
-    for added in sorted(path for path in folder.iterdir() if path.is_dir()):
-        batches(added)
 
 
 @contextmanager
@@ -143,8 +127,11 @@ def _leave_out(dataset: Dataset, folder: Path, withdrawn: Withdrawals) -> None:
         (folder / place).unlink()
 
 
-def _sweep(added: Path) -> None:
-    """Remove what a killed call left: partial folders, and batches that were not tracked yet."""
+def sweep(added: Path) -> None:
+    """Remove what a killed call left in a data set's additions: partial folders, and batches without a ``.dvc`` file.
+
+    The caller must hold the lock of :func:`locked`.
+    """
     for path in added.glob("*"):
         partial = path.name.startswith(".") and path.suffix in (".part", ".old")
         if path.is_dir() and (partial or (_BATCH.fullmatch(path.name) and not _dvc_file(path).exists())):
@@ -178,7 +165,7 @@ def _changed(what: str, where: Path) -> DataError:
     return DataError(what, where=str(where), next_step="wait until it is complete, then examine and add it again")
 
 
-def _track(target: Path, root: Path) -> None:
+def track(target: Path, root: Path) -> None:
     """Let DVC track a batch; remove the batch if that fails."""
     try:
         dvc(root, "add", "--quiet", target.relative_to(root).as_posix())

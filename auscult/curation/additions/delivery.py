@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -51,6 +52,11 @@ class Rejected:
     reason: str
     detail: str
 
+    @property
+    def public_name(self) -> str:
+        """The name as :func:`printable` text; empty if the patient has withdrawn."""
+        return "" if self.reason == "withdrawn" else printable(self.recording_id)
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -62,8 +68,8 @@ class Delivery:
         The data set that it belongs to, and the root of the repository.
     accepted
         Recordings that can be added, sorted by id.
-    already_there
-        Names of recordings that the data set has with the same audio and labels; they are passed over.
+    present
+        Names of recordings that the data set has with the same audio and labels; they are skipped.
     rejected
         Rejected recordings; one has as many entries as reasons.
     parts
@@ -81,7 +87,7 @@ class Delivery:
     dataset: str
     root: Path
     accepted: tuple[Examined, ...]
-    already_there: tuple[str, ...]
+    present: tuple[str, ...]
     rejected: tuple[Rejected, ...]
     parts: Mapping[str, str]
     known: frozenset[str]
@@ -134,7 +140,12 @@ def not_read(error: OSError, where: Path) -> DataError:
     return DataError(what, where=str(where), next_step="make it readable")
 
 
-def left_out(rejected: Iterable[Rejected]) -> Counter[str]:
+def printable(text: str) -> str:
+    r"""Return text in which bytes of file names that are not UTF-8 are escaped, such as ``caf\xe9``."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def count_rejected(rejected: Iterable[Rejected]) -> Counter[str]:
     """Return reason → number of recordings, each counted for the first of its reasons in :data:`REASONS`."""
     order, first = list(REASONS), dict[str, str]()
     for entry in sorted(rejected, key=lambda entry: order.index(entry.reason)):
@@ -156,9 +167,9 @@ def message(*deliveries: Delivery) -> str:
     lines = [f"data: {added} added to {deliveries[0].dataset}", ""]
     for delivery in deliveries:
         lines += _about(delivery) if delivery.accepted else []
-    present = sum(len(delivery.already_there) for delivery in deliveries)
+    present = sum(len(delivery.present) for delivery in deliveries)
     counts = [f"{present} already present"] if present else []
-    total = sum((left_out(delivery.rejected) for delivery in deliveries), Counter[str]())
+    total = sum((count_rejected(delivery.rejected) for delivery in deliveries), Counter[str]())
     counts += [f"{count} {reason}" for reason, count in total.items()]
     lines.append(f"Not added: {', '.join(counts) or 'nothing'}")
     return "\n".join(lines) + "\n"

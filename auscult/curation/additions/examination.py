@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
+import pandas as pd
 import yaml
 
 from auscult.audio.checks import inspect
@@ -36,16 +36,11 @@ from auscult.validation.additions import batches, check_unchanged
 from auscult.validation.expectations import check_tables
 from auscult.validation.manifest import Examined, Present, Tables, build, examine_all, origin
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-# pandas is imported in the functions that use it: `auscult run` imports this package, and must start fast.
-
 #: Stands for the name of the batch until there is one.
 _NEW = "delivery"
 
 
-def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Delivery:
+def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
     """Examine every recording of a delivery, alone and together with the present data; nothing is written.
 
     Parameters
@@ -67,7 +62,6 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     AuscultError
         There is no DVC repository at *root*.
     """
-    root = Path.cwd() if root is None else root
     dataset, params = load(dataset_name), _params(dataset_name, root)
     withdrawn = withdrawals.read(dataset_name, root)
     source, delivered = reader(dataset, delivery), layout(dataset, delivery)
@@ -77,28 +71,30 @@ def examine(dataset_name: str, delivery: Path, root: Path | None = None) -> Deli
     checksums = {target: _checksum(dataset, target, file, withdrawn) for target, file in files.items()}
     with locked(root):
         present = read_present(dataset, root, params.validate_)
-    found = _alone(dataset, delivery, files, params.validate_, withdrawn)
+    found = _examine_alone(dataset, delivery, files, params.validate_, withdrawn)
     rejected = _unplaced(delivery, delivered) + _withdrawn(withdrawn_paths)
-    present_names, sound = _against_present(found, present, rejected)
-    sound = _without_near_duplicates(sound, present, rejected)
-    sound = _meeting_expectations(sound, present, dataset, params.validate_, rejected)
-    accepted = {item.recording.recording_id: item.recording.path for item in sound}
+    present_names, valid = _against_present(found, present, rejected)
+    for reason, check in (("near_duplicate", present.near_duplicates), ("expectation", present.failed_expectations)):
+        failing = check(build(valid)) if valid else {}
+        rejected += [Rejected(name, reason, detail) for name, detail in failing.items()]
+        valid = [item for item in valid if item.recording.recording_id not in failing]
+    accepted = {item.recording.recording_id: item.recording.path for item in valid}
     if isinstance(source, TablesLayout):
-        mine, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
+        kept, tables = {path: files[path] for path in accepted.values()}, source.excerpt(delivery, accepted)
     else:
-        mine, tables = _files_of(files, found, set(accepted)), {}
-    parts = _parts(build(sound), present, dataset, params, pinned.read(dataset_name, root)) if sound else {}
+        kept, tables = _files_of(files, found, set(accepted)), {}
+    parts = present.parts_with(build(valid), params, pinned.read(dataset_name, root)) if valid else {}
     return Delivery(
         dataset=dataset_name,
         root=root,
-        accepted=tuple(sound),
-        already_there=tuple(present_names),
+        accepted=tuple(valid),
+        present=tuple(present_names),
         rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
         parts=parts,
         known=frozenset(parts) & frozenset(present.recordings["patient_id"]),
-        files=mine,
+        files=kept,
         tables=tables,
-        checksums={target: checksums[target] for target in mine}
+        checksums={target: checksums[target] for target in kept}
         | {target: hashlib.sha256(content).hexdigest() for target, content in tables.items()},
     )
 
@@ -122,7 +118,7 @@ def _checksum(dataset: Dataset, target: str, file: Path, withdrawn: Withdrawals)
         return ""
 
 
-def _alone(
+def _examine_alone(
     dataset: Dataset, delivery: Path, files: Mapping[str, Path], params: ValidateParams, withdrawn: Withdrawals
 ) -> list[Examined]:
     """Examine every recording by itself, in the raw layout through links to its files, or beside its tables."""
@@ -172,7 +168,7 @@ def _against_present(
 ) -> tuple[list[str], list[Examined]]:
     """Return the names that are present, and the new recordings without problems; add the rest to *rejected*."""
     names: list[str] = []
-    sound: list[Examined] = []
+    valid: list[Examined] = []
     for item in found:
         name = item.recording.recording_id
         if present.has(item):
@@ -183,75 +179,8 @@ def _against_present(
             continue
         judged = item if item.problems else present.index.check(item)
         rejected += [Rejected(name, problem.reason, problem.detail) for problem in judged.problems]
-        sound += [] if judged.problems else [judged]
-    return names, sound
-
-
-def _without_near_duplicates(
-    sound: Sequence[Examined], present: PresentData, rejected: list[Rejected]
-) -> list[Examined]:
-    """Return the recordings that are not near-duplicates of another patient's, present or delivered."""
-    import pandas as pd
-
-    new = build(sound)
-    both = pd.concat([present.recordings, new.recordings])
-    patients = dict(zip(both["recording_id"], both["patient_id"], strict=True))
-    mine = set(new.recordings["recording_id"])
-    found: dict[str, str] = {}
-    for pair in find_near_duplicates(pd.concat([present.fingerprints, new.fingerprints]), patients) if mine else ():
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            if one in mine:
-                found.setdefault(one, f"the same sound as {other} of another patient: {pair}")
-    rejected += [Rejected(name, "near_duplicate", detail) for name, detail in found.items()]
-    return [item for item in sound if item.recording.recording_id not in found]
-
-
-def _meeting_expectations(
-    sound: Sequence[Examined],
-    present: PresentData,
-    dataset: Dataset,
-    params: ValidateParams,
-    rejected: list[Rejected],
-) -> list[Examined]:
-    """Return the recordings that meet the expectations of ``validate`` together with the present data.
-
-    Raises
-    ------
-    DataError
-        An expectation fails, but for no row of the delivery.
-    """
-    import pandas as pd
-
-    if not sound:
-        return []
-    new = build(sound)
-    names = set(new.recordings["recording_id"])
-    both = pd.concat([present.recordings, new.recordings], ignore_index=True)
-    failing: dict[str, list[str]] = {}
-    for outcome in check_tables(both, new.segments, dataset, params):
-        if outcome.passed:
-            continue
-        expectation = f"{outcome.table}: {outcome.expectation}"
-        mine = {row if outcome.table == "recordings" else row.rpartition(":")[0] for row in outcome.failing} & names
-        if not mine:
-            where, next_step = str(present.folder), "dvc repro validate"
-            what = f"an expectation fails for the present data: {expectation}"
-            raise DataError(what, where=where, next_step=next_step)
-        for name in mine:
-            failing.setdefault(name, []).append(expectation)
-    rejected += [Rejected(name, "expectation", "; ".join(each)) for name, each in failing.items()]
-    return [item for item in sound if item.recording.recording_id not in failing]
-
-
-def _parts(new: Tables, present: PresentData, dataset: Dataset, params: Params, pins: Pinned) -> dict[str, str]:
-    """Return patient → part, as the stage ``split`` will assign it."""
-    import pandas as pd
-
-    recordings = pd.concat([present.recordings, new.recordings], ignore_index=True)
-    segments = pd.concat([present.segments, new.segments], ignore_index=True)
-    assignment = split(recordings, segments, dataset.tasks, params.split, pins).assignment
-    mine = assignment[assignment["recording_id"].isin(new.recordings["recording_id"])]
-    return dict(sorted(zip(mine["patient_id"], mine["part"], strict=True)))
+        valid += [] if judged.problems else [judged]
+    return names, valid
 
 
 def _files_of(files: Mapping[str, Path], found: Sequence[Examined], accepted: set[str]) -> dict[str, Path]:
@@ -271,15 +200,14 @@ class PresentData:
 
     Attributes
     ----------
-    folder
-        Folder of the manifest.
     recordings, segments, fingerprints
         Tables of the manifest, with rows for additions that are newer than it.
     index
         Names and audio, to find duplicates of present recordings.
     """
 
-    folder: Path
+    dataset: Dataset
+    params: ValidateParams
     recordings: pd.DataFrame
     segments: pd.DataFrame
     fingerprints: pd.DataFrame
@@ -302,6 +230,48 @@ class PresentData:
             return f"it is present with other segments ({len(rows)} instead of {len(item.segments)})"
         return ""
 
+    def near_duplicates(self, new: Tables) -> dict[str, str]:
+        """Return new recording → detail, of those that are near-duplicates of another patient's, present or new."""
+        both = pd.concat([self.recordings, new.recordings])
+        patients = dict(zip(both["recording_id"], both["patient_id"], strict=True))
+        names, found = set(new.recordings["recording_id"]), dict[str, str]()
+        for pair in find_near_duplicates(pd.concat([self.fingerprints, new.fingerprints]), patients):
+            for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                if one in names:
+                    found.setdefault(one, f"the same sound as {other} of another patient: {pair}")
+        return found
+
+    def failed_expectations(self, new: Tables) -> dict[str, str]:
+        """Return new recording → the expectations of ``validate`` that it fails together with the present data.
+
+        Raises
+        ------
+        DataError
+            An expectation fails, but for no new recording.
+        """
+        names, found = set(new.recordings["recording_id"]), dict[str, list[str]]()
+        both = pd.concat([self.recordings, new.recordings], ignore_index=True)
+        for outcome in check_tables(both, new.segments, self.dataset, self.params):
+            if outcome.passed:
+                continue
+            expectation = f"{outcome.table}: {outcome.expectation}"
+            rows = (row if outcome.table == "recordings" else row.rpartition(":")[0] for row in outcome.failing)
+            failing = names.intersection(rows)
+            if not failing:
+                what = f"an expectation fails for the present data: {expectation}"
+                raise DataError(what, where=str(Paths(self.dataset.name).manifest), next_step="dvc repro validate")
+            for name in failing:
+                found.setdefault(name, []).append(expectation)
+        return {name: "; ".join(each) for name, each in found.items()}
+
+    def parts_with(self, new: Tables, params: Params, pins: Pinned) -> dict[str, str]:
+        """Return patient of a new recording → part, as the stage ``split`` will assign it."""
+        recordings = pd.concat([self.recordings, new.recordings], ignore_index=True)
+        segments = pd.concat([self.segments, new.segments], ignore_index=True)
+        assignment = split(recordings, segments, self.dataset.tasks, params.split, pins).assignment
+        rows = assignment[assignment["recording_id"].isin(new.recordings["recording_id"])]
+        return dict(sorted(zip(rows["patient_id"], rows["part"], strict=True)))
+
     def _row(self, item: Examined) -> pd.DataFrame:
         return self.recordings[self.recordings["recording_id"] == item.recording.recording_id]
 
@@ -314,23 +284,19 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
     DataError
         There is no manifest, it holds an addition that does not exist any more, or an addition is missing.
     """
-    import pandas as pd
-
     paths = Paths(dataset.name)
     folder = root / paths.manifest
     if not (folder / "recordings.parquet").exists():
         raise _without_manifest(f"there is no manifest of {dataset.name}", folder)
-    recordings, segments, rejects, fingerprints = (
-        read_table(folder / f"{name}.parquet") for name in ("recordings", "segments", "rejects", "fingerprints")
-    )
+    tables = {name: read_table(folder / f"{name}.parquet") for name in ("recordings", "segments", "fingerprints")}
+    recordings, rejects = tables["recordings"], read_table(folder / "rejects.parquet")
     if "batch" not in recordings:
         raise _without_manifest(f"the manifest of {dataset.name} was made by an older version", folder)
     added = {batch.name: batch for batch in batches(root / paths.added)}
     known = set(recordings["batch"].dropna())
     if gone := sorted(known - added.keys()):
-        raise _without_manifest(
-            f"the manifest of {dataset.name} holds the addition {gone[0]}, which does not exist any more", folder
-        )
+        what = f"the manifest of {dataset.name} holds the addition {gone[0]}, which does not exist any more"
+        raise _without_manifest(what, folder)
     index = Present(
         ids={
             name: origin(batch if isinstance(batch, str) else None)
@@ -341,9 +307,8 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
     for name in rejects["recording_id"]:
         index.ids.setdefault(name, "the list of rejected recordings")
     copies = set(rejects.loc[rejects["reason"] == "duplicate_audio", "recording_id"])
-    for recording in (
-        dataset.recordings(root / paths.raw) if copies else ()
-    ):  # the patient of another copy would be unknown as well
+    # The patient of one more copy of a rejected duplicate would be unknown as well.
+    for recording in dataset.recordings(root / paths.raw) if copies else ():
         if recording.recording_id in copies and (audio := inspect(root / paths.raw / recording.path, params)[0]):
             index.audio.setdefault(audio.audio_sha256, recording.recording_id)
     newer: list[Examined] = []
@@ -354,14 +319,10 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
         found = [index.check(item) for item in examined]
         index.add(found)
         newer += found
-    new = build(newer)
-    return PresentData(
-        folder,
-        pd.concat([recordings, new.recordings], ignore_index=True) if newer else recordings,
-        pd.concat([segments, new.segments], ignore_index=True) if newer else segments,
-        pd.concat([fingerprints, new.fingerprints], ignore_index=True) if newer else fingerprints,
-        index,
-    )
+    if newer:
+        new = build(newer)
+        tables = {n: pd.concat([table, getattr(new, n)], ignore_index=True) for n, table in tables.items()}
+    return PresentData(dataset, params, **tables, index=index)
 
 
 def _without_manifest(what: str, folder: Path) -> DataError:

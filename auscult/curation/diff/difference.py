@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +13,7 @@ import pandas as pd
 from auscult.core.errors import DataError
 from auscult.core.records import PARTS
 from auscult.core.tasks import Task
-from auscult.curation.diff.version import DataVersion
+from auscult.curation.diff.version import DataVersion, at_folder, at_revision
 from auscult.reporting.data_card.identity import DECIMALS
 
 #: To be raised when a key of :meth:`Difference.to_json` changes its meaning.
@@ -129,6 +131,18 @@ class Difference:
         return {"schema": SCHEMA, "same": self.same, **asdict(self)}
 
 
+def diff(before: str, after: str | None, root: Path) -> Difference:
+    """Compare the data of two revisions; without a second one, of a revision and the outputs in the workspace.
+
+    Raises
+    ------
+    AuscultError
+        As :func:`auscult.curation.diff.version.at_revision` and :func:`auscult.curation.diff.version.at_folder`.
+    """
+    old = at_revision(root, before)
+    return difference(old, at_folder(root) if after is None else at_revision(root, after))
+
+
 def difference(before: DataVersion, after: DataVersion) -> Difference:
     """Return how a data set differs from one version to another.
 
@@ -140,7 +154,7 @@ def difference(before: DataVersion, after: DataVersion) -> Difference:
     if before.dataset != after.dataset:
         raise DataError(
             f"{before.revision} has the data set {before.dataset}, {after.revision} has {after.dataset}:"
-            " two data sets are not versions of each other",
+            " only versions of one data set can be compared",
             where="params.yaml: dataset",
             next_step="compare revisions that name the same data set",
         )
@@ -158,7 +172,7 @@ def difference(before: DataVersion, after: DataVersion) -> Difference:
         patients_added=_only_in(new, old, "patient_id"),
         patients_removed=_only_in(old, new, "patient_id"),
         segments=_segments_by_label(segments),
-        moves=[Move(**row) for row in _moved(before.assignment, after.assignment).to_dict("records")],
+        moves=_moves(before.assignment, after.assignment),
         rejected=rejected,
         were_accepted=sorted(set(old["recording_id"]) & rejected.keys()),
         no_longer_rejected=no_longer,
@@ -183,8 +197,7 @@ def _summary(version: DataVersion) -> Summary:
 
 
 def _tally(labels: pd.Series) -> dict[str, int]:
-    found = labels.astype(object).where(labels.notna(), "unknown").value_counts()
-    return {str(name): int(count) for name, count in sorted(found.items())}
+    return dict(labels.astype(object).where(labels.notna(), "unknown").value_counts().sort_index().to_dict())
 
 
 def _only_in(one: pd.DataFrame, other: pd.DataFrame, column: str) -> list[str]:
@@ -192,15 +205,16 @@ def _only_in(one: pd.DataFrame, other: pd.DataFrame, column: str) -> list[str]:
 
 
 def _changed(old: pd.DataFrame, new: pd.DataFrame, segments: pd.DataFrame) -> dict[str, list[str]]:
-    """Return recording of both versions → what of it differs, segments last."""
-    table = _changed_recordings(old, new)
-    names = list(table.columns)
-    found = {
-        str(recording): [name for name, differs in zip(names, row, strict=True) if differs]
-        for recording, row in zip(table.index, table.to_numpy().tolist(), strict=True)
-    }
-    for recording in set(segments["recording_id"]) & set(old["recording_id"]) & set(new["recording_id"]):
-        found.setdefault(str(recording), []).append("segments")
+    """Return recording of both versions → what of it differs, segments last; sorted by recording."""
+    one, other = old.set_index("recording_id"), new.set_index("recording_id")
+    common = one.index.intersection(other.index)
+    one, other = one.loc[common], other.loc[common]
+    found = defaultdict[str, list[str]](list)
+    for name, column in RECORDING_CHANGES.items():
+        for recording in common[_differs(one[column], other[column])]:
+            found[recording].append(name)
+    for recording in common.intersection(segments["recording_id"].unique()):
+        found[recording].append("segments")
     return dict(sorted(found.items()))
 
 
@@ -228,24 +242,6 @@ def _tasks_changed(before: DataVersion, after: DataVersion) -> list[str]:
         {task.name: replace(task, title="").to_json() for task in version.tasks} for version in (before, after)
     )
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-
-def _changed_recordings(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the recordings that both versions have and that differ, and what of each differs.
-
-    Returns
-    -------
-    DataFrame
-        Index ``recording_id``, sorted; a column of booleans per entry of :data:`RECORDING_CHANGES`; only rows with
-        a difference.
-    """
-    one, other = before.set_index("recording_id"), after.set_index("recording_id")
-    common = one.index.intersection(other.index).sort_values()
-    one, other = one.loc[common], other.loc[common]
-    differs = pd.DataFrame(
-        {name: _differs(one[column], other[column]) for name, column in RECORDING_CHANGES.items()}, index=common
-    )
-    return differs[differs.any(axis=1)]
 
 
 def _differs(one: pd.Series, other: pd.Series) -> pd.Series:
@@ -307,19 +303,12 @@ def _paired(one: pd.DataFrame, other: pd.DataFrame, keys: list[str]) -> tuple[pd
     return pairs, *(table.drop(columns=["row", "copy"]) for table in rest)
 
 
-def _moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the recordings of both versions whose part or fold differs.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``recording_id``, ``patient_id``, ``part_before``, ``part_after``, ``fold_before``, ``fold_after``.
-    """
-    columns = ["recording_id", "patient_id", "part", "fold"]
-    both = before[columns].merge(after[columns], on="recording_id", suffixes=("_before", "_after"))
+def _moves(before: pd.DataFrame, after: pd.DataFrame) -> list[Move]:
+    """Return the recordings of both versions whose part or fold differs, sorted."""
+    columns = ["recording_id", "part", "fold"]
+    both = after[[*columns, "patient_id"]].merge(before[columns], on="recording_id", suffixes=("_after", "_before"))
     both = both[(both["part_before"] != both["part_after"]) | (both["fold_before"] != both["fold_after"])]
-    both = both.rename(columns={"patient_id_after": "patient_id"}).drop(columns="patient_id_before")
-    return both.sort_values("recording_id", ignore_index=True)
+    return [Move(**row) for row in both.sort_values("recording_id").to_dict("records")]
 
 
 def _class_balance(
@@ -353,8 +342,7 @@ def _part_sizes(recordings: pd.DataFrame, assignment: pd.DataFrame) -> dict[str,
 
 def _reasons(rejects: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return rejected recording → its reasons, each with its detail."""
-    found: dict[str, dict[str, str]] = {}
-    rows = (rejects[name].tolist() for name in ("recording_id", "reason", "detail"))
-    for recording, reason, detail in zip(*rows, strict=True):
-        found.setdefault(recording, {})[reason] = detail
+    found = defaultdict[str, dict[str, str]](dict)
+    for recording, reason, detail in rejects[["recording_id", "reason", "detail"]].itertuples(index=False):
+        found[recording][reason] = detail
     return found

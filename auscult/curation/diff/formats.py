@@ -1,45 +1,18 @@
-"""``auscult data diff``: the difference between two versions as text, Markdown and JSON."""
+"""The difference between two versions of a data set as text, as Markdown, and as counts."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from auscult.curation.diff.difference import RECORDING_CHANGES, SEGMENT_CHANGES, Difference, Summary, difference
-from auscult.curation.diff.version import at_folder, at_revision
+from auscult.curation.diff.difference import RECORDING_CHANGES, SEGMENT_CHANGES, Difference, Summary
 from auscult.reporting.markdown import escape, table
 
 #: Number of names that a list shows; the JSON has all of them.
 SHOWN = 20
+#: Name, value before, value after.
 Row = tuple[str, float | None, float | None]
-
-
-def diff(
-    before: str, after: str | None, form: Literal["text", "markdown", "json"], root: Path | None = None
-) -> tuple[str, bool]:
-    """Compare the data of two revisions; without a second one, of a revision and the outputs in the workspace.
-
-    Returns
-    -------
-    text : str
-        The difference in the form that was asked for. Markdown names no recordings or patients.
-    same : bool
-        Whether the two are the same.
-
-    Raises
-    ------
-    AuscultError
-        As :func:`auscult.curation.diff.version.at_revision` and :func:`auscult.curation.diff.version.at_folder`.
-    """
-    root = root or Path.cwd()
-    old = at_revision(root, before)
-    found = difference(old, at_folder(root) if after is None else at_revision(root, after))
-    if form == "json":
-        return json.dumps(found.to_json(), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False), found.same
-    return markdown(found).rstrip("\n") if form == "markdown" else text(found), found.same
 
 
 def summary(difference: Difference) -> dict[str, Any]:
@@ -59,12 +32,12 @@ def summary(difference: Difference) -> dict[str, Any]:
     return {**names, "changed": not difference.same, "counts": counts}
 
 
-def markdown(difference: Difference, *, names: bool = False) -> str:
-    """Return tables for a pull request; recordings and patients are named only if *names*, as the page is public."""
+def markdown(difference: Difference) -> str:
+    """Return tables for a pull request. The page is public: recordings and patients are not named."""
     before, after = difference.before, difference.after
     title = f"### Data: `{before.name}` → `{after.name}`"
     if difference.same:
-        return f"{title}\n\nThe same recordings, labels and parts.\n"
+        return f"{title}\n\nThe same recordings, labels and parts."
     blocks = [
         title,
         table(("", before.revision, after.revision, "difference"), map(_cells, _sizes(difference))),
@@ -74,30 +47,26 @@ def markdown(difference: Difference, *, names: bool = False) -> str:
         blocks.append(table(("labels", "before", "after", "difference"), map(_cells, labels)))
     if balance := _balance(difference):
         head = ("task", "part", "class", "before", "after", "difference")
-        rows = ((*row[0], *_cells(("", *row[1:]))[1:]) for row in balance)
-        blocks.append(_details("Class balance, where it differs", table(head, rows, words=3)))
-    if names:
-        lists = ((what, list(each)) for what, each in _lists(difference))
-        blocks += [_details(f"{what} ({len(each)})", _shortened(map(escape, each), "- ")) for what, each in lists]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+        rows = ((*names, *_cells(("", one, other))[1:]) for names, one, other in balance)
+        details = "<details><summary>Class balance, where it differs</summary>\n\n{}\n\n</details>"
+        blocks.append(details.format(table(head, rows, words=3)))
+    return "\n\n".join(block for block in blocks if block)
 
 
-def text(difference: Difference, *, names: bool = True) -> str:
+def text(difference: Difference) -> str:
     """Return lines for a terminal."""
     before, after = difference.before, difference.after
     lines = [f"{before.revision} ({before.name}) → {after.revision} ({after.name})"]
     if difference.same:
         return "\n".join([*lines, "the same recordings, labels and parts"])
-    lines += ["", *_aligned([("", "before", "after", ""), *map(_cells, _sizes(difference))])]
+    lines += ["", *_aligned("", _sizes(difference))]
     lines += ["", *(f"{name}: {_number(count)}" for name, _, count in _changes(difference))]
-    if labels := _labels(difference):
-        lines += ["", *_aligned([("labels", "before", "after", ""), *map(_cells, labels)])]
-    if balance := _balance(difference):
-        rows = [(" ".join(row[0]), *row[1:]) for row in balance]
-        lines += ["", *_aligned([("class balance", "before", "after", ""), *map(_cells, rows)])]
-    for what, each in _lists(difference) if names else ():
-        listed = list(each)
-        lines += ["", f"{what} ({len(listed)})", _shortened(listed, "  ")]
+    balance: list[Row] = [(" ".join(names), one, other) for names, one, other in _balance(difference)]
+    for title, rows in (("labels", _labels(difference)), ("class balance", balance)):
+        lines += ["", *_aligned(title, rows)] if rows else []
+    for title, entries in _lists(difference).items():
+        more = [f"  … and {len(entries) - SHOWN} more"] if len(entries) > SHOWN else []
+        lines += ["", f"{title} ({len(entries)})", *(f"  {entry}" for entry in entries[:SHOWN]), *more]
     return "\n".join(lines)
 
 
@@ -105,13 +74,9 @@ def _sizes(difference: Difference) -> list[Row]:
     """Return the sizes of both versions; those of a part only if they differ."""
 
     def of(version: Summary) -> dict[str, float]:
-        parts = {
-            f"{name} {what}": value
-            for name, sizes in version.parts.items()
-            for what, value in sizes.items()
-            if name != "all"
-        }
-        return {**version.parts["all"], "segments": version.segments, "rejected": version.rejected, **parts}
+        whole = version.parts["all"] | {"segments": version.segments, "rejected": version.rejected}
+        parts = {name: sizes for name, sizes in version.parts.items() if name != "all"}
+        return whole | {f"{name} {what}": value for name, sizes in parts.items() for what, value in sizes.items()}
 
     before, after = of(difference.before), of(difference.after)
     whole = {*difference.before.parts["all"], "segments", "rejected"}
@@ -145,65 +110,64 @@ def _changes(difference: Difference) -> list[Row]:
 
 
 def _labels(difference: Difference) -> list[Row]:
-    rows: list[Row] = []
-    for what in ("recording", "segment"):
-        before: Mapping[str, int] = getattr(difference.before, f"{what}_labels")
-        after: Mapping[str, int] = getattr(difference.after, f"{what}_labels")
-        for label in sorted(before.keys() | after.keys()):
-            rows.append((f"{what}s: {label}", before.get(label, 0), after.get(label, 0)))
-    return [row for row in rows if row[1] != row[2]]
+    """Return the labels whose number of recordings or segments differs."""
+    one, other = difference.before, difference.after
+    pairs = {
+        "recordings": (one.recording_labels, other.recording_labels),
+        "segments": (one.segment_labels, other.segment_labels),
+    }
+    return [
+        (f"{what}: {label}", before.get(label, 0), after.get(label, 0))
+        for what, (before, after) in pairs.items()
+        for label in sorted(before.keys() | after.keys())
+        if before.get(label) != after.get(label)
+    ]
 
 
 def _balance(difference: Difference) -> list[tuple[tuple[str, str, str], int, int]]:
     """Return (task, part, class), before, after, where the two differ."""
-    rows = []
-    before, after = difference.before.classes, difference.after.classes
-    for task in dict.fromkeys((*before, *after)):
-        one, other = before.get(task, {}), after.get(task, {})
-        for part in dict.fromkeys((*one, *other)):
-            for name in dict.fromkeys((*one.get(part, {}), *other.get(part, {}))):
-                row = ((task, part, name), one.get(part, {}).get(name, 0), other.get(part, {}).get(name, 0))
-                rows += [row] if row[1] != row[2] else []
-    return rows
+
+    def flat(classes: Mapping[str, Mapping[str, Mapping[str, int]]]) -> dict[tuple[str, str, str], int]:
+        parts = ((task, part, counts) for task, each in classes.items() for part, counts in each.items())
+        return {(task, part, name): count for task, part, counts in parts for name, count in counts.items()}
+
+    before, after = flat(difference.before.classes), flat(difference.after.classes)
+    rows = ((names, before.get(names, 0), after.get(names, 0)) for names in dict.fromkeys((*before, *after)))
+    return [row for row in rows if row[1] != row[2]]
 
 
-def _lists(difference: Difference) -> list[tuple[str, Iterable[str]]]:
-    """Return the title and the entries of each list that is not empty."""
-    changed = (f"{name}: {', '.join(what)}" for name, what in difference.recordings_changed.items())
-    moved = (
-        f"{move.recording_id}: {_place(move.part_before, move.fold_before)} →"
-        f" {_place(move.part_after, move.fold_after)}"
-        for move in difference.moves
-    )
+def _lists(difference: Difference) -> dict[str, Sequence[str]]:
+    """Return title → entries of each list that is not empty."""
+
+    def place(part: str, fold: int) -> str:
+        return part if fold < 0 else f"{part} (fold {fold})"
+
     accepted = set(difference.were_accepted)
-    rejected = (
-        f"{name}: {'; '.join(f'{reason}, {detail}' for reason, detail in found.items())}"
-        + (" (accepted before)" if name in accepted else "")
-        for name, found in difference.rejected.items()
-    )
-    segments = (
-        f"{label}: {count} {change}" for change, found in difference.segments.items() for label, count in found.items()
-    )
-    lists = [
-        ("Recordings added", difference.recordings_added),
-        ("Recordings removed", difference.recordings_removed),
-        ("Recordings changed", list(changed)),
-        ("Segments by label", list(segments)),
-        ("Patients added", difference.patients_added),
-        ("Patients removed", difference.patients_removed),
-        ("Moved", list(moved)),
-        ("Newly rejected", list(rejected)),
-        ("Accepted again", difference.accepted_again),
-        ("Tasks with another definition", difference.tasks_changed),
-    ]
-    return [(what, each) for what, each in lists if each]
+    lists: dict[str, Sequence[str]] = {
+        "Recordings added": difference.recordings_added,
+        "Recordings removed": difference.recordings_removed,
+        "Recordings changed": [f"{name}: {', '.join(what)}" for name, what in difference.recordings_changed.items()],
+        "Segments by label": [
+            f"{label}: {n} {change}" for change, found in difference.segments.items() for label, n in found.items()
+        ],
+        "Patients added": difference.patients_added,
+        "Patients removed": difference.patients_removed,
+        "Moved": [
+            f"{m.recording_id}: {place(m.part_before, m.fold_before)} → {place(m.part_after, m.fold_after)}"
+            for m in difference.moves
+        ],
+        "Newly rejected": [
+            f"{name}: {'; '.join(f'{reason}, {detail}' for reason, detail in found.items())}"
+            + (" (accepted before)" if name in accepted else "")
+            for name, found in difference.rejected.items()
+        ],
+        "Accepted again": difference.accepted_again,
+        "Tasks with another definition": difference.tasks_changed,
+    }
+    return {title: entries for title, entries in lists.items() if entries}
 
 
-def _place(part: str, fold: int) -> str:
-    return part if fold < 0 else f"{part} (fold {fold})"
-
-
-def _cells(row: tuple[str, float | None, float | None]) -> tuple[str, str, str, str]:
+def _cells(row: Row) -> tuple[str, str, str, str]:
     name, before, after = row
     change = "" if before is None or after is None or before == after else _number(after - before, sign="+")
     return name, _number(before), _number(after), change
@@ -217,19 +181,9 @@ def _number(value: float | None, sign: str = "") -> str:
     return f"{value:{sign},.{2 if abs(value) >= 1 else 4}f}"  # hours: of a small change the seconds matter
 
 
-def _shortened(entries: Iterable[str], bullet: str) -> str:
-    listed = list(entries)
-    more = [f"{bullet}… and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else []
-    return "\n".join([*(f"{bullet}{entry}" for entry in listed[:SHOWN]), *more])
-
-
-def _aligned(rows: list[tuple[str, str, str, str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return [
-        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  {row[3]:>{widths[3]}}".rstrip()
-        for row in rows
-    ]
-
-
-def _details(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+def _aligned(title: str, rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a table with a header; numbers are aligned right."""
+    table = [(title, "before", "after", ""), *map(_cells, rows)]
+    first, *others = (max(map(len, column)) for column in zip(*table, strict=True))
+    lines = ([name.ljust(first), *map(str.rjust, numbers, others)] for name, *numbers in table)
+    return ["  ".join(line).rstrip() for line in lines]

@@ -8,25 +8,32 @@ different clones, so that they can disagree.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
+from auscult.core.storage import read_json
 from auscult.curation.lineage.registered import Registered, registered
 from auscult.registry.outputs import data_hash, registered_name
 from auscult.registry.versions import CHALLENGER, CHAMPION
 from auscult.training.trained_model import DESCRIPTION
 from auscult.versioning import history, worktree
 from auscult.versioning.commands import git
+from auscult.versioning.dvc_objects import RevisionOutputs
 from auscult.versioning.history import Commit
 
 #: Number of digits of a digest in messages, and at least in the name of a version.
 _SHOWN = 12
 _LEAST_HASH = 8
+_COUNTS = ("recordings", "patients", "segments", "hours")
+_STAGE = "train@"
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class ModelLineage:
     ----------
     commits
         Commits whose ``dvc.lock`` has this model and data that MLflow names for it, the newest first.
+    counts
+        Recordings, patients, segments and hours of the data; empty if unknown.
     here
         What the workspace's ``dvc.lock`` has: ``this model``, ``another model`` or ``no such model``.
     disagreements
@@ -45,6 +54,7 @@ class ModelLineage:
 
     model: Registered
     commits: tuple[Commit, ...]
+    counts: Mapping[str, float]
     here: str
     disagreements: tuple[str, ...]
 
@@ -68,128 +78,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class DataLineage:
-    """The models trained on a version of the data; *disagreements* as in :class:`ModelLineage`."""
+    """The models trained on a version of the data; *counts* and *disagreements* as in :class:`ModelLineage`."""
 
     commit: Commit
     dataset: str
+    counts: Mapping[str, float]
     trained: tuple[Trained, ...]
     disagreements: tuple[str, ...]
-
-
-def stage_of(experiment: str) -> str:
-    """Return the stage of ``dvc.lock`` that makes an experiment's model."""
-    return f"train@{experiment}"
-
-
-def model_md5(stages: Mapping[str, Any], dataset: str, experiment: str) -> str:
-    """Return the MD5 of a model's ``model.json`` in the stages of a lock; empty if it has none of this data set."""
-    path = (Paths(dataset).model(experiment) / DESCRIPTION).as_posix()
-    outs = stages.get(stage_of(experiment), {}).get("outs", [])
-    return next((str(out.get("md5", "")) for out in outs if out["path"] == path), "")
-
-
-def of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLineage:
-    """Compare a registered model with git's history of ``dvc.lock``."""
-    named = {run.data_hash for run in model.runs} - {""}
-    with_model = [c for c in past if model.md5 and model_md5(c.stages, *_key(model)) == model.md5]
-    with_both = [c for c in with_model if c.sha and data_hash(*_key(model), c.stages) in named]
-    here = next((model_md5(commit.stages, *_key(model)) for commit in past if not commit.sha), "")
-    return ModelLineage(
-        model,
-        tuple(with_both),
-        "no such model" if not here else "this model" if here == model.md5 else "another model",
-        tuple(_mlflow_disagreements(model) + _git_disagreements(root, model, with_model, past)),
-    )
-
-
-def _key(model: Registered) -> tuple[str, str]:
-    return model.dataset, model.experiment
-
-
-def _mlflow_disagreements(model: Registered) -> list[str]:
-    """Return what is missing or altered in MLflow."""
-    found = []
-    if not model.runs:
-        found.append(f"the run that made {model} is not in MLflow any more")
-    elif not any(run.data_hash for run in model.runs):
-        found.append(f"the run of {model} does not say on which data it was trained")
-    if model.altered:
-        found.append(f"the files of {model} are not those that were registered")
-    return found
-
-
-def _git_disagreements(
-    root: Path, model: Registered, with_model: Sequence[Commit], past: Sequence[Commit]
-) -> list[str]:
-    """Return where git's history of ``dvc.lock`` differs from MLflow."""
-    named = sorted({run.data_hash for run in model.runs} - {""})
-    committed = [commit for commit in with_model if commit.sha]
-    found = []
-    if not model.md5:
-        found.append(f"{model} cannot be found in dvc.lock: its files are gone, and no tag has their checksum")
-    elif not committed:
-        found.append(_not_committed(root, model, in_workspace=bool(with_model)))
-    for commit in committed if named else []:
-        recorded = data_hash(*_key(model), commit.stages)
-        if recorded not in named:
-            digests = " and ".join(short(digest) for digest in named)
-            found.append(
-                f"MLflow says that {model} was trained on data {digests};"
-                f" dvc.lock at {commit}, which has this model, says {short(recorded or 'none')}"
-            )
-    found += _other_names(model, committed)
-    in_git = {data_hash(*_key(model), commit.stages) for commit in past if commit.sha}
-    for digest in named:
-        if digest not in in_git:
-            found.append(f"no commit's dvc.lock has the data {short(digest)} that MLflow names for {model}")
-    return found
-
-
-def _other_names(model: Registered, commits: Sequence[Commit]) -> list[str]:
-    """Return where MLflow and ``version.json`` have different names for the same data."""
-    found = []
-    names = {run.data_hash: run.data_version for run in model.runs if run.data_version}
-    for commit in commits:
-        named = names.get(data_hash(*_key(model), commit.stages) or "")
-        if named and commit.version and commit.version.get("name") != named:
-            other = commit.version.get("name")
-            found.append(f"MLflow names {named} as the data of {model}; version.json at {commit} says {other}")
-    return found
-
-
-def _not_committed(root: Path, model: Registered, *, in_workspace: bool) -> str:
-    if in_workspace:
-        return f"no commit has {model}, only the workspace's dvc.lock: git commit dvc.lock"
-    text = f"no commit's dvc.lock has {model} (it was refused, or never committed)"
-    if git(root, "rev-parse", "--is-shallow-repository") == "true":
-        text += "; this clone is shallow: git fetch --unshallow, then the same command again"
-    return text
-
-
-def of_data(commit: Commit, dataset: str, models: Sequence[Registered]) -> DataLineage:
-    """Return the registered models that were trained on the data of a commit's ``dvc.lock``."""
-    trained, disagreements = [], []
-    for stage in commit.stages:
-        experiment = stage.partition("@")[2]
-        if not stage.startswith("train@") or (recorded := data_hash(dataset, experiment, commit.stages)) is None:
-            continue
-        mine = [model for model in models if (model.dataset, model.experiment) == (dataset, experiment)]
-        made = tuple(model for model in mine if any(run.data_hash == recorded for run in model.runs))
-        trained.append(Trained(experiment, recorded, made))
-        md5 = model_md5(commit.stages, dataset, experiment)
-        for model in mine:
-            if model.md5 == md5 and model not in made:
-                digests = " and ".join(short(run.data_hash) for run in model.runs if run.data_hash) or "nothing"
-                disagreements.append(
-                    f"dvc.lock at {commit} says that {model} was trained on data {short(recorded)};"
-                    f" MLflow says {digests}"
-                )
-    return DataLineage(commit, dataset, tuple(trained), tuple(disagreements))
-
-
-def short(digest: str) -> str:
-    """Return the first digits of a digest, for messages."""
-    return digest[:_SHOWN]
 
 
 @dataclass(frozen=True)
@@ -217,22 +112,29 @@ def trace(root: Path, asked: str) -> Traced:
     """
     params = parameters.load(root / parameters.FILE)
     models = registered(root)
-    if chosen := named(models, asked, params.dataset):
-        return Traced(asked, models=_trace_models(root, chosen))
+    if chosen := _named(models, asked, params.dataset):
+        pasts = {
+            dataset: history.commits(root, dataset, ["validate", *(f"{_STAGE}{m.experiment}" for m in chosen)])
+            for dataset in dict.fromkeys(model.dataset for model in chosen)
+        }
+        return Traced(asked, models=tuple(_of_model(root, model, pasts[model.dataset]) for model in chosen))
     if asked in (CHAMPION, CHALLENGER):
         raise AuscultError(
             f"no model has the alias {asked}",
             where="mlflow.db",
             next_step="auscult models retrain, or: auscult models promote EXPERIMENT --because …",
         )
-    stages = ["validate", *(stage_of(name) for name in params.experiments)]
-    past = history.commits(root, params.dataset, stages)
-    commits = _of_version(past, asked, params.dataset) or _of_revision(root, asked, models)
-    data = [of_data(one, history.dataset_of(one.stages) or params.dataset, models) for one in commits]
-    return Traced(asked, data=tuple(data))
+    past = history.commits(root, params.dataset, ["validate", *(f"{_STAGE}{name}" for name in params.experiments)])
+    commits = _of_version(past, asked, params.dataset) or [_of_revision(root, asked, models)]
+    return Traced(asked, data=tuple(_of_data(root, one, params.dataset, models) for one in commits))
 
 
-def named(models: Sequence[Registered], asked: str, dataset: str) -> list[Registered]:
+def short(digest: str) -> str:
+    """Return the first digits of a digest, for messages."""
+    return digest[:_SHOWN]
+
+
+def _named(models: Sequence[Registered], asked: str, dataset: str) -> list[Registered]:
     """Return the registered models that *asked* names; none if it names something else.
 
     An alias alone names every model that has it; an experiment without a version names all versions.
@@ -242,16 +144,6 @@ def named(models: Sequence[Registered], asked: str, dataset: str) -> list[Regist
     if not of_name and not which:
         return [model for model in models if asked in model.aliases]
     return [model for model in of_name if not which or which == model.number or which in model.aliases]
-
-
-def _trace_models(root: Path, models: Sequence[Registered]) -> tuple[ModelLineage, ...]:
-    found = []
-    for dataset in dict.fromkeys(model.dataset for model in models):
-        mine = [model for model in models if model.dataset == dataset]
-        stages = dict.fromkeys(stage_of(model.experiment) for model in mine)
-        past = history.commits(root, dataset, ["validate", *stages])
-        found += [of_model(root, model, past) for model in mine]
-    return tuple(found)
 
 
 def _of_version(past: Sequence[Commit], asked: str, dataset: str) -> list[Commit]:
@@ -266,7 +158,7 @@ def _of_version(past: Sequence[Commit], asked: str, dataset: str) -> list[Commit
     return list(found.values())
 
 
-def _of_revision(root: Path, asked: str, models: Sequence[Registered]) -> list[Commit]:
+def _of_revision(root: Path, asked: str, models: Sequence[Registered]) -> Commit:
     try:
         sha = worktree.resolve(root, asked)
     except AuscultError:
@@ -287,4 +179,99 @@ def _of_revision(root: Path, asked: str, models: Sequence[Registered]) -> list[C
             where=sha,
             next_step="name a commit after the first dvc repro that was committed",
         )
-    return [commit]
+    return commit
+
+
+def _of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLineage:
+    """Compare a registered model with git's history of ``dvc.lock``."""
+    experiment = model.dataset, model.experiment
+    recorded = [(commit, _md5(*experiment, commit), data_hash(*experiment, commit.stages)) for commit in past]
+    with_model = [(commit, data) for commit, md5, data in recorded if model.md5 and md5 == model.md5]
+    committed = [(commit, data) for commit, data in with_model if commit.sha]
+    commits = tuple(commit for commit, data in committed if data in model.data)
+    here = next((md5 for commit, md5, _ in recorded if not commit.sha), "")
+    found = []
+    if not model.runs:
+        found.append(f"the run that made {model} is not in MLflow any more")
+    elif not model.data:
+        found.append(f"the run of {model} does not say on which data it was trained")
+    if model.altered:
+        found.append(f"the files of {model} are not those that were registered")
+    if not model.md5:
+        found.append(f"{model} cannot be found in dvc.lock: its files are gone, and no tag has their checksum")
+    elif not committed:
+        found.append(_not_committed(root, model, in_workspace=bool(with_model)))
+    found += [_other_data(model, commit, data) for commit, data in committed if model.data and data not in model.data]
+    names = {run.data_hash: run.data_version for run in model.runs if run.data_version}
+    for commit, data in committed:
+        name, other = names.get(data or ""), commit.version.get("name")
+        if name and commit.version and other != name:
+            found.append(f"MLflow names {name} as the data of {model}; version.json at {commit} says {other}")
+    for digest in model.data:
+        if digest not in {data for commit, _, data in recorded if commit.sha}:
+            found.append(f"no commit's dvc.lock has the data {short(digest)} that MLflow names for {model}")
+    return ModelLineage(
+        model,
+        commits,
+        _counts(root, commits[0], model.dataset) if commits else {},
+        "no such model" if not here else "this model" if here == model.md5 else "another model",
+        tuple(found),
+    )
+
+
+def _of_data(root: Path, commit: Commit, dataset: str, models: Sequence[Registered]) -> DataLineage:
+    """Return the registered models that were trained on the data of a commit's ``dvc.lock``."""
+    dataset = history.dataset_of(commit.stages) or dataset
+    trained, disagreements = [], []
+    for stage in commit.stages:
+        experiment = stage.partition("@")[2]
+        if not stage.startswith(_STAGE) or (recorded := data_hash(dataset, experiment, commit.stages)) is None:
+            continue
+        own = [model for model in models if (model.dataset, model.experiment) == (dataset, experiment)]
+        trained.append(Trained(experiment, recorded, tuple(model for model in own if recorded in model.data)))
+        md5 = _md5(dataset, experiment, commit)
+        others = (model for model in own if model.md5 == md5 and recorded not in model.data)
+        disagreements += [_other_data(model, commit, recorded) for model in others]
+    return DataLineage(commit, dataset, _counts(root, commit, dataset), tuple(trained), tuple(disagreements))
+
+
+def _md5(dataset: str, experiment: str, commit: Commit) -> str:
+    """Return the MD5 of a model's ``model.json`` in a commit's ``dvc.lock``; empty if it has none of this data set."""
+    path = (Paths(dataset).model(experiment) / DESCRIPTION).as_posix()
+    outs: Sequence[Mapping[str, Any]] = commit.stages.get(f"{_STAGE}{experiment}", {}).get("outs", [])
+    return next((str(out.get("md5", "")) for out in outs if out["path"] == path), "")
+
+
+def _other_data(model: Registered, commit: Commit, recorded: str | None) -> str:
+    named = " and ".join(map(short, model.data)) or "nothing"
+    return (
+        f"MLflow says that {model} was trained on data {named};"
+        f" dvc.lock at {commit}, which has this model, says {short(recorded or 'none')}"
+    )
+
+
+def _not_committed(root: Path, model: Registered, *, in_workspace: bool) -> str:
+    if in_workspace:
+        return f"no commit has {model}, only the workspace's dvc.lock: git commit dvc.lock"
+    text = f"no commit's dvc.lock has {model} (it was refused, or never committed)"
+    if git(root, "rev-parse", "--is-shallow-repository") == "true":
+        text += "; this clone is shallow: git fetch --unshallow, then the same command again"
+    return text
+
+
+def _counts(root: Path, commit: Commit, dataset: str) -> dict[str, float]:
+    """Return recordings, patients, segments and hours of a commit's data; empty if they are unknown."""
+    about = commit.version if "recordings" in commit.version else _summary(root, commit.sha, dataset)
+    return {name: about[name] for name in _COUNTS if name in about}
+
+
+@cache
+def _summary(root: Path, sha: str, dataset: str) -> Mapping[str, float]:
+    """Return the counts in the manifest's summary; empty if neither the cache nor the remote has it."""
+    path, found = Paths(dataset).manifest / "summary.json", dict[str, float]()
+    with suppress(AuscultError):  # the lineage is useful without the counts
+        if not sha:
+            return dict(read_json(root / path)["counts"])
+        with RevisionOutputs(root, sha, sha) as outputs:
+            found = json.loads(outputs.read(path))["counts"]
+    return found

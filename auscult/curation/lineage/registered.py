@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -64,6 +63,11 @@ class Registered:
     runs: tuple[Run, ...]
     altered: bool
 
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The digests of the data that its runs name, sorted."""
+        return tuple(sorted({run.data_hash for run in self.runs} - {""}))
+
     def __str__(self) -> str:
         aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
         return f"{self.name} version {self.number}{aliases}"
@@ -78,54 +82,50 @@ def registered(root: Path) -> list[Registered]:
         There is no registry.
     """
     registry = Registry(root)
-    client = registry.client
-    runs_of = cache(partial(_runs_of_models, client))
+    runs_of = cache(partial(_runs_of_models, registry.client))
     found = []
-    for model in client.search_registered_models(max_results=1000):
+    for model in registry.client.search_registered_models(max_results=1000):
         dataset, _, experiment = model.name.removeprefix(_PREFIX).partition("-")
         if not model.name.startswith(_PREFIX) or not experiment:
             continue
-        aliases: dict[str, list[str]] = defaultdict(list)
-        for alias, number in model.aliases.items():
-            aliases[str(number)].append(alias)
         for version in registry.versions(dataset, experiment):
+            runs = _runs_of_version(registry.client, runs_of(dataset), model.name, version)
             description = version.folder / DESCRIPTION
             exists, md5 = description.is_file(), version.tags.get(MD5_TAG, "")
-            if exists and not md5:
-                with description.open("rb") as file:
-                    md5 = hashlib.file_digest(file, "md5").hexdigest()
             found.append(
                 Registered(
                     name=model.name,
                     dataset=dataset,
                     experiment=experiment,
                     number=version.number,
-                    aliases=tuple(sorted(aliases[version.number])),
+                    aliases=tuple(sorted(a for a, number in model.aliases.items() if str(number) == version.number)),
                     digest=version.digest,
-                    md5=md5,
-                    runs=tuple(_run(run) for run in _runs_of_version(client, runs_of(dataset), model.name, version)),
+                    md5=hashlib.md5(description.read_bytes()).hexdigest() if exists and not md5 else md5,
+                    runs=tuple(map(_run, runs)),
                     altered=exists and digest_of_model(version.folder) != version.digest,
                 )
             )
     return found
 
 
+def pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
+    """Yield the results of a search of MLflow, page by page."""
+    token: str | None = None
+    while True:
+        page = search(*arguments, **options, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
 def _runs_of_models(client: MlflowClient, dataset: str) -> list[Any]:
     """Return the runs of a data set's models; trials, which are many, have no name of a model."""
     experiment = client.get_experiment_by_name(dataset)
-    found: list[Any] = []
-    token: str | None = None
-    while experiment is not None:
-        page = client.search_runs(
-            [experiment.experiment_id],
-            filter_string=f"tags.`auscult.name` LIKE '{_PREFIX}%'",
-            max_results=1000,
-            page_token=token,
-        )
-        found += page
-        if not (token := page.token):
-            break
-    return found
+    if experiment is None:
+        return []
+    names = f"tags.`auscult.name` LIKE '{_PREFIX}%'"
+    return list(pages(client.search_runs, [experiment.experiment_id], filter_string=names, max_results=1000))
 
 
 def _runs_of_version(client: MlflowClient, runs: list[Any], name: str, version: Version) -> list[Any]:

@@ -1,14 +1,14 @@
 """Find the models that have learned from patients, and remove their runs and versions from MLflow for good.
 
-``mlflow gc`` would also remove what others have put into MLflow's bin; here only the named runs are removed. Two
-methods of MLflow's store that this needs are private; a test covers them.
+``mlflow gc`` would also remove runs of other data sets that are marked as deleted. Two methods of MLflow's store that
+this needs are private; a test covers them.
 """
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from auscult.core.errors import DataError
 from auscult.core.paths import ARTIFACTS, DATABASE
 from auscult.core.storage import read_json
+from auscult.curation.lineage.registered import pages
 from auscult.registry.outputs import MODEL_TAG, registered_name
 from auscult.registry.versions import Registry, Version
 from auscult.training.trained_model import DESCRIPTION
@@ -26,7 +27,7 @@ _PARENT_TAG = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
-class Registered:
+class LearnedVersion:
     """A registered version that has learned from one of the patients.
 
     Attributes
@@ -39,6 +40,10 @@ class Registered:
     version: Version
     champion: bool
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {"experiment": self.experiment, "version": self.version.number, "champion": self.champion}
+
     def __str__(self) -> str:
         return f"{self.experiment} version {self.version.number}{', in service' if self.champion else ''}"
 
@@ -49,7 +54,7 @@ def in_workspace(dataset: str, keys: Collection[str], root: Path = Path()) -> li
     return [folder.name for folder in folders if has_learned(folder, keys)]
 
 
-def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list[Registered]:
+def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list[LearnedVersion]:
     """Return the registered versions that have learned from one of these patients, by experiment, the newest first."""
     if not (root / DATABASE).exists():
         return []
@@ -60,7 +65,7 @@ def registered(dataset: str, keys: Collection[str], root: Path = Path()) -> list
             package = _in_repository(version.package, root)
             if has_learned(replace(version, package=package).folder, keys):
                 serves = champion is not None and champion.number == version.number
-                found.append(Registered(experiment, version, serves))
+                found.append(LearnedVersion(experiment, version, serves))
     return found
 
 
@@ -88,7 +93,7 @@ class Tracked:
         Ids of logged models.
     """
 
-    versions: list[Registered]
+    versions: list[LearnedVersion]
     runs: list[str]
     models: list[str]
 
@@ -100,30 +105,24 @@ def tracked(dataset: str, keys: Collection[str], root: Path) -> Tracked:
     """Return what MLflow holds; nothing if there is no database."""
     if not (root / DATABASE).exists():
         return Tracked([], [], [])
-    versions = registered(dataset, keys, root)
-    client = Registry(root).client
+    versions, client = registered(dataset, keys, root), Registry(root).client
     experiment = client.get_experiment_by_name(dataset)
     if experiment is None:
         return Tracked(versions, [], [])
     from mlflow.entities import ViewType  # slow to import, and most purges without a database never need it
 
-    digests = {(registered_name(dataset, each.experiment), each.version.digest) for each in versions}
-    made_versions = {each.version.run_id for each in versions}
-    runs: dict[str, None] = {}
-    for run in _pages(  # the oldest first: a trial is younger than the run that it is part of
-        client.search_runs,
-        [experiment.experiment_id],
-        run_view_type=ViewType.ALL,
-        max_results=1000,
-        order_by=["start_time ASC"],
-    ):
+    models = {(registered_name(dataset, each.experiment), each.version.digest) for each in versions}
+    runs = dict.fromkeys(each.version.run_id for each in versions)
+    found = []
+    options = {"run_view_type": ViewType.ALL, "max_results": 1000, "order_by": ["start_time ASC"]}
+    for run in pages(client.search_runs, [experiment.experiment_id], **options):  # a trial is younger than its run
         tags, run_id = run.data.tags, run.info.run_id
-        same_model = (tags.get("auscult.name"), tags.get(MODEL_TAG)) in digests
-        deleted = run.info.lifecycle_stage == "deleted"
-        if same_model or run_id in made_versions or tags.get(_PARENT_TAG) in runs or deleted:
+        same_model = (tags.get("auscult.name"), tags.get(MODEL_TAG)) in models
+        if same_model or run_id in runs or tags.get(_PARENT_TAG) in runs or run.info.lifecycle_stage == "deleted":
             runs[run_id] = None
-    logged = _pages(client.search_logged_models, [experiment.experiment_id])
-    return Tracked(versions, list(runs), [model.model_id for model in logged if model.source_run_id in runs])
+            found.append(run_id)
+    logged = pages(client.search_logged_models, [experiment.experiment_id])
+    return Tracked(versions, found, [model.model_id for model in logged if model.source_run_id in runs])
 
 
 def remove(found: Tracked, dataset: str, root: Path) -> list[str]:
@@ -156,17 +155,6 @@ def remove(found: Tracked, dataset: str, root: Path) -> list[str]:
     with closing(sqlite3.connect(root / DATABASE)) as connection:
         connection.execute("VACUUM")  # SQLite leaves deleted rows in the file until it needs the space
     return outside
-
-
-def _pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[Any]:
-    """Yield the results of a search of MLflow, page by page."""
-    token: str | None = None
-    while True:
-        page = search(*arguments, **options, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _in_repository(path: Path, root: Path) -> Path:

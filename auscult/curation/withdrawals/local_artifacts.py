@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import shutil
 import zipfile
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from auscult import datasets
@@ -14,12 +14,17 @@ from auscult.core.errors import DataError
 from auscult.core.paths import CACHE_DIR, DATA_DIR, Paths
 from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.patient_lookup import file_mentions, in_deliveries, in_table, mentions
+from auscult.curation.withdrawals.patient_lookup import (
+    file_mentions,
+    mentions,
+    patients_in_deliveries,
+    patients_in_table,
+)
 from auscult.datasets import Dataset
 from auscult.versioning.commands import git
 
 
-@dataclass(frozen=True)
+@dataclass
 class Removal:
     """Files or folders of one kind to remove.
 
@@ -29,16 +34,17 @@ class Removal:
         Description for the terminal.
     paths
         The files and folders; a killed call may have removed some of them already.
+    size
+        Size of the files in bytes, before they are removed.
     """
 
     what: str
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Size of the files in bytes."""
+    def __post_init__(self) -> None:
         files = (file for path in self.paths for file in ([path] if path.is_file() else path.rglob("*")))
-        return sum(file.lstat().st_size for file in files if file.is_file())
+        self.size = sum(file.lstat().st_size for file in files if file.is_file())
 
     def remove(self) -> None:
         """Remove the files and folders."""
@@ -59,33 +65,36 @@ def local_artifacts(
     known_audio
         SHA-256 of the audio files that are kept: what is cached of any other recording is removed.
     aliases
-        Names of the patients' recordings that do not tell the patient.
+        Names of the patients' recordings that do not identify the patient.
     """
-    cache = root / CACHE_DIR
-    found = [
-        Removal(f"cached arrays of recordings that are in no kept data ({CACHE_DIR})", _arrays(cache, known_audio)),
-        Removal(
-            f"finished trials of searches, which record no patients ({CACHE_DIR}/search): an interrupted search starts"
-            " again",
-            tuple(sorted(cache.glob("search/*"))),
+    cache, reports = root / CACHE_DIR, root / Paths(dataset.name).reports
+    found: dict[str, Iterable[Path]] = {
+        f"cached arrays of recordings that are in no kept data ({CACHE_DIR})": [
+            path for path in cache.glob("*/*/*.f32") if path.name[:64] not in known_audio
+        ],
+        f"finished trials of searches, which record no patients ({CACHE_DIR}/search): an interrupted search starts"
+        " again": cache.glob("search/*"),
+        "model outputs for training recordings, cached for drift monitoring": [
+            path for path in cache.glob("drift/*.parquet") if _observes(path, withdrawn)
+        ],
+        "downloads that hold the patient: they are fetched again when they are needed": _downloads(
+            cache, dataset, withdrawn
         ),
-        Removal("model outputs for training recordings, cached for drift monitoring", _observed(cache, withdrawn)),
-        Removal(
-            "downloads that hold the patient: they are fetched again when they are needed",
-            _downloads(cache, dataset, withdrawn),
-        ),
-        Removal("lists of rejected recordings", tuple(sorted(cache.glob(f"rejects-{dataset.name}.csv")))),
-        Removal("partial outputs of killed runs", _partial_outputs(root)),
-        Removal("working copies of DVC experiments", tuple(sorted((root / ".dvc/tmp/exps").glob("*/tmp*")))),
-    ]
-    rejected = _files(root / Paths(dataset.name).reports / "ingest")
-    named = {path for path in _pages(root, dataset.name) if file_mentions(dataset, path, withdrawn, aliases)}
-    named |= {path for path in rejected if _lists_unknown_patients(dataset, path)}
-    found += [
-        Removal(f"names, or may name, the patient's recordings: {path.relative_to(root)}", (path,))
-        for path in sorted(named)
-    ]
-    return [removal for removal in found if removal.paths]
+        "lists of rejected recordings": cache.glob(f"rejects-{dataset.name}.csv"),
+        "partial outputs of killed runs": [
+            path for name in ("data", "models", "reports") for path in (root / name).glob("**/.*") if _is_partial(path)
+        ],
+        "working copies of DVC experiments": (root / ".dvc/tmp/exps").glob("*/tmp*"),
+    }
+    # The pages and lists that flows and stages write outside DVC's outputs.
+    folders = (reports / "ingest", reports / "drift", root / "reports/data-docs", root / "reports/decisions")
+    pages = (path for folder in (*folders, root / "dvc_plots") for path in folder.rglob("*") if path.is_file())
+    for path in sorted(pages):
+        unknown = path.is_relative_to(folders[0]) and _lists_unknown_patients(dataset, path)
+        if unknown or file_mentions(dataset, path, withdrawn, aliases):
+            found[f"names, or may name, the patient's recordings: {path.relative_to(root)}"] = [path]
+    removals = (Removal(what, sorted(paths)) for what, paths in found.items())
+    return [removal for removal in removals if removal.paths]
 
 
 def unnamed_outputs(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
@@ -108,7 +117,7 @@ def unnamed_outputs(root: Path, dataset: str, outs: Collection[str]) -> list[str
 def left_to_user(root: Path, dataset: Dataset, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> list[str]:
     """Return, as lines of text, what holds the patient's recordings or names and only the user may remove."""
     folders = [root / DATA_DIR / name / dataset.name for name in ("inbox", "recent")]
-    inside = [each for folder in folders for each in in_deliveries(dataset, folder).items()]
+    inside = [each for folder in folders for each in patients_in_deliveries(dataset, folder).items()]
     found = sorted(folder for folder, patients in inside if withdrawn.any_of(patients))
     lines = [f"{folder.relative_to(root)}: recordings that were delivered to you" for folder in found]
     server = [path for path in (root / CACHE_DIR / "prefect").rglob("*") if path.is_file()]
@@ -125,64 +134,46 @@ def left_to_user(root: Path, dataset: Dataset, withdrawn: Withdrawals, aliases: 
     return lines
 
 
-def _arrays(cache: Path, known_audio: Collection[str]) -> tuple[Path, ...]:
-    """Return entries of :mod:`auscult.audio.cache`, whose names begin with the checksum of the recording's file."""
-    return tuple(path for path in sorted(cache.glob("*/*/*.f32")) if path.name[:64] not in known_audio)
+def _observes(table: Path, withdrawn: Withdrawals) -> bool:
+    """Return whether cached model outputs hold a patient; true if the table is damaged or of an older version."""
+    try:
+        return not withdrawn.keys.isdisjoint(read_table(table)["patient"].dropna())
+    except (DataError, KeyError):
+        return True
 
 
-def _observed(cache: Path, withdrawn: Withdrawals) -> tuple[Path, ...]:
-    found = []
-    for path in sorted(cache.glob("drift/*.parquet")):
-        try:
-            holds = not withdrawn.keys.isdisjoint(read_table(path)["patient"].dropna())
-        except (DataError, KeyError):
-            holds = True  # damaged, or of an older version: it is made again
-        found += [path] if holds else []
-    return tuple(found)
+def _is_partial(path: Path) -> bool:
+    return path.suffix in (".part", ".old")
 
 
-def _downloads(cache: Path, dataset: Dataset, withdrawn: Withdrawals) -> tuple[Path, ...]:
+def _downloads(cache: Path, dataset: Dataset, withdrawn: Withdrawals) -> list[Path]:
     """Return downloaded archives and tables with the notes beside them, except those of other data sets."""
     others = {file.name for name in datasets.names() if name != dataset.name for file in datasets.load(name).files}
-    mine = {file.name for file in dataset.files}
+    own = {file.name for file in dataset.files}
     found: list[Path] = []
     for path in sorted((cache / "downloads").glob("*")):
         name = path.name.removesuffix(".json").removesuffix(".part")
         if path.is_file() and name not in others and not path.name.endswith(".json"):
-            partial = path.name.endswith(".part") and name in mine  # its content is unknown
-            if partial or _download_holds(path, dataset, withdrawn, mine=name in mine):
+            partial = path.name.endswith(".part") and name in own  # its content is unknown
+            if partial or _download_holds(path, dataset, withdrawn, own=name in own):
                 found += [path, path.with_name(f"{path.name}.json")]
-    return tuple(path for path in found if path.exists())
+    return [path for path in found if path.exists()]
 
 
-def _download_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, mine: bool) -> bool:
+def _download_holds(path: Path, dataset: Dataset, withdrawn: Withdrawals, *, own: bool) -> bool:
     if zipfile.is_zipfile(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 return withdrawn.any_of({dataset.patient_of(name) for name in archive.namelist()})
         except (zipfile.BadZipFile, OSError):
-            return mine
+            return own
     if dataset.is_table(path.name):
-        return withdrawn.any_of(in_table(dataset, path.name, path.read_bytes()))
-    return mine and mentions(dataset, path.read_bytes(), withdrawn)
-
-
-def _partial_outputs(root: Path) -> tuple[Path, ...]:
-    folders = [root / name for name in ("data", "models", "reports")]
-    found = (path for folder in folders for kind in ("part", "old") for path in folder.glob(f"**/.*.{kind}"))
-    return tuple(sorted(found))
-
-
-def _pages(root: Path, dataset: str) -> Iterator[Path]:
-    """Yield the pages and lists that flows and stages write outside DVC's outputs."""
-    reports = Paths(dataset).reports
-    for folder in (reports / "ingest", reports / "drift", Path("reports/data-docs"), Path("reports/decisions")):
-        yield from _files(root / folder)
-    yield from _files(root / "dvc_plots")
+        return withdrawn.any_of(patients_in_table(dataset, path.name, path.read_bytes()))
+    return own and mentions(dataset, path.read_bytes(), withdrawn)
 
 
 def _lists_unknown_patients(dataset: Dataset, path: Path) -> bool:
-    """Return whether a list of rejected recordings has a name that does not tell the patient.
+    """Return whether a list of rejected recordings has a name that does not identify the patient.
 
     Such a recording came with tables of which nothing was kept, so that it may be the patient's.
     """
@@ -192,7 +183,3 @@ def _lists_unknown_patients(dataset: Dataset, path: Path) -> bool:
     except (OSError, ValueError, csv.Error):
         return True
     return any(name and dataset.patient_of(name) is None for name in names)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    yield from (path for path in sorted(folder.rglob("*")) if path.is_file())

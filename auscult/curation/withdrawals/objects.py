@@ -1,4 +1,4 @@
-"""Sort DVC's objects into those that only versions with a withdrawn patient use, and those that must be kept."""
+"""Find the objects of DVC that only versions with a withdrawn patient use, and those that must be kept."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ _OUTPUTS = ("data/", "models/", "reports/")
 _NOT_OUTPUTS = (ADDED_DIR.as_posix(), WITHDRAWN_DIR.as_posix())
 
 
+#: Whether something holds one of the patients; ``None`` if it is unknown.
+_Verdict = bool | None
+
+
 @dataclass
-class Sorted:
-    """What the versions that git knows use.
+class Partition:
+    """Objects to purge and objects to keep.
 
     Attributes
     ----------
@@ -37,25 +41,25 @@ class Sorted:
         patients' recordings in the raw layout.
     recordings
         MD5 of the tables of recordings among what is kept.
-    holding
+    commits
         Commits whose data hold one of the patients, or may hold one.
     unknown
         How many of these commits only may hold one.
     aliases
-        Names of the patients' recordings that do not tell the patient: of additions with tables.
+        Names of the patients' recordings that do not identify the patient: of additions with tables.
     """
 
     keep: set[str] = field(default_factory=set)
     purge: set[str] = field(default_factory=set)
     recordings: set[str] = field(default_factory=set)
-    holding: list[str] = field(default_factory=list)
+    commits: list[str] = field(default_factory=list)
     unknown: int = 0
     aliases: frozenset[str] = frozenset()
 
 
-def sort(
+def partition(
     reader: ObjectReader, versions: Sequence[Version], kept: Iterable[Version], dataset: Dataset, withdrawn: Withdrawals
-) -> Sorted:
+) -> Partition:
     """Return which objects to purge and which to keep.
 
     Parameters
@@ -70,27 +74,29 @@ def sort(
     DataError
         The content of a folder of the workspace is unknown, so that it cannot be kept.
     """
-    sorter = _Sorter(reader, dataset, withdrawn, patient_lookup.aliases(reader, versions, dataset, withdrawn))
+    aliases = patient_lookup.aliases(reader, versions, dataset, withdrawn)
+    partitioner = _Partitioner(Partition(aliases=aliases), reader, dataset, withdrawn)
+    found = partitioner.result
     for version in kept:
         for entry in version.entries:
-            sorter.keep_all(entry.outs)
+            partitioner.keep_all(entry.outs)
     for version in versions:
-        verdicts = [sorter.sort_entry(entry) for entry in version.entries]
-        if any(verdict is not False for verdict in verdicts):
-            sorter.result.holding += version.commits
-            sorter.result.unknown += len(version.commits) if True not in verdicts else 0
-    sorter.result.purge -= sorter.result.keep
-    return sorter.result
+        verdict = _any_of(partitioner.assign(entry) for entry in version.entries)
+        if verdict is not False:
+            found.commits += version.commits
+            found.unknown += len(version.commits) if verdict is None else 0
+    found.purge -= found.keep
+    return found
 
 
-class _Sorter:
-    """Verdicts are True, False or ``None`` (unknown): whether something holds one of the patients."""
+class _Partitioner:
+    """Assign the outputs of one entry after another to what is kept and what is purged."""
 
-    def __init__(self, reader: ObjectReader, dataset: Dataset, withdrawn: Withdrawals, aliases: frozenset[str]) -> None:
-        self.result = Sorted(aliases=aliases)
+    def __init__(self, result: Partition, reader: ObjectReader, dataset: Dataset, withdrawn: Withdrawals) -> None:
+        self.result = result
         self._reader, self._dataset, self._withdrawn = reader, dataset, withdrawn
         self._paths = Paths(dataset.name)
-        self._folders: dict[str, bool | None] = {}  # versions share most of theirs
+        self._folders: dict[str, _Verdict] = {}  # versions share most of their folders
 
     def keep_all(self, outs: Iterable[Out]) -> None:
         """Keep outputs of which everything must be known."""
@@ -114,29 +120,28 @@ class _Sorter:
         files = self._reader.listing(out.md5) if out.is_folder else None
         return {out.md5} | {md5 for _, md5 in files or ()}
 
-    def sort_entry(self, entry: Entry) -> bool | None:
-        """Sort what one stage or addition recorded; return the verdict."""
-        mine = [out for out in entry.outs if self._is_mine(out.path)]
-        self._keep(out for out in entry.outs if out not in mine)
-        if not mine:
+    def assign(self, entry: Entry) -> _Verdict:
+        """Assign what one stage or addition recorded; return the verdict."""
+        own = [out for out in entry.outs if self._is_own(out.path)]
+        self._keep(out for out in entry.outs if out not in own)
+        if not own:
             return False
         raw, added = self._paths.raw.as_posix(), f"{self._paths.added}/"
-        if folders := [out for out in mine if out.path == raw or out.path.startswith(added)]:
-            verdicts = {self._sort_folder(out) for out in folders}
-            return True if True in verdicts else None if None in verdicts else False
+        if folders := [out for out in own if out.path == raw or out.path.startswith(added)]:
+            return _any_of([self._assign_folder(out) for out in folders])
         verdict = self._by_manifest(entry)
         if verdict is False:
-            self._keep(mine)
+            self._keep(own)
         else:
-            self.result.purge.update(*(self._objects(out) for out in mine))
+            self.result.purge.update(*(self._objects(out) for out in own))
         return verdict
 
-    def _is_mine(self, path: str) -> bool:
+    def _is_own(self, path: str) -> bool:
         """Return whether an output belongs to the data set."""
         own = (self._paths.data, self._paths.added, self._paths.model("x").parent, self._paths.reports)
         return any(path.startswith(f"{folder.as_posix()}/") for folder in own)
 
-    def _by_manifest(self, entry: Entry) -> bool | None:
+    def _by_manifest(self, entry: Entry) -> _Verdict:
         """Return the verdict from the tables of the manifest that a stage wrote or read."""
         tables = {out.path: out.md5 for out in (*entry.deps, *entry.outs)}
         recordings = tables.get(f"{self._paths.manifest}/recordings.parquet")
@@ -144,26 +149,24 @@ class _Sorter:
         patients = self._reader.column(recordings, "patient_id") if recordings is not None else None
         rejected = self._reader.column(rejects, "recording_id") if rejects is not None else frozenset[str]()
         named = {self._dataset.patient_of(name) for name in rejected or ()}
-        if self._withdrawn.any_of(patients or ()) or self._withdrawn.any_of(named):
-            return True
-        if not self.result.aliases.isdisjoint(rejected or ()):
+        if self._withdrawn.any_of(named.union(patients or ())) or not self.result.aliases.isdisjoint(rejected or ()):
             return True
         return None if patients is None or rejected is None else False
 
-    def _sort_folder(self, out: Out) -> bool | None:
-        """Sort a folder in the raw layout: purge a withdrawn patient's files, and tables with rows of theirs."""
-        files = self._reader.listing(out.md5)
+    def _assign_folder(self, out: Out) -> _Verdict:
+        """Assign a folder in the raw layout: purge a withdrawn patient's files, and tables that name one."""
         if out.md5 not in self._folders:
-            found = {verdict for _, verdict in self._judged(files or [])}
-            self._folders[out.md5] = True if True in found else None if None in found or files is None else False
-        verdict = self._folders[out.md5]
-        if verdict is False:
-            self._keep([out])
-        else:
-            self.result.purge |= {out.md5, *(md5 for md5, theirs in self._judged(files or []) if theirs is not False)}
-        return verdict
+            files = self._reader.listing(out.md5)
+            judged = self._judged(files or [])
+            verdict = _any_of([None if files is None else False, *(each for _, each in judged)])
+            self._folders[out.md5] = verdict
+            if verdict is False:
+                self._keep([out])
+            else:
+                self.result.purge |= {out.md5, *(md5 for md5, each in judged if each is not False)}
+        return self._folders[out.md5]
 
-    def _judged(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, bool | None]]:
+    def _judged(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, _Verdict]]:
         """Return each file's object, and whether it is a withdrawn patient's, or a table with a row of one."""
         table = dict(files).get(RECORDINGS)
         if table is None:
@@ -178,14 +181,19 @@ class _Sorter:
             for place, md5 in files
         ]
 
-    def _holds(self, place: str, md5: str) -> bool | None:
+    def _holds(self, place: str, md5: str) -> _Verdict:
         """Return whether a file of the raw layout is a withdrawn patient's, or a table with a row of one."""
         if not self._dataset.is_table(place):
             return self._withdrawn.holds(self._dataset.patient_of(place))
-        content = self._reader.read(md5)
-        return (
-            None if content is None else self._withdrawn.any_of(patient_lookup.in_table(self._dataset, place, content))
-        )
+        if (content := self._reader.read(md5)) is None:
+            return None
+        return self._withdrawn.any_of(patient_lookup.patients_in_table(self._dataset, place, content))
+
+
+def _any_of(verdicts: Iterable[_Verdict]) -> _Verdict:
+    """Return True if one is, else ``None`` if one is unknown, else False."""
+    found = set(verdicts)
+    return True if True in found else None if None in found else False
 
 
 def removal_order(md5s: Iterable[str], index: Sequence[set[str]]) -> Iterator[list[str]]:
@@ -249,7 +257,8 @@ def old_listings(cache: Path, keep: Collection[str] | None, mentions: Callable[[
     """
     found = []
     for path in sorted(cache.glob(f"[0-9a-f][0-9a-f]/*{FOLDER}")):
-        if f"{path.parent.name}{path.name}" not in keep if keep is not None else mentions(path) and _has_no_files(path):
+        own = keep is not None and f"{path.parent.name}{path.name}" not in keep
+        if own or (keep is None and mentions(path) and _has_no_files(path)):
             found.append(path)
     return tuple(found)
 

@@ -25,28 +25,26 @@ from auscult.versioning.history import Out, Version
 _NAMES = re.compile(rb"[\w.]{4,120}")
 
 
-def in_folder(dataset: Dataset, folder: Path) -> set[str]:
+def patients_in_folder(dataset: Dataset, folder: Path) -> set[str]:
     """Return the patients of a folder in the raw layout, or of an addition with tables."""
     table = folder / RECORDINGS
     return set(owners(table.read_bytes()).values()) if table.is_file() else withdrawn_files.patients(dataset, folder)
 
 
-def in_deliveries(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
+def patients_in_deliveries(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
     """Return folder → patients for everything below a folder that a person has filled."""
     found: dict[Path, set[str]] = {}
     for path in folder.rglob("*"):
         if patient := dataset.patient_of(path.name):
             found.setdefault(path.parent, set()).add(patient)
         if path.name == RECORDINGS:
-            try:
+            with suppress(DataError, OSError):  # nothing of a table that cannot be read was ever added
                 described = TablesLayout(dataset).recordings(path.parent)
-            except (DataError, OSError):  # nothing of a table that cannot be read was ever added
-                continue
-            found.setdefault(path.parent, set()).update(each.patient_id for each in described)
+                found.setdefault(path.parent, set()).update(each.patient_id for each in described)
     return found
 
 
-def in_table(dataset: Dataset, place: str, content: bytes) -> set[str]:
+def patients_in_table(dataset: Dataset, place: str, content: bytes) -> set[str]:
     """Return the patients who have a row in a table of the raw layout."""
     return {patient for _, patient in withdrawn_files.lines_of(dataset, place, content) if patient}
 
@@ -60,20 +58,18 @@ def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, aliases: 
         What :func:`aliases` returns.
     """
     names = {name.decode(errors="ignore").strip("._") for name in set(_NAMES.findall(content)) if name[:1].isalnum()}
-    if any(withdrawn.holds(patient) for patient in {dataset.patient_of(name) for name in names}):
+    if withdrawn.any_of({dataset.patient_of(name) for name in names}):
         return True
     written = {form.encode() for name in aliases for form in (name, html.escape(name))}
     return any(re.search(rb"(?<!\w)" + re.escape(form) + rb"(?!\w)", content) for form in written if form in content)
 
 
 def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> bool:
-    """Return whether a file's name or content :func:`mentions` a withdrawn patient; false if it cannot be read."""
-    if mentions(dataset, path.name.encode(errors="ignore"), withdrawn, aliases):
-        return True
-    try:
-        return mentions(dataset, path.read_bytes(), withdrawn, aliases)
-    except OSError:
-        return False
+    """Return whether a file's name or content :func:`mentions` a withdrawn patient; if unreadable, by its name only."""
+    content = path.name.encode(errors="ignore")
+    with suppress(OSError):
+        content += b"\n" + path.read_bytes()
+    return mentions(dataset, content, withdrawn, aliases)
 
 
 def aliases(
@@ -90,7 +86,7 @@ def aliases(
     return frozenset(name for name, patient in found if dataset.patient_of(name) != patient)
 
 
-def in_versions(reader: ObjectReader, versions: Iterable[Version], dataset: Dataset) -> set[str]:
+def patients_in_versions(reader: ObjectReader, versions: Iterable[Version], dataset: Dataset) -> set[str]:
     """Return the patients of all versions, as far as the objects that name them are available."""
     outs, paths = _outs(versions), Paths(dataset.name)
     found: set[str | None] = set()
@@ -107,8 +103,8 @@ def in_versions(reader: ObjectReader, versions: Iterable[Version], dataset: Data
 def patient_index(reader: ObjectReader, versions: Iterable[Version], dataset: str) -> list[set[str]]:
     """Return the objects that tell whether a version holds a patient, in the order in which they may be removed.
 
-    First the tables of the manifests; then those of additions, which tell whose a name among the rejects is; then the
-    listings that tell where those are.
+    First the tables of the manifests; then those of additions, which give the patient of a rejected recording; then
+    the listings that give the place of those tables.
     """
     outs, paths = _outs(versions), Paths(dataset)
     wanted = {f"{paths.manifest}/recordings.parquet", f"{paths.manifest}/rejects.parquet"}

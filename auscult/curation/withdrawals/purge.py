@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from auscult import datasets
 from auscult.core import params as parameters
@@ -17,8 +18,8 @@ from auscult.core.withdrawals import Withdrawals
 from auscult.curation.withdrawals import learned_models, objects
 from auscult.curation.withdrawals.learned_models import Tracked
 from auscult.curation.withdrawals.local_artifacts import Removal, left_to_user, local_artifacts, unnamed_outputs
-from auscult.curation.withdrawals.objects import Sorted, removal_order, run_cache_entries
-from auscult.curation.withdrawals.patient_lookup import file_mentions, in_folder, patient_index
+from auscult.curation.withdrawals.objects import Partition, partition, removal_order, run_cache_entries
+from auscult.curation.withdrawals.patient_lookup import file_mentions, patient_index, patients_in_folder
 from auscult.datasets import Dataset
 from auscult.publishing.journal import Journal
 from auscult.validation.additions import batches
@@ -28,6 +29,8 @@ from auscult.versioning.dvc_internals import ObjectStore, Repository
 from auscult.versioning.dvc_objects import ObjectReader, reachable_remotes
 from auscult.versioning.history import Version
 
+#: To be raised when a key of :meth:`Plan.to_json` changes its meaning.
+SCHEMA = 1
 #: What must be committed before anything is removed that older commits need.
 _COMMITTED = ("dvc.lock", "data/added", WITHDRAWN_DIR.as_posix())
 
@@ -39,7 +42,7 @@ def purge(
     remote: str | None = None,
     retire: bool = False,
     root: Path = Path(),
-) -> None:
+) -> Plan:
     """Remove everything that is left of all patients who have withdrawn from the data set of ``params.yaml``.
 
     After a kill at any moment the next call removes the rest.
@@ -47,19 +50,24 @@ def purge(
     Parameters
     ----------
     tell
-        Receives each line for the terminal as soon as it is known.
+        Receives each line for the terminal, such as ``print``.
     dry_run
-        Tell what would be removed, and remove nothing.
+        Report what would be removed, and remove nothing.
     remote
         Name of DVC's only remote to purge; by default all.
     retire
         Remove models in service as well, though nothing replaces them.
 
+    Returns
+    -------
+    Plan
+        What was removed, or would be. The caller must call :meth:`Plan.check`.
+
     Raises
     ------
     AuscultError
-        The workspace still holds a patient, a model in service has learned from one, DVC is of a version that is not
-        tested, or, when everything else is done, a remote could not be purged.
+        The workspace still holds a patient, a model in service has learned from one, or DVC is of a version that is
+        not tested.
     """
     root = root.resolve()
     dataset = datasets.load(parameters.load(root / parameters.FILE).dataset)
@@ -85,16 +93,11 @@ def purge(
             tell(line)
         if dry_run:
             tell("Nothing was removed: that was --dry-run")
-            return
-        problems = plan.carry_out()
+            return plan
+        plan.carry_out()
         for line in plan.left:
             tell(f"Not removed: {line}")
-    if problems:
-        raise AuscultError(
-            "everything else is done, but " + "; ".join(problems),
-            next_step="run the same command again when it can be reached and written to, or remove that yourself",
-        )
-    tell("Done. What a purge cannot reach: docs/withdrawals.md")
+    return plan
 
 
 @dataclass
@@ -118,28 +121,35 @@ class Plan:
 
     Attributes
     ----------
+    branches
+        Branches and tags whose newest commit loses data.
     index
         The objects that tell whether a version holds a patient; they are removed last.
     state
         DVC's databases of file names.
-    problems
-        What could not be looked at, as text: remotes that cannot be reached.
     left
         What only the user may remove, as text.
+    stores
+        The cache first, then the remotes.
+    problems
+        What could not be reached or removed, as text.
+    carried_out
+        Whether it was removed.
     """
 
     root: Path
     dataset: str
     patients: int
-    sorted: Sorted
+    partition: Partition
     branches: list[str]
     index: list[set[str]]
     removals: list[Removal]
     tracked: Tracked
     state: Removal
-    stores: list[StorePurge] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    left: list[str]
+    stores: list[StorePurge]
+    problems: list[str]
+    carried_out: bool = False
 
     def lines(self) -> Iterator[str]:
         """Yield what is removed, and what is lost with it, for the terminal."""
@@ -153,7 +163,7 @@ class Plan:
         for each in self.stores:
             yield f"  {len(each.objects):6d} objects and {len(each.runs)} entries of the run cache in {each.store.name}"
         yield f"  {len(self.state.paths):6d} folders with {self.state.what}"
-        commits, unknown = self.sorted.holding, self.sorted.unknown
+        commits, unknown = self.partition.commits, self.partition.unknown
         if commits:
             span = f"{commits[-1][:9]} to {commits[0][:9]}"
             yield f"{len(commits)} commits ({span}) can no longer be checked out with all of their data"
@@ -164,27 +174,55 @@ class Plan:
         for line in self.problems:
             yield f"Not looked at: {line}"
 
-    def carry_out(self) -> list[str]:
-        """Remove everything; return what could not be removed, as text.
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "schema": SCHEMA,
+            "dataset": self.dataset,
+            "dry_run": not self.carried_out,
+            "patients": self.patients,
+            "files": [{"what": r.what, "paths": len(r.paths), "bytes": r.size} for r in (*self.removals, self.state)],
+            "mlflow": {
+                "versions": [each.to_json() for each in self.tracked.versions],
+                "runs": self.tracked.runs,
+                "models": self.tracked.models,
+            },
+            "stores": [{"name": s.store.name, "objects": len(s.objects), "runs": len(s.runs)} for s in self.stores],
+            "commits": self.partition.commits,
+            "unknown_commits": self.partition.unknown,
+            "branches": self.branches,
+            "problems": self.problems,
+            "left_to_user": self.left,
+        }
+
+    def carry_out(self) -> None:
+        """Remove everything; what could not be removed is in *problems*.
 
         What tells that a version or a model holds the patient is removed last everywhere, so that the next call finds
         what a killed one left.
         """
-        problems = list(self.problems)
+        self.carried_out = True
         for removal in self.removals:
             removal.remove()
         if self.tracked:
             outside = learned_models.remove(self.tracked, self.dataset, self.root)
-            problems += [f"MLflow's artifacts outside the repository are left: {uri}" for uri in outside]
+            self.problems += [f"MLflow's artifacts outside the repository are left: {uri}" for uri in outside]
         for each in reversed(self.stores):  # the remotes first: what they hold is looked up in the cache
             try:
                 each.carry_out(self.index)
             except Exception as error:  # each kind of remote has errors of its own
                 if each is self.stores[0]:
                     raise
-                problems.append(f"{each.store.name} could not be purged ({type(error).__name__}: {error})")
+                self.problems.append(f"{each.store.name} could not be purged ({type(error).__name__}: {error})")
         self.state.remove()
-        return problems
+
+    def check(self) -> None:
+        """Raise an :class:`AuscultError` if something was to be removed and could not be."""
+        if self.carried_out and self.problems:
+            raise AuscultError(
+                "everything else is done, but " + "; ".join(self.problems),
+                next_step="run the same command again when it can be reached and written to, or remove that yourself",
+            )
 
 
 @contextmanager
@@ -211,45 +249,45 @@ def _plan(repository: Repository, root: Path, dataset: Dataset, withdrawn: Withd
     cache = repository.cache
     reader = ObjectReader([cache, *reached.values()])
     versions, kept = history.versions(root), _kept(root, dataset)
-    found = objects.sort(reader, versions, kept, dataset, withdrawn)
+    found = partition(reader, versions, kept, dataset, withdrawn)
     # The commit that is checked out is up to date, whatever its lock records of experiments that were dropped.
     head = git(root, "rev-parse", "HEAD")
     same_as_head = next((version.commits for version in versions if head in version.commits), ())
-    found.holding = history.newest_first(root, set(found.holding).difference(same_as_head))
+    found.commits = history.newest_first(root, set(found.commits).difference(same_as_head))
     removals = local_artifacts(root, dataset, withdrawn, _known_audio(root, reader, found), found.aliases)
-    if copies := lockfile.older_copies(root, dataset.name):
-        removals.append(Removal("copies of dvc.lock: the next auscult run writes them again", copies))
     # A cache inside the repository is its own: objects that no version names may be of a run that was never committed,
     # with the patient in it, and are removed as well. Of a shared cache others may need them.
     keep = found.keep if repository.cache_folder.resolve().is_relative_to(root) else None
-    old = objects.old_listings(
+    old_listings = objects.old_listings(
         repository.cache_folder, keep, lambda path: file_mentions(dataset, path, withdrawn, found.aliases)
     )
-    if old:
-        removals.append(Removal("listings of folders that DVC 3 wrote in the layout of DVC 2", old))
-    plan = Plan(
+    for what, paths in (
+        ("copies of dvc.lock: the next auscult run writes them again", lockfile.older_copies(root, dataset.name)),
+        ("listings of folders that DVC 3 wrote in the layout of DVC 2", old_listings),
+    ):
+        removals += [Removal(what, paths)] if paths else []
+    cached = cache.all()
+    gone = cached - keep if keep is not None else cached & found.purge
+    stores = [StorePurge(cache, gone, run_cache_entries(cache, found.purge, keep))]
+    for name, store in reached.items():
+        try:
+            stores.append(StorePurge(store, store.stored(found.purge), run_cache_entries(store, found.purge)))
+        except Exception as error:  # each kind of remote has errors of its own
+            problems.append(f"the remote {name} ({type(error).__name__}: {error})")
+    return Plan(
         root=root,
         dataset=dataset.name,
         patients=len(withdrawn),
-        sorted=found,
-        branches=history.refs_of(root, found.holding),
+        partition=found,
+        branches=history.refs_of(root, found.commits),
         index=patient_index(reader, versions, dataset.name),
         removals=removals,
         tracked=learned_models.tracked(dataset.name, withdrawn.keys, root),
-        state=Removal("DVC's notes on file names (DVC makes them again)", tuple(repository.state_folders())),
-        problems=problems,
+        state=Removal("DVC's notes on file names (DVC makes them again)", repository.state_folders()),
         left=left_to_user(root, dataset, withdrawn, found.aliases),
+        stores=stores,
+        problems=problems,
     )
-    cached = cache.all()
-    gone = cached - keep if keep is not None else cached & found.purge
-    plan.stores.append(StorePurge(cache, gone, run_cache_entries(cache, found.purge, keep)))
-    for name, store in reached.items():
-        try:
-            stored, runs = store.stored(found.purge), run_cache_entries(store, found.purge)
-            plan.stores.append(StorePurge(store, stored, runs))
-        except Exception as error:  # each kind of remote has errors of its own
-            problems.append(f"the remote {name} ({type(error).__name__}: {error})")
-    return plan
 
 
 def _kept(root: Path, dataset: Dataset) -> list[Version]:
@@ -262,7 +300,7 @@ def _kept(root: Path, dataset: Dataset) -> list[Version]:
     ]
 
 
-def _known_audio(root: Path, reader: ObjectReader, found: Sorted) -> set[str]:
+def _known_audio(root: Path, reader: ObjectReader, found: Partition) -> set[str]:
     """Return the SHA-256 of the audio files of every recording that is kept, in the workspace and in kept versions."""
     known: set[str] = set()
     for path in (root / "data").glob("*/manifest/recordings.parquet"):
@@ -276,7 +314,7 @@ def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> No
     """Raise a :class:`DataError` if the outputs in the workspace, or the checked out commit, still hold a patient."""
     paths = Paths(dataset.name)
     for folder in batches(root / paths.added):
-        if withdrawn.any_of(in_folder(dataset, folder)):
+        if withdrawn.any_of(patients_in_folder(dataset, folder)):
             raise DataError(
                 "an addition holds a patient who has withdrawn; it may have come with a merge",
                 where=str(folder.relative_to(root)),
@@ -299,7 +337,7 @@ def _check_workspace(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> No
         )
     if changed := git(root, "status", "--porcelain", "--", *_COMMITTED):
         raise DataError(
-            "the data without the patient are not committed; older commits are about to lose theirs",
+            "the data without the patient are not committed; older commits are about to lose their data",
             where=", ".join(line[3:] for line in changed.splitlines()[:3]),
             next_step=f"git add {' '.join(_COMMITTED)} reports && git commit, then the same command again",
         )

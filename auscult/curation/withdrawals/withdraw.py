@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from auscult.core import params as parameters
 from auscult.core import withdrawals
@@ -18,9 +20,9 @@ from auscult.core.sections import Params
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.additions.batch import locked, rewrite
+from auscult.curation.additions.batch import locked, rewrite, sweep
 from auscult.curation.withdrawals import learned_models
-from auscult.curation.withdrawals.patient_lookup import in_folder, in_versions
+from auscult.curation.withdrawals.patient_lookup import patients_in_folder, patients_in_versions
 from auscult.datasets import Dataset, load
 from auscult.splitting import pinned
 from auscult.splitting.parts import split
@@ -31,31 +33,63 @@ from auscult.versioning.commands import CommandError
 from auscult.versioning.dvc_internals import Repository
 from auscult.versioning.dvc_objects import ObjectReader, reachable_remotes
 
+#: To be raised when a key of :meth:`Withdrawn.to_json` changes its meaning.
+SCHEMA = 1
+
 
 @dataclass(frozen=True)
-class Affected:
-    """What a withdrawal affects."""
+class Withdrawn:
+    """A withdrawal, and what it affects.
 
+    Attributes
+    ----------
+    since
+        Date of the withdrawal (ISO 8601).
+    dry_run
+        Whether nothing was changed.
+    recordings, segments
+        Numbers in the manifest.
+    parts
+        Parts of the split that the patient is in.
+    additions
+        Number of additions that are written again without the patient.
+    models
+        Experiments whose model below ``models/`` learned from the patient.
+    registered
+        Registered versions that learned from the patient.
+    """
+
+    dataset: str
+    patient: str
+    since: str
+    dry_run: bool
     recordings: int
     segments: int
-    parts: str
-    batches: int
-    workspace: list[str]
-    registered: list[learned_models.Registered]
+    parts: list[str]
+    additions: int
+    models: list[str]
+    registered: list[learned_models.LearnedVersion]
 
-    def lines(self) -> list[str]:
-        """Return lines for the terminal."""
-        models = ", ".join(self.workspace) or "none"
-        versions = ", ".join(map(str, self.registered)) or "none"
-        return [
-            f"In the data: {self.recordings} recordings, {self.segments} segments ({self.parts});"
-            f" additions to be written again without them: {self.batches}",
-            f"Models that learned from this patient: {models}",
-            f"Registered versions that learned from this patient: {versions}",
-        ]
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {"schema": SCHEMA, **vars(self), "registered": [each.to_json() for each in self.registered]}
+
+    def __str__(self) -> str:
+        parts = f"part {', '.join(self.parts)}" if self.parts else "in no part"
+        done = "would be withdrawn" if self.dry_run else f"has withdrawn since {self.since}"
+        return "\n".join(
+            [
+                f"Patient {self.patient} of {self.dataset} {done}",
+                f"In the data: {self.recordings} recordings, {self.segments} segments ({parts});"
+                f" additions to be written again without them: {self.additions}",
+                f"Models that learned from this patient: {', '.join(self.models) or 'none'}",
+                f"Registered versions that learned from this patient: {', '.join(map(str, self.registered)) or 'none'}",
+                *(["Nothing was changed"] if self.dry_run else ["", *_next(self)]),
+            ]
+        )
 
 
-def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, root: Path = Path()) -> str:
+def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, root: Path = Path()) -> Withdrawn:
     """Add a patient to the table of withdrawals, record the others' split assignment, and rewrite the additions.
 
     A second call, also after a kill, ends in the same state.
@@ -67,11 +101,6 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
     since
         Date (ISO 8601) of the withdrawal; by default today.
 
-    Returns
-    -------
-    str
-        What was found and done, and the next commands.
-
     Raises
     ------
     DataError
@@ -82,22 +111,24 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
     params = parameters.load(root / parameters.FILE)
     dataset, table = load(params.dataset), withdrawals.read(params.dataset, root)
     key = patient_key(dataset.name, patient)
+    if not dry_run:
+        with locked(root):
+            sweep(root / Paths(dataset.name).added)
     if key not in table.since:
         _check_known(dataset, patient, root)
     after = replace(table, since=dict(table.since) | {key: table.since.get(key, _day(since))})
-    found = _affected(dataset, patient, key, after, root)
+    found = _affected(dataset, patient, key, after, root, dry_run=dry_run)
     if dry_run:
-        return "\n".join(
-            [f"Patient {patient} of {dataset.name} would be withdrawn", *found.lines(), "Nothing was changed"]
-        )
+        return found
     pins = _pins(dataset, params, after, root)
     if pins is not None:  # first: once the table is written, the assignment must be recorded
         pinned.write(pins, root)
     if key not in table.since:
         withdrawals.write(after, root)
-    _rewrite_additions(dataset, after, root)
-    first = f"Patient {patient} of {dataset.name} has withdrawn since {after.since[key]}"
-    return "\n".join([first, *found.lines(), "", *_next(found)])
+    with locked(root):
+        for folder in _batches_of(dataset, after, root):
+            rewrite(dataset, folder, after, root)
+    return found
 
 
 def _day(since: str | None) -> str:
@@ -113,7 +144,7 @@ def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
     """Raise a :class:`DataError` if no version has this patient; the message names the closest id only."""
     paths = Paths(dataset.name)
     folders = [folder for folder in (root / paths.raw, *batches(root / paths.added)) if folder.is_dir()]
-    known = set().union(*(in_folder(dataset, folder) for folder in folders))
+    known = set().union(*(patients_in_folder(dataset, folder) for folder in folders))
     if patient in known or patient in _in_history(dataset, root):
         return
     if not known:
@@ -138,33 +169,36 @@ def _in_history(dataset: Dataset, root: Path) -> set[str]:
         versions = history.versions(root)
         with Repository(root) as repository:
             reached, _ = reachable_remotes(repository, root, repository.remotes)
-            return in_versions(ObjectReader([repository.cache, *reached.values()]), versions, dataset)
+            return patients_in_versions(ObjectReader([repository.cache, *reached.values()]), versions, dataset)
     return set()
 
 
-def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root: Path) -> Affected:
+def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root: Path, *, dry_run: bool) -> Withdrawn:
     """Look the patient up in the manifest, the additions, the models and the registry."""
     paths = Paths(dataset.name)
-    recordings = segments = 0
-    parts = "in no part"
-    assignment = root / paths.split / "assignment.parquet"
-    if (root / paths.manifest / "recordings.parquet").exists():
-        recordings, segments = (
-            int((read_table(root / paths.manifest / f"{name}.parquet")["patient_id"] == patient).sum())
-            for name in ("recordings", "segments")
-        )
-    if assignment.exists():
-        table = read_table(assignment)
-        own = sorted(set(table.loc[table["patient_id"] == patient, "part"]))
-        parts = f"part {', '.join(own)}" if own else parts
-    return Affected(
-        recordings,
-        segments,
-        parts,
-        sum(after.any_of(in_folder(dataset, folder)) for folder in batches(root / paths.added)),
-        learned_models.in_workspace(dataset.name, {key}, root),
-        learned_models.registered(dataset.name, {key}, root),
+
+    def rows_of(path: Path) -> pd.DataFrame:
+        table = read_table(root / path) if (root / path).exists() else pd.DataFrame(columns=["patient_id", "part"])
+        return table[table["patient_id"] == patient]
+
+    return Withdrawn(
+        dataset=dataset.name,
+        patient=patient,
+        since=after.since[key],
+        dry_run=dry_run,
+        recordings=len(rows_of(paths.manifest / "recordings.parquet")),
+        segments=len(rows_of(paths.manifest / "segments.parquet")),
+        parts=sorted(set(rows_of(paths.split / "assignment.parquet")["part"])),
+        additions=len(_batches_of(dataset, after, root)),
+        models=learned_models.in_workspace(dataset.name, {key}, root),
+        registered=learned_models.registered(dataset.name, {key}, root),
     )
+
+
+def _batches_of(dataset: Dataset, withdrawn: Withdrawals, root: Path) -> list[Path]:
+    """Return the additions that hold a withdrawn patient."""
+    folders = batches(root / Paths(dataset.name).added)
+    return [folder for folder in folders if withdrawn.any_of(patients_in_folder(dataset, folder))]
 
 
 def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> Pinned | None:
@@ -174,12 +208,12 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
     split of the others stays the same. A patient of whom all recordings were rejected counts: without them another
     patient's copy may be accepted.
     """
-    folder = root / Paths(after.dataset).manifest
-    raw = root / Paths(after.dataset).raw
-    if not after.any_of(in_folder(dataset, raw)):
+    paths = Paths(dataset.name)
+    folder = root / paths.manifest
+    if not after.any_of(patients_in_folder(dataset, root / paths.raw)):
         return None
     if not (folder / "recordings.parquet").exists():
-        if not (root / Paths(after.dataset).version).exists():
+        if not (root / paths.version).exists():
             return None
         raise DataError(
             "the manifest is missing: the present split assignment cannot be recorded, and the next split would move"
@@ -187,27 +221,15 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
             where=str(folder),
             next_step="dvc checkout (dvc pull, or auscult run), then the same command again",
         )
-    recordings = read_table(folder / "recordings.parquet")
+    recordings, segments = (read_table(folder / f"{name}.parquet") for name in ("recordings", "segments"))
     downloaded = recordings[recordings["batch"].isna()]
-    tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]
-    now = pinned.read(after.dataset, root)
-    segments = read_table(folder / "segments.parquet")
     segments = segments[segments["recording_id"].isin(downloaded["recording_id"])]
-    result = split(downloaded, segments, tasks, params.split, now)
+    tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]
+    result = split(downloaded, segments, tasks, params.split, pinned.read(dataset.name, root))
     return pinned.pin(result.assignment, params.split, after, with_test=result.test_from == "drawn")
 
 
-def _rewrite_additions(dataset: Dataset, after: Withdrawals, root: Path) -> None:
-    """Replace each addition that holds a withdrawn patient by another one without them, or by none."""
-    with locked(root):
-        for folder in batches(root / Paths(dataset.name).added):
-            if after.any_of(in_folder(dataset, folder)):
-                rewrite(dataset, folder, after, root)
-        for left in (root / Paths(dataset.name).added).glob(".*.part"):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _next(found: Affected) -> list[str]:
+def _next(found: Withdrawn) -> list[str]:
     steps = [
         "git add data/withdrawn data/added && git commit -m 'data: a withdrawal'",
         "auscult run   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",

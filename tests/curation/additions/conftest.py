@@ -10,14 +10,14 @@ import pytest
 
 from auscult.curation.additions import Delivery, examine
 from tests.curation.additions.delivery_checks import NEW, NEWER, folder_of
-from tests.flows import clinics
-from tests.validation.made_clinic import breath, make_delivery, name_of
+from tests.validation.small_data_set import breath, make_delivery, name_of
+from tests.validation.validated import make_validated
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a repository with a validated and split data set of 12 patients."""
-    return clinics.validated(tmp_path_factory.mktemp("clinic"))
+    return make_validated(tmp_path_factory.mktemp("data-set"))
 
 
 @pytest.fixture(scope="session")

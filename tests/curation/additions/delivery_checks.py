@@ -7,7 +7,7 @@ from pathlib import Path
 from auscult.core.storage import read_table
 from auscult.curation.additions import REASONS, Delivery
 from auscult.validation.additions import checksums
-from tests.validation.made_clinic import PATHS, name_of
+from tests.validation.small_data_set import PATHS, name_of
 
 #: Patients of the present data have three digits that begin with 1.
 NEW, NEWER = name_of(301), name_of(302)

@@ -16,14 +16,14 @@ import pytest
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.storage import read_table
-from auscult.curation.additions import Delivery, add, examine, make_ready, message
+from auscult.curation.additions import Delivery, add, examine, message
 from auscult.curation.additions import batch as batch_module
-from auscult.validation.additions import batch_name, checksums
+from auscult.validation.additions import batch_name, batches, checksums
 from auscult.versioning import commands
 from stages.split import main as split
 from stages.validate import main as validate
 from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, everything, folder_of, parts
-from tests.validation.made_clinic import AUDIO, PATHS, breath, make_delivery, name_of
+from tests.validation.small_data_set import AUDIO, PATHS, breath, make_delivery, name_of
 
 
 def test_stages_take_an_added_batch_and_assign_the_predicted_parts(root: Path, examined: Delivery) -> None:
@@ -49,7 +49,7 @@ def test_stages_take_an_added_batch_and_assign_the_predicted_parts(root: Path, e
         assert file.stat().st_mode & stat.S_IWUSR, "DVC made its own copy read-only, not the delivery"
         assert not file.samefile(folder / place) and file_sha256(file) == examined.checksums[place]
     known = examine("sample", folder_of(examined), root)
-    assert (accepted(known), known.rejected, len(known.already_there)) == ([], (), 3)
+    assert (accepted(known), known.rejected, len(known.present)) == ([], (), 3)
 
 
 def test_add_of_the_same_delivery_twice_adds_it_once(root: Path, examined: Delivery) -> None:
@@ -58,7 +58,7 @@ def test_add_of_the_same_delivery_twice_adds_it_once(root: Path, examined: Deliv
     assert add(examined) == name
     again = examine("sample", folder_of(examined), root)  # the manifest does not know the batch yet
     assert (accepted(again), again.rejected) == ([], ())
-    assert set(again.already_there) == {name_of(104, 5), NEW, NEWER}
+    assert set(again.present) == {name_of(104, 5), NEW, NEWER}
     assert add(again) is None
     assert everything(root) == before
 
@@ -82,7 +82,7 @@ def test_add_after_a_kill_ends_in_the_same_state(
     root: Path, examined: Delivery, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batch_module, "checksums" if moment == "copying" else "_track", stop)
+        patch.setattr(batch_module, "checksums" if moment == "copying" else "track", stop)
         child = os.fork()
         if child == 0:
             try:
@@ -94,15 +94,14 @@ def test_add_after_a_kill_ends_in_the_same_state(
     assert (left / AUDIO / f"{NEW}.wav").exists(), "the kill came after files were copied"
     before = everything(root)
     if moment == "tracking":
-        for look in (make_ready, lambda root: examine("sample", folder_of(examined), root)):
-            with pytest.raises(DataError, match="so nobody else can get it"):
-                look(root)
+        with pytest.raises(DataError, match="so nobody else can get it"):
+            examine("sample", folder_of(examined), root)
     else:
         assert len(examine("sample", folder_of(examined), root).accepted) == 3
     assert everything(root) == before, "an examination removes nothing"
     name = add(examined)
     assert sorted(path.name for path in (root / PATHS.added).iterdir()) == [str(name), f"{name}.dvc"]
-    make_ready(root)
+    assert [folder.name for folder in batches(root / PATHS.added)] == [name]
 
 
 def test_add_removes_a_batch_that_dvc_cannot_track(
@@ -129,13 +128,3 @@ def test_add_refuses_a_file_that_changed_after_its_examination(root: Path, deliv
     with pytest.raises(DataError, match="changed since it was examined"):
         add(examined)
     assert not list((root / PATHS.added).iterdir())
-
-
-def test_make_ready_names_a_missing_addition(tmp_path: Path) -> None:
-    make_ready(tmp_path)
-    assert (tmp_path / "data/added").is_dir(), "the folder that a stage depends on"
-    (tmp_path / "data/added/icbhi").mkdir()
-    (tmp_path / "data/added/icbhi/0123456789ab.dvc").touch()
-    with pytest.raises(DataError, match="0123456789ab") as caught:
-        make_ready(tmp_path)
-    assert "dvc pull" in caught.value.next_step

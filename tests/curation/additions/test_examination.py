@@ -16,10 +16,10 @@ import soxr
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.storage import read_table, write_table
-from auscult.curation.additions import Delivery, Rejected, add, examination, examine, left_out, message
+from auscult.curation.additions import Delivery, Rejected, add, count_rejected, examination, examine, message
 from stages.validate import main as validate
 from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
-from tests.validation.made_clinic import (
+from tests.validation.small_data_set import (
     AUDIO,
     PATHS,
     RATE_HZ,
@@ -125,8 +125,8 @@ def test_add_refuses_a_file_that_changed_during_the_examination(
         write_into(delivery, NEW, breath(77))
         return found
 
-    alone = examination._alone
-    monkeypatch.setattr(examination, "_alone", slowly)
+    alone = examination._examine_alone
+    monkeypatch.setattr(examination, "_examine_alone", slowly)
     examined = examine("sample", delivery, root)
     with pytest.raises(DataError, match="changed since it was examined"):
         add(examined)
@@ -146,7 +146,7 @@ def test_examine_accepts_only_new_recordings_of_a_second_delivery(
     add(examined)
     sounds = {NEW: breath(2), name_of(301, 2): breath(4), NEWER: breath(5), name_of(103, 9): breath(3)}
     second = examine("sample", make_delivery(tmp_path / "second", sounds), root)
-    assert second.already_there == (NEW,)
+    assert second.present == (NEW,)
     assert reasons(second) == {NEWER: "duplicate_id", name_of(103, 9): "duplicate_audio"}
     assert accepted(second) == [name_of(301, 2)]
     assert (second.known, second.parts["301"]) == ({"301"}, examined.parts["301"]), "known by the first delivery"
@@ -157,7 +157,7 @@ def test_examine_rejects_corrected_labels_of_present_recordings(root: Path, tmp_
     shutil.copytree(root / PATHS.raw / AUDIO, folder / AUDIO, dirs_exist_ok=True)
     describe(folder, range(101, 113))
     unchanged = examine("sample", folder, root)
-    assert (accepted(unchanged), unchanged.rejected, len(unchanged.already_there)) == ([], (), 24)
+    assert (accepted(unchanged), unchanged.rejected, len(unchanged.present)) == ([], (), 24)
     (folder / AUDIO / f"{name_of(101)}.txt").write_text("0.1\t3.000\t0\t1\n3.000\t6.000\t1\t0\n")
     table = folder / "ICBHI_Challenge_diagnosis.txt"
     table.write_text(re.sub(r"^102\t\w+", "102\tAsthma", table.read_text(), flags=re.M))
@@ -190,9 +190,12 @@ def test_message_holds_counts_and_no_names(root: Path, delivery: Path) -> None:
     assert not re.search(r"\b(102|104|301|302)\b|_", text.replace("duplicate_id", ""))
 
 
-def test_left_out_counts_a_recording_with_two_reasons_once() -> None:
+def test_count_rejected_counts_a_recording_with_two_reasons_once() -> None:
     reasons = [("a", "unknown_label"), ("a", "truncated"), ("a", "truncated"), ("b", "near_duplicate")]
-    assert left_out([Rejected(name, reason, "") for name, reason in reasons]) == {"truncated": 1, "near_duplicate": 1}
+    assert count_rejected([Rejected(name, reason, "") for name, reason in reasons]) == {
+        "truncated": 1,
+        "near_duplicate": 1,
+    }
 
 
 @pytest.mark.parametrize(

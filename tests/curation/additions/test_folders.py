@@ -12,7 +12,7 @@ from auscult.core.errors import DataError
 from auscult.curation.additions import Delivery, add_all, message
 from auscult.retraining import ingestion
 from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, folder_of
-from tests.validation.made_clinic import AUDIO, PATHS, breath, describe, make_delivery, name_of, write_into
+from tests.validation.small_data_set import AUDIO, PATHS, breath, describe, make_delivery, name_of, write_into
 
 
 @pytest.fixture
@@ -57,26 +57,27 @@ def test_each_delivery_becomes_a_batch_and_all_rejected_are_listed(root: Path, i
     }
     assert "lacks the diagnoses" in rows["week-3", "no_delivery"]
     describe(inbox / "week-3", [303])
-    weeks, rejected = add_all("sample", inbox, root)
+    found = add_all("sample", inbox, root)
+    weeks, rejected = found.deliveries, found.rejected
     assert [accepted(week) for week in weeks] == [[], [], [name_of(303)]]
-    assert [len(week.already_there) for week in weeks] == [2, 1, 0]
+    assert [len(week.present) for week in weeks] == [2, 1, 0]
     assert len(batches(root)) == 3 and "week-3" not in {entry.recording_id for entry in rejected}
     assert message(*weeks).splitlines()[-1].startswith("Not added: 3 already present, 1 duplicate_id, ")
 
 
 def test_an_unusable_delivery_does_not_stop_the_others(root: Path, inbox: Path) -> None:
     (inbox / "week-1/ICBHI_Challenge_diagnosis.txt").write_text("<html>please log in</html>")
-    weeks, rejected = add_all("sample", inbox, root)
-    assert [accepted(week) for week in weeks] == [[NEW, NEWER]]
-    assert ("week-1", "no_delivery") in {(entry.recording_id, entry.reason) for entry in rejected}
+    found = add_all("sample", inbox, root)
+    assert found.accepted == [NEW, NEWER]
+    assert ("week-1", "no_delivery") in {(entry.recording_id, entry.reason) for entry in found.rejected}
     (inbox / "week-2/ICBHI_Challenge_diagnosis.txt").write_text("<html>please log in, too</html>")
     with pytest.raises(DataError, match="is not a table"):
         add_all("sample", inbox, root)
 
 
 def test_a_folder_can_be_one_delivery(root: Path, first: Delivery) -> None:
-    (delivery,), rejected = add_all("sample", folder_of(first), root)
-    assert (delivery.batch, rejected) == (first.batch, [])
+    found = add_all("sample", folder_of(first), root)
+    assert (found.batches, found.rejected) == ([first.batch], [])
 
 
 def test_a_folder_without_deliveries_is_refused_with_the_next_command(root: Path, inbox: Path) -> None:

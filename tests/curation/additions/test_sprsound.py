@@ -15,7 +15,7 @@ from auscult.validation.additions import checksums
 from stages.split import main as split
 from stages.validate import main as validate
 from tests.curation.additions.delivery_checks import accepted, reasons
-from tests.validation.made_clinic import breath, set_parameter
+from tests.validation.small_data_set import breath, set_parameter
 
 SPRSOUND = Paths("sprsound")
 
@@ -50,7 +50,7 @@ def test_a_delivery_to_sprsound_in_its_own_layout(root: Path, tmp_path: Path) ->
     write_child(folder / "BioCAS2022", child(1), 501)
     examined = examine("sprsound", folder, root)
     assert accepted(examined) == [child(2, 2), child(9)]
-    assert (reasons(examined), examined.already_there) == ({child(0): "duplicate_id"}, (child(1),))
+    assert (reasons(examined), examined.present) == ({child(0): "duplicate_id"}, (child(1),))
     assert (examined.known, examined.new) == ({"65000002"}, {"65000009"})
     batch = root / SPRSOUND.added / str(add(examined))
     places = [

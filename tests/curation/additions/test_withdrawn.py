@@ -18,7 +18,7 @@ from auscult.datasets import load
 from auscult.retraining.ingestion import write_rejected
 from auscult.validation.additions import batch_name, batches, checksums
 from tests.curation.additions.delivery_checks import NEW, NEWER, accepted, reasons
-from tests.validation.made_clinic import AUDIO, PATHS, name_of
+from tests.validation.small_data_set import AUDIO, PATHS, name_of
 
 DIAGNOSES = "ICBHI_Challenge_diagnosis.txt"
 

@@ -14,15 +14,23 @@ from auscult.reporting.data_card.identity import content_sha256, split_sha256
 from stages.describe import main as describe
 from stages.split import main as split
 from stages.validate import main as validate
-from tests.curation.made_versions import edited, made_version
-from tests.validation.made_clinic import PATHS, breath, make_clinic, make_delivery, name_of, put_batch, write_annotation
+from tests.curation.version_tables import edited, make_version
+from tests.validation.small_data_set import (
+    PATHS,
+    breath,
+    make_data_set,
+    make_delivery,
+    name_of,
+    put_batch,
+    write_annotation,
+)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a described data set of 12 patients, with one malformed annotation."""
-    root = tmp_path_factory.mktemp("clinic")
-    make_clinic(root)
+    root = tmp_path_factory.mktemp("data-set")
+    make_data_set(root)
     write_annotation(root, name_of(104, 2), "3\t1\t0\t0\n")
     reproduce(root)
     return root
@@ -93,14 +101,14 @@ def test_the_same_recordings_as_an_addition_are_the_same_content(made: Path, tmp
 def test_the_digest_covers_the_content_of_recordings_and_nothing_else(
     table: str, row: str, column: str, value: object, differs: bool
 ) -> None:
-    before = made_version()
+    before = make_version()
     after = edited(before, table, row, **{column: value})
     assert (after.content_sha256 != before.content_sha256) is differs
 
 
 def test_the_digest_is_stable() -> None:
     """A changed digest would rename all versions that users have written down."""
-    version = made_version(8)
+    version = make_version(8)
     assert (
         content_sha256(version.recordings, version.segments)
         == "97073527b02c4baa264a0b44fadd98888a3f07e2406afc590b1ab26ce61b83d7"
@@ -118,7 +126,7 @@ def test_the_card_names_no_patient_and_no_recording(made: Path) -> None:
 
 
 def test_no_group_of_ages_or_sexes_is_smaller_than_the_limit() -> None:
-    recordings = made_version(200).recordings
+    recordings = make_version(200).recordings
     for years in ([1.0] * 2 + [70.0] * 198, [30.0] * 200, [90.0] * 2 + [3.0] * 198, [float(n) for n in range(200)]):
         groups = age_groups(recordings.assign(patient_id=recordings["recording_id"], age_years=years))
         assert min(groups.values()) >= SMALLEST

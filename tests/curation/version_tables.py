@@ -1,4 +1,4 @@
-"""Versions of a made data set as tables alone, of any size, for planting differences into."""
+"""Tables of versions of a generated data set, of any size, in which tests change something."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TASKS = (
 )
 
 
-def made_version(recordings: int = 24, segments_each: int = 3, revision: str = "before") -> DataVersion:
+def make_version(recordings: int = 24, segments_each: int = 3, revision: str = "before") -> DataVersion:
     """Four recordings per patient; the first quarter of the patients is the test part."""
     number = np.arange(recordings)
     patient = number // 4

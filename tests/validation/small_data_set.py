@@ -97,7 +97,7 @@ def put_batch(root: Path, delivery: Path) -> str:
     return batch
 
 
-def make_clinic(root: Path, patients: int = 12) -> list[int]:
+def make_data_set(root: Path, patients: int = 12) -> list[int]:
     """Write parameters and valid raw recordings, two visits per patient, below a root; return the patients."""
     (root / PATHS.raw / AUDIO).mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")

@@ -41,7 +41,7 @@ def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def compared(base: str = "main", head: str | None = None) -> Comparison:
     """Compare, and return the comparison read back from its file."""
     report(base, head)
-    made = document.read(FOLDER / document.JSON)
+    made = document.parse((FOLDER / document.JSON).read_bytes())
     assert (FOLDER / document.MARKDOWN).read_text() == markdown.render(made)
     assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "no absolute paths"
     return made

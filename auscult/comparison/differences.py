@@ -25,6 +25,7 @@ from scipy.special import stdtrit
 from auscult.comparison.document import Mark, Metric, NoiseKind, Part, PartName
 from auscult.core.errors import DataError
 from auscult.core.tasks import Task
+from auscult.evaluation.baselines import COLUMNS
 from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, confusions, slug
 from auscult.registry.gate.interval import count_patients, expanded_tail
@@ -33,7 +34,7 @@ NOISE_FILE = Path("benchmarks/retraining.json")
 PARTS: tuple[PartName, ...] = ("validation", "test")
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
 #: Columns with the baselines' predictions for the same units; only their score is compared.
-BASELINES = ("constant", "no_audio", "opponent")
+BASELINES = tuple(COLUMNS.values())
 #: Columns that must be equal, besides the probabilities, for predictions to be the same.
 _EQUAL_COLUMNS = ("patient_id", "start_s", "end_s", "class_index", "predicted")
 #: Metrics that differ by less agree: predictions are stored with nine digits, metrics with six.

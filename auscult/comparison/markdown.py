@@ -33,6 +33,8 @@ NOISE_NOTES: dict[NoiseKind, str] = {
     "pooled": "The intervals include the seed variance pooled over the experiments on this data set.",
     "not measured": "Seed variance was not measured: the intervals cover the choice of patients only.",
 }
+#: What the metrics of the baselines are, whose names in the metrics files do not say it.
+BASELINES = {"no_audio_score": "metadata-only baseline", "opponent_score": "gradient-boosting baseline"}
 _TITLES = {
     "compared": "all metrics, confusion matrix",
     "same": "same model and predictions; all metrics, confusion matrix",
@@ -263,7 +265,8 @@ def compared_units(part: Part) -> str:
 def _metrics(experiment: Experiment) -> str:
     compared = experiment.state == "compared"
     names = dict.fromkeys(metric.name for part in experiment.parts for metric in part.metrics)
-    heads, rows = ["metric"], [[code(name, 80)] for name in names]
+    heads = ["metric"]
+    rows = [[code(name, 80) + (f" ({BASELINES[name]})" if name in BASELINES else "")] for name in names]
     for part in experiment.parts:
         heads += [f"{part.name}: base → head", "difference"] if compared else [part.name]
         for name, row in zip(names, rows, strict=True):

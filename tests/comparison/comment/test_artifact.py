@@ -85,7 +85,7 @@ def test_a_large_archive_is_refused_before_the_download(scenario: Scenario) -> N
     scenario.github.artifacts[0]["size_in_bytes"] = 10**12
     (body,) = scenario.comment()
     assert "was refused" in body
-    assert not [asked for asked in scenario.github.asked if "/blob/" in asked]
+    assert not [each for each in scenario.github.requests if "/blob/" in each]
 
 
 def test_the_download_of_an_archive_larger_than_announced_is_stopped(scenario: Scenario) -> None:

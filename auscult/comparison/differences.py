@@ -12,9 +12,9 @@ or those of Student's t where they reach further.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -186,27 +186,11 @@ def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, meth
     )
 
 
-def single(part: PartName, evaluated: Evaluated, *, is_head: bool) -> Part:
-    """Return one part of an experiment that only one revision has."""
-    table = _of_part(evaluated, part)
-    measured = _measure(evaluated, table, part, POINT_ESTIMATES)
-    metrics = []
-    for name, entry in measured.metrics.items():
-        value = entry.get("value")
-        base, head = (None, value) if is_head else (value, None)
-        metrics.append(Metric(name, base, head, None, None, "unknown", str(entry.get("undefined", ""))))
-    matrix, count = _confusion(measured.predictions), len(table)
-    return Part(
-        part,
-        0 if is_head else count,
-        count if is_head else 0,
-        count,
-        int(table["patient_id"].nunique()),
-        evaluated.task.classes,
-        tuple(metrics),
-        () if is_head else matrix,
-        matrix if is_head else (),
-    )
+def single(part: PartName, evaluated: Evaluated, absent: Literal["base", "head"]) -> Part:
+    """Return one part of an experiment that only one revision has; *absent* is the other one."""
+    both = compare(part, evaluated, evaluated, NOT_MEASURED, POINT_ESTIMATES, same=True)
+    metrics = tuple(replace(metric, mark="unknown", **{absent: None}) for metric in both.metrics)
+    return replace(both, metrics=metrics, **{f"{absent}_units": 0, f"{absent}_confusion": ()})
 
 
 def equal_predictions(base: Evaluated, head: Evaluated) -> bool:

@@ -201,7 +201,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Count:
-    """One number that describes the data; null where a revision has none."""
+    """A number of recordings, patients, bytes, …; null where a revision has none."""
 
     name: LongName
     base: float | None
@@ -255,15 +255,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Size:
-    """Bytes of a kind of outputs, as ``dvc.lock`` records them; null where a revision has none."""
-
-    name: Name
-    base: Amount | None
-    head: Amount | None
-
-
-@dataclass(frozen=True)
 class Fault:
     """Something of one revision that could not be read, or that contradicts something else."""
 
@@ -284,6 +275,8 @@ class Comparison:
         Of patients, for each interval.
     data
         Null where the data of a revision could not be read.
+    sizes
+        Bytes of kinds of outputs, as ``dvc.lock`` records them.
     """
 
     schema: Annotated[int, Range(SCHEMA, SCHEMA)]
@@ -297,7 +290,7 @@ class Comparison:
     parameters: Annotated[tuple[Parameter, ...], Length(400)]
     data: Data | None
     stages: Annotated[tuple[Stage, ...], Length(400)]
-    sizes: Annotated[tuple[Size, ...], Length(40)]
+    sizes: Annotated[tuple[Count, ...], Length(40)]
     faults: Annotated[tuple[Fault, ...], Length(400)]
 
 

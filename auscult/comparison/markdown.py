@@ -355,7 +355,7 @@ def count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
 
 
-def size(value: int | None) -> str:
+def size(value: float | None) -> str:
     """Return bytes as megabytes or gigabytes."""
     return "–" if value is None else f"{value / 1e6:.2f} MB" if value < 1e9 else f"{value / 1e9:.2f} GB"
 

@@ -224,7 +224,8 @@ def _experiment(
     found = new if isinstance(new, Evaluated) else old
     if not isinstance(found, Evaluated):
         return Experiment(name, "", state, "not measured", shorten(note), ())
-    return Experiment(name, found.task.name, state, "not measured", shorten(note), _single(found, is_head=found is new))
+    parts = _single(found, absent="base" if found is new else "head")
+    return Experiment(name, found.task.name, state, "not measured", shorten(note), parts)
 
 
 def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noise], method: Method) -> Experiment:
@@ -233,8 +234,7 @@ def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noi
             f"the task differs: {old.task.unit}s with normal class {old.task.normal!r} in base,"
             f" {new.task.unit}s with {new.task.normal!r} in head"
         )
-        parts = _single(new, is_head=True)
-        return Experiment(name, new.task.name, "unreadable", "not measured", shorten(note), parts)
+        return Experiment(name, new.task.name, "unreadable", "not measured", shorten(note), _single(new, absent="base"))
     same_model = old.model == new.model != ""
     same = same_model and differences.equal_predictions(old, new)
     known = SAME_MODEL if same_model else differences.find_noise(noise, name)
@@ -247,8 +247,8 @@ def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noi
     return Experiment(name, new.task.name, "same" if same else "compared", known.kind, note, parts)
 
 
-def _single(evaluated: Evaluated, *, is_head: bool) -> tuple[Part, ...]:
-    return tuple(differences.single(part, evaluated, is_head=is_head) for part in PARTS)
+def _single(evaluated: Evaluated, absent: Literal["base", "head"]) -> tuple[Part, ...]:
+    return tuple(differences.single(part, evaluated, absent) for part in PARTS)
 
 
 def _redefined(experiment: Experiment, base: Results, head: Results) -> Experiment:

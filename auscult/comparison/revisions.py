@@ -15,7 +15,7 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from auscult import settings
 from auscult.comparison.differences import Evaluated
-from auscult.comparison.document import Parameter, Revision, Size, Stage, shorten
+from auscult.comparison.document import Count, Parameter, Revision, Stage, shorten
 from auscult.core import params as parameters
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
@@ -336,10 +336,10 @@ def recorded_digest(lock: Mapping[str, Any], path: str) -> str:
     return next((found[path] for entry in lock.values() if path in (found := _outs(entry))), "")
 
 
-def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Size]:
+def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Count]:
     """Return the bytes of the models and of all outputs, as the locks record them; base's only where *both*."""
     return [
-        Size(name, _bytes(base, prefix) if both else None, _bytes(head, prefix))
+        Count(name, _bytes(base, prefix) if both else None, _bytes(head, prefix))
         for name, prefix in (("models", "models/"), ("all outputs", ""))
     ]
 

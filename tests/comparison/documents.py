@@ -21,7 +21,6 @@ from auscult.comparison.document import (
     Part,
     PartName,
     Revision,
-    Size,
     Stage,
 )
 from auscult.comparison.markdown import render
@@ -111,7 +110,7 @@ def golden() -> dict[str, Comparison]:
             ),
             Stage("describe", "added", (), (), (), (), None, "ran", None, 1.0),
         ),
-        sizes=(Size("models", 5_300_000, 5_310_000), Size("all outputs", None, 2_100_000_000)),
+        sizes=(Count("models", 5_300_000, 5_310_000), Count("all outputs", None, 2_100_000_000)),
     )
     data = Data("sample-11a6ad31", "sample-99f00d00", True, (Count("recordings", 204, 200), Count("added", None, 3)))
     return {

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
-from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Revision, Size, Stage
+from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Revision, Stage
 from auscult.comparison.markdown import render
 from auscult.comparison.verdict import verdict
 from tests.comparison.documents import GOLDEN, comparison, experiment, golden
@@ -93,7 +93,7 @@ def hostile(text: str) -> Comparison:
         parameters=(Parameter(text, text, text),),
         data=Data(text, text, True, (Count(text, 1, 2),)),
         stages=(Stage(text, "changed", (text,), (text,), (text,), (text,), "ran", "ran", 1.0, 1.0),),
-        sizes=(Size(text, 1, 2),),
+        sizes=(Count(text, 1, 2),),
         faults=(Fault("head", text, text),),
     )
 

@@ -160,4 +160,5 @@ def test_refused_content_is_not_quoted(scenario: Scenario) -> None:
 
 def test_a_reason_never_becomes_markup(scenario: Scenario) -> None:
     body = text.refused(read_event(scenario.event()), "`<img src=x>` [a](b) @everyone | *x*\n# y")
-    assert "img src x a (b) everyone x y." in body
+    assert body.count("`") == 4, "of the commit and of the reason"
+    assert "<img src=x>ˋ [a](b) @everyone ∣ *x* # y`." in body and "\n#" not in body

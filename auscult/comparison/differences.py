@@ -189,8 +189,9 @@ def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, meth
 def single(part: PartName, evaluated: Evaluated, absent: Literal["base", "head"]) -> Part:
     """Return one part of an experiment that only one revision has; *absent* is the other one."""
     both = compare(part, evaluated, evaluated, NOT_MEASURED, POINT_ESTIMATES, same=True)
-    metrics = tuple(replace(metric, mark="unknown", **{absent: None}) for metric in both.metrics)
-    return replace(both, metrics=metrics, **{f"{absent}_units": 0, f"{absent}_confusion": ()})
+    no_value: dict[str, Any] = {absent: None}
+    no_units: dict[str, Any] = {f"{absent}_units": 0, f"{absent}_confusion": ()}
+    return replace(both, metrics=tuple(replace(m, mark="unknown", **no_value) for m in both.metrics), **no_units)
 
 
 def equal_predictions(base: Evaluated, head: Evaluated) -> bool:

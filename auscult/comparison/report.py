@@ -138,7 +138,8 @@ def _method(place: Path) -> tuple[Method, list[Fault]]:
     try:
         how = settings.load(place)[1].compare
     except AuscultError as error:
-        return POINT_ESTIMATES, [Fault("head", error.where[:200], shorten(f"no intervals: {error.what}"))]
+        reason = f"there are no intervals: {without_root(place, error.what)}"
+        return POINT_ESTIMATES, [Fault("head", settings.FILE.as_posix(), shorten(reason))]
     return Method(how.confidence, how.resamples, how.seed, how.min_patients), []
 
 

@@ -58,7 +58,7 @@ def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
     assert widths[1] > widths[0]
 
 
-def test_without_measured_retraining_noise_the_verdict_is_perhaps(tmp_path: Path) -> None:
+def test_without_measured_seed_variance_the_verdict_is_perhaps(tmp_path: Path) -> None:
     head, base = answers(2.0, 0.5)
     found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
     assert found.experiments[0].noise == NOT_MEASURED.kind
@@ -77,16 +77,16 @@ def test_equal_predictions_with_other_metrics_files_are_not_unchanged(tmp_path: 
     (given,) = answers(1.0)
     one = {"e": both_parts(given, "one")}
 
-    def judged(head_md5: str) -> Verdict:
+    def verdict_with(head_md5: str) -> Verdict:
         base, head = (
             made(name, one, lock={"evaluate@e": {"outs": [{"path": "reports/sample/metrics/e.json", "md5": md5}]}})
             for name, md5 in (("main", "1"), ("HEAD", head_md5))
         )
         return verdict(compare(tmp_path, base, head, METHOD, None))
 
-    assert judged("1").kind == "nothing changed"
-    assert judged("2").kind == "no difference"
-    assert any(each.endswith("computed in another way: e") for each in judged("2").details)
+    assert verdict_with("1").kind == "nothing changed"
+    assert verdict_with("2").kind == "no difference"
+    assert any(each.endswith("computed in another way: e") for each in verdict_with("2").details)
 
 
 def test_the_verdict_counts_common_units_also_where_the_data_are_the_same(tmp_path: Path) -> None:
@@ -150,7 +150,8 @@ def test_without_valid_settings_there_is_no_interval_but_a_fault(tmp_path: Path,
     assert part is not None
     assert score(part).mark == "unknown" and score(part).difference is not None
     assert verdict(found).kind == "cannot say"
-    assert [each.reason for each in found.faults if "settings.yaml" in each.reason + each.where]
+    assert [each.where for each in found.faults] == ["flows/settings.yaml"]
+    assert str(tmp_path) not in found.faults[0].reason
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_without_valid_settings_there_is_no_interval_but_a_fault(tmp_path: Path,
     ["<<<<<<< HEAD", "[]", '{"datasets": {"sample": {"experiments": {}}}}', '{"datasets": {"sample": %s}}'],
     ids=["a conflict", "a list", "half of it", "negative"],
 )
-def test_a_damaged_table_of_noise_is_a_fault_and_the_verdict_is_perhaps(tmp_path: Path, content: str) -> None:
+def test_a_damaged_table_of_seed_variance_is_a_fault_and_the_verdict_is_perhaps(tmp_path: Path, content: str) -> None:
     negative = '{"experiments": {}, "pooled": {"validation": {"score": -1}, "test": {}}}'
     (tmp_path / NOISE_FILE).parent.mkdir()
     (tmp_path / NOISE_FILE).write_text(content.replace("%s", negative))

@@ -46,8 +46,8 @@ def missing(run: WorkflowRun) -> str:
 def refused(run: WorkflowRun, reason: str) -> str:
     """Return the text for an upload that is not used; *reason* should quote nothing of it."""
     return (
-        f"**No metrics for `{run.commit[:10]}`: the uploaded comparison was refused.** Reason: {markdown.code(reason, 300)}. "
-        f"{_conclusion(run)}. Treat its artifact as untrusted.\n"
+        f"**No metrics for `{run.commit[:10]}`: the uploaded comparison was refused.** Reason:"
+        f" {markdown.code(reason, 300)}. {_conclusion(run)}. Treat its artifact as untrusted.\n"
     )
 
 

@@ -171,7 +171,7 @@ def _footer(document: Comparison, where: str, *, posted: bool) -> str:
         " metrics or open the artifact."
     )
     return (
-        f"Plots and the full report: {where}.{trust * posted} To reproduce:\n\n"
+        f"The full report, with the intervals drawn: {where}.{trust * posted} To reproduce:\n\n"
         f"    {command(document, fetch=posted)}\n\n"
         "How to read this: docs/pull-requests.md."
     )

@@ -48,9 +48,7 @@ def compared(base: str = "main", head: str | None = None) -> Comparison:
 
 
 def score(made: Comparison) -> document.Metric:
-    part = made.experiments[0].part("validation")
-    assert part is not None
-    metric = part.metric("score")
+    metric = made.experiments[0].score("validation")
     assert metric is not None
     return metric
 

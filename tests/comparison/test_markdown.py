@@ -149,8 +149,8 @@ def test_what_is_never_left_out_fits_into_a_comment(kind: str) -> None:
     experiments = []
     for number in range(100):
         name = f"{number:03}{text[120]}"[:120]
-        each = experiment(name, -1e13, 1e13, "better", state="added" if kind == "added" else "compared")
-        metrics = (replace(each.parts[0].metrics[0], low=-1e13, high=1e13, note=text[600]),)
+        each = experiment(name, -1e15, 1e15, "better", state="added" if kind == "added" else "compared")
+        metrics = (replace(each.parts[0].metrics[0], low=-1e15, high=1e15, note=text[600]),)
         if kind == "unknown":
             metrics = (replace(metrics[0], mark="unknown"),)
         experiments.append(replace(each, parts=tuple(replace(part, metrics=metrics) for part in each.parts)))

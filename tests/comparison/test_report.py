@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from auscult.comparison.differences import NOISE_FILE, NOT_MEASURED, Evaluated
-from auscult.comparison.document import Comparison, Metric, Part, Revision
+from auscult.comparison.document import Comparison, Revision
 from auscult.comparison.report import _method, compare
 from auscult.comparison.revisions import Results
 from auscult.comparison.verdict import Verdict, verdict
@@ -21,12 +21,6 @@ from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
 from tests.contract.imports import ROOT
 from tests.registry.gate.simulated import answers
-
-
-def score(part: Part, name: str = "score") -> Metric:
-    metric = part.metric(name)
-    assert metric is not None
-    return metric
 
 
 def both_parts(given: Predictions, model: str) -> Evaluated:
@@ -50,10 +44,8 @@ def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
     assert (one.confidence, four.confidence, four.shared_by) == (0.95, 0.9875, 4)
     widths = []
     for each in (one, four):
-        part = each.experiments[0].part("validation")
-        assert part is not None
-        metric = score(part)
-        assert metric.high is not None and metric.low is not None
+        metric = each.experiments[0].score("validation")
+        assert metric is not None and metric.high is not None and metric.low is not None
         widths.append(metric.high - metric.low)
     assert widths[1] > widths[0]
 
@@ -131,8 +123,8 @@ def test_another_data_set_is_not_compared(tmp_path: Path) -> None:
     one = {"e": both_parts(given, "one")}
     found = compare(tmp_path, made("main", one, dataset="icbhi"), made("HEAD", one), METHOD, None)
     assert verdict(found).kind == "cannot say" and "icbhi" in found.base.fault
-    part = found.experiments[0].part("validation")
-    assert part is not None and score(part).head is not None
+    metric = found.experiments[0].score("validation")
+    assert metric is not None and metric.head is not None
 
 
 @pytest.mark.parametrize("content", [None, "compare: [", "compare: {confidence: 2}"], ids=["missing", "cut", "wrong"])
@@ -146,9 +138,8 @@ def test_without_valid_settings_there_is_no_interval_but_a_fault(tmp_path: Path,
     head, base = answers(2.0, 0.5)
     experiments = {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")}
     found = compare(tmp_path, made("main", experiments[0]), made("HEAD", experiments[1]), method, None, faults)
-    part = found.experiments[0].part("validation")
-    assert part is not None
-    assert score(part).mark == "unknown" and score(part).difference is not None
+    metric = found.experiments[0].score("validation")
+    assert metric is not None and metric.mark == "unknown" and metric.difference is not None
     assert verdict(found).kind == "cannot say"
     assert [each.where for each in found.faults] == ["flows/settings.yaml"]
     assert str(tmp_path) not in found.faults[0].reason

@@ -147,12 +147,8 @@ def method_note(document: Comparison) -> str:
 
 def _score_cells(experiment: Experiment, part: str) -> list[str]:
     metric = experiment.score(part)
-    values = change(metric, 100.0, 1) if metric is not None else "–"
-    if experiment.state in ("added", "removed"):
-        return [values, experiment.state]
-    if metric is None or experiment.state == "unreadable":
-        return [values, "? not compared"]
-    return [values, f"{mark(metric, experiment.noise)}<br>{points(metric)}"]
+    difference = f"<br>{points(metric)}" if metric is not None and metric.difference is not None else ""
+    return [change(metric, 100.0, 1) if metric is not None else "–", status(experiment, metric) + difference]
 
 
 def _faults(document: Comparison) -> str:
@@ -271,7 +267,7 @@ def _metrics(experiment: Experiment) -> str:
         heads += [f"{part.name}: base → head", "difference"] if compared else [part.name]
         for name, row in zip(names, rows, strict=True):
             metric = part.metric(name)
-            row += _difference_cells(metric, experiment.noise) if compared else [_value_cell(metric)]
+            row += _difference_cells(experiment, metric) if compared else [_value_cell(metric)]
     return _table(heads, rows)
 
 
@@ -282,13 +278,13 @@ def _value_cell(metric: Metric | None) -> str:
     return code(metric.note, 120) if value is None and metric.note else number(value)
 
 
-def _difference_cells(metric: Metric | None, noise: NoiseKind) -> list[str]:
+def _difference_cells(experiment: Experiment, metric: Metric | None) -> list[str]:
     if metric is None:
         return ["–", "?"]
     values, note = change(metric, 1.0, 3), f" {code(metric.note, 120)}" if metric.note else ""
     if metric.difference is None:
         return [values, f"?{note}"]
-    symbol = mark(metric, noise)[0] + "?" * doubtful(metric, noise)
+    symbol = _MARKS[metric.mark][0] + "?" * _doubtful(experiment, metric)
     return [values, _firm(f"{symbol} {with_interval(metric, 1.0, 3)}") + note]
 
 
@@ -325,14 +321,18 @@ def _plain(text: str, maximum: int) -> str:
     return shorten(shown, maximum) or "(empty)"
 
 
-def mark(metric: Metric, noise: NoiseKind) -> str:
-    """Return the mark of a metric with its symbol, and a question mark where it is doubtful."""
-    return _firm(_MARKS[metric.mark]) + "?" * doubtful(metric, noise)
+def status(experiment: Experiment, metric: Metric | None) -> str:
+    """Return the mark of a metric, with a question mark where it is doubtful; or why there is none."""
+    if experiment.state in ("added", "removed"):
+        return experiment.state
+    if metric is None or experiment.state == "unreadable":
+        return "? not compared"
+    return _firm(_MARKS[metric.mark]) + "?" * _doubtful(experiment, metric)
 
 
-def doubtful(metric: Metric, noise: NoiseKind) -> bool:
+def _doubtful(experiment: Experiment, metric: Metric) -> bool:
     """Return whether a difference may be due to the seed, whose variance was not measured."""
-    return metric.mark in ("better", "worse") and noise == "not measured"
+    return metric.mark in ("better", "worse") and experiment.noise == "not measured"
 
 
 def _firm(text: str) -> str:

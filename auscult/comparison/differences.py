@@ -2,31 +2,30 @@
 
 The predictions of base and head for the same units are weighted with the same resamples of patients
 (:func:`auscult.evaluation.bootstrap.patient_weights`) and evaluated with this checkout's metrics. If the model files
-differ, a retraining alone would have moved both models: a normal draw with twice the measured variance of the metric is
-added to each resampled difference. The interval ends are the expanded percentiles of
-:mod:`auscult.registry.gate.interval`, or those of Student's t where they reach further.
+differ, another seed alone would have moved both models: a normal draw with twice the metric's seed variance is added
+to each resampled difference. The interval ends are the expanded percentiles of :mod:`auscult.registry.gate.interval`,
+or those of Student's t where they reach further.
 
-``python -m auscult.comparison.seed_variance`` measures how much a retraining moves each metric, and writes the table
-of this retraining noise, ``benchmarks/retraining.json``, with a section for each data set.
+``auscult measure seed-variance`` writes the seed variance to ``benchmarks/retraining.json``, a section per data set.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
 from scipy.special import stdtrit
 
 from auscult.comparison.document import Mark, Metric, NoiseKind, Part, PartName
 from auscult.core.errors import DataError
 from auscult.core.tasks import Task
+from auscult.evaluation.baselines import COLUMNS
 from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, confusions, slug
 from auscult.registry.gate.interval import count_patients, expanded_tail
@@ -35,7 +34,7 @@ NOISE_FILE = Path("benchmarks/retraining.json")
 PARTS: tuple[PartName, ...] = ("validation", "test")
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
 #: Columns with the baselines' predictions for the same units; only their score is compared.
-BASELINES = ("constant", "no_audio", "opponent")
+BASELINES = tuple(COLUMNS.values())
 #: Columns that must be equal, besides the probabilities, for predictions to be the same.
 _EQUAL_COLUMNS = ("patient_id", "start_s", "end_s", "class_index", "predicted")
 #: Metrics that differ by less agree: predictions are stored with nine digits, metrics with six.
@@ -83,13 +82,13 @@ class Method:
     min_patients: int
 
 
-#: For values without intervals.
+#: Values without intervals.
 POINT_ESTIMATES = Method(confidence=0.95, resamples=1, seed=0, min_patients=0)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Retraining noise of one experiment.
+    """Seed variance of one experiment.
 
     Attributes
     ----------
@@ -99,21 +98,29 @@ class Noise:
     """
 
     kind: NoiseKind
-    spread: Mapping[str, Mapping[str, float]]
+    spread: Mapping[PartName, Mapping[str, float]]
 
-    def of(self, part: str, metric: str) -> float | None:
+    def of(self, part: PartName, metric: str) -> float | None:
         """Return the standard deviation of a metric: 0 where none is added, None where it is not known."""
-        if not self.spread:
-            return 0.0
-        return self.spread.get(part, {}).get(metric)
+        return self.spread.get(part, {}).get(metric) if self.spread else 0.0
 
 
 SAME_MODEL = Noise("same model", {})
 NOT_MEASURED = Noise("not measured", {})
+_Spread = dict[PartName, dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]]]
+
+
+class _DataSet(BaseModel):
+    pooled: _Spread
+    experiments: dict[str, _Spread]
+
+
+class _Table(BaseModel):
+    datasets: dict[str, _DataSet]
 
 
 def load_noise(root: Path, dataset: str) -> dict[str, Noise]:
-    """Return the measured noise by experiment; the pooled noise of the data set has the empty name.
+    """Return the seed variance by experiment; that pooled over the data set has the empty name.
 
     Raises
     ------
@@ -123,32 +130,24 @@ def load_noise(root: Path, dataset: str) -> dict[str, Noise]:
     if not (root / NOISE_FILE).exists():
         return {}
     try:
-        section = json.loads((root / NOISE_FILE).read_text(encoding="utf-8"))["datasets"].get(dataset)
-        if section is None:
-            return {}
-        pooled: dict[str, dict[str, float]] = {part: _checked(section["pooled"][part]) for part in PARTS}
-        measured = {
-            name: Noise("measured", {part: {**pooled[part], **_checked(spread.get(part, {}))} for part in PARTS})
-            for name, spread in section["experiments"].items()
-        }
-        return measured | {"": Noise("pooled", pooled)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        section = _Table.model_validate_json((root / NOISE_FILE).read_bytes()).datasets.get(dataset)
+    except ValidationError as error:
+        problem = error.errors()[0]
         raise DataError(
-            f"this is not a table of retraining noise ({type(error).__name__}: {error})",
+            f"this is not a table of seed variance ({'.'.join(map(str, problem['loc']))}: {problem['msg']})",
             where=str(NOISE_FILE),
             next_step=f"git checkout main -- {NOISE_FILE}, or measure again: auscult measure seed-variance",
         ) from error
-
-
-def _checked(spread: Any) -> dict[str, float]:
-    made = {str(name): float(value) for name, value in spread.items()}
-    if wrong := [name for name, value in made.items() if not 0.0 <= value < math.inf]:
-        raise ValueError(f"{wrong[0]} is not a standard deviation")
-    return made
+    if section is None:
+        return {}
+    found = {"": Noise("pooled", section.pooled)}
+    for name, own in section.experiments.items():
+        found[name] = Noise("measured", {part: section.pooled.get(part, {}) | own.get(part, {}) for part in PARTS})
+    return found
 
 
 def find_noise(table: Mapping[str, Noise], experiment: str) -> Noise:
-    """Return the noise of one experiment: its own, else that of the data set, else none."""
+    """Return the seed variance of one experiment: its own, else that of the data set, else none."""
     return table.get(experiment) or table.get("") or NOT_MEASURED
 
 
@@ -187,27 +186,12 @@ def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, meth
     )
 
 
-def single(part: PartName, evaluated: Evaluated, *, is_head: bool) -> Part:
-    """Return one part of an experiment that only one revision has."""
-    table = _of_part(evaluated, part)
-    measured = _measure(evaluated, table, part, POINT_ESTIMATES)
-    metrics = []
-    for name, entry in measured.metrics.items():
-        value = entry.get("value")
-        base, head = (None, value) if is_head else (value, None)
-        metrics.append(Metric(name, base, head, None, None, "unknown", str(entry.get("undefined", ""))))
-    matrix, count = _confusion(measured.predictions), len(table)
-    return Part(
-        part,
-        0 if is_head else count,
-        count if is_head else 0,
-        count,
-        int(table["patient_id"].nunique()),
-        evaluated.task.classes,
-        tuple(metrics),
-        () if is_head else matrix,
-        matrix if is_head else (),
-    )
+def single(part: PartName, evaluated: Evaluated, absent: Literal["base", "head"]) -> Part:
+    """Return one part of an experiment that only one revision has; *absent* is the other one."""
+    both = compare(part, evaluated, evaluated, NOT_MEASURED, POINT_ESTIMATES, same=True)
+    no_value: dict[str, Any] = {absent: None}
+    no_units: dict[str, Any] = {f"{absent}_units": 0, f"{absent}_confusion": ()}
+    return replace(both, metrics=tuple(replace(m, mark="unknown", **no_value) for m in both.metrics), **no_units)
 
 
 def equal_predictions(base: Evaluated, head: Evaluated) -> bool:
@@ -316,7 +300,7 @@ def _metric(
     moved = head.resampled[name] - base.resampled[name]
     reason = _no_interval(name, moved, head.predictions, method)
     if reason or draws is None:
-        return Metric(name, *values, None, None, "unknown", reason or "no interval: its retraining noise is not known")
+        return Metric(name, *values, None, None, "unknown", reason or "no interval: its seed variance is not known")
     moved = (moved + draws)[np.isfinite(moved)]
     low, high = _ends(values[1] - values[0], moved, min(count_patients(head.predictions)), method.confidence)
     return Metric(name, *values, low, high, _mark(name, low, high), "")
@@ -336,6 +320,8 @@ def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: f
 
 def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
     """Return why there is no interval, or an empty string."""
+    if method.resamples == POINT_ESTIMATES.resamples:
+        return "no interval: head's settings of the comparison cannot be read"
     normal, abnormal = count_patients(predictions)
     if min(normal, abnormal) < method.min_patients:
         return (

@@ -9,13 +9,10 @@ from its numbers.
 from __future__ import annotations
 
 import json
-import math
-import os
-import stat
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from auscult.core.errors import AuscultError
@@ -29,11 +26,18 @@ JSON, MARKDOWN, PAGE = "comparison.json", "comparison.md", "comparison.html"
 
 
 class DocumentError(AuscultError):
-    """A file is not a comparison of this version; nothing of it is used."""
+    """A file is not a comparison of this version; nothing of it is used.
 
+    Parameters
+    ----------
+    reason
+        The key and what is wrong with it; never the value, which is untrusted.
+    """
 
-class _Refused(Exception):
-    """A value is not what was declared; the message names the key and the reason."""
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"this is not a comparison of version {SCHEMA}: {reason}", next_step="make it again: auscult compare main"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Length:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Range of a whole number, both ends included."""
+class Range:
+    """Range of a number, both ends included."""
 
     minimum: int
     maximum: int
@@ -60,7 +64,7 @@ Name = Annotated[str, Length(120)]
 LongName = Annotated[str, Length(200)]
 Sentence = Annotated[str, Length(600)]
 Commit = Annotated[str, Length(64)]
-Amount = Annotated[int, Whole(0, 10**15)]
+Amount = Annotated[int, Range(0, 10**15)]
 Names = Annotated[tuple[Name, ...], Length(100)]
 Matrix = Annotated[tuple[Annotated[tuple[Amount, ...], Length(60)], ...], Length(60)]
 
@@ -177,10 +181,18 @@ class Experiment:
         """Return the part of that name."""
         return next((each for each in self.parts if each.name == name), None)
 
+    def score(self, part: str) -> Metric | None:
+        """Return the score on a part."""
+        found = self.part(part)
+        return found.metric("score") if found is not None else None
+
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of ``params.yaml`` that differs, by its dotted name; null where a revision has none."""
+    """A parameter that differs, by its dotted name; null where a revision has none.
+
+    Names are those of ``params.yaml``; those of ``flows/settings.yaml`` begin with ``flows``.
+    """
 
     name: LongName
     base: Sentence | None
@@ -189,7 +201,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Count:
-    """One number that describes the data; null where a revision has none."""
+    """A number of recordings, patients, bytes, …; null where a revision has none."""
 
     name: LongName
     base: float | None
@@ -243,15 +255,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Size:
-    """Bytes of a kind of outputs, as ``dvc.lock`` records them; null where a revision has none."""
-
-    name: Name
-    base: Amount | None
-    head: Amount | None
-
-
-@dataclass(frozen=True)
 class Fault:
     """Something of one revision that could not be read, or that contradicts something else."""
 
@@ -272,20 +275,22 @@ class Comparison:
         Of patients, for each interval.
     data
         Null where the data of a revision could not be read.
+    sizes
+        Bytes of kinds of outputs, as ``dvc.lock`` records them.
     """
 
-    schema: Annotated[int, Whole(SCHEMA, SCHEMA)]
+    schema: Annotated[int, Range(SCHEMA, SCHEMA)]
     dataset: Name
     base: Revision
     head: Revision
     confidence: float
-    shared_by: Annotated[int, Whole(1, 1000)]
-    resamples: Annotated[int, Whole(1, 10**7)]
+    shared_by: Annotated[int, Range(1, 1000)]
+    resamples: Annotated[int, Range(1, 10**7)]
     experiments: Annotated[tuple[Experiment, ...], Length(100)]
     parameters: Annotated[tuple[Parameter, ...], Length(400)]
     data: Data | None
     stages: Annotated[tuple[Stage, ...], Length(400)]
-    sizes: Annotated[tuple[Size, ...], Length(40)]
+    sizes: Annotated[tuple[Count, ...], Length(40)]
     faults: Annotated[tuple[Fault, ...], Length(400)]
 
 
@@ -297,25 +302,25 @@ def parse(content: bytes) -> Comparison:
     DocumentError
         It is too large, not JSON, of another version, or not exactly as declared; the message names the key.
     """
+    if len(content) > LARGEST:
+        raise DocumentError(f"it has {len(content)} bytes; at most {LARGEST} are read")
     try:
-        if len(content) > LARGEST:
-            raise _Refused(f"it has {len(content)} bytes; at most {LARGEST} are read")
-        raw = _load_json(content)
-        _check_version(raw)
-        document: Comparison = _build(Comparison, raw, "")
-        _check_values(document)
-    except _Refused as error:
-        raise _document_error(str(error)) from None
+        raw = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(f"it is not JSON: {type(error).__name__}") from None
+    found = raw.get("schema") if isinstance(raw, dict) else None
+    if type(found) is int and found != SCHEMA and 0 < found < 1000:
+        raise DocumentError(
+            f"it has version {found}, so the branch has another state of the project: merge main into it"
+        )
+    document: Comparison = _build(Comparison, raw, "")
+    for commit in (document.base.commit, document.head.commit):
+        valid = not commit or (len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef"))
+        _require(valid, "a commit", "is not a hexadecimal digest")
+    _require(0.5 <= document.confidence < 1.0, "confidence", "is out of range")
+    names = {each.name for each in document.experiments}
+    _require(len(names) == len(document.experiments), "an experiment", "occurs twice")
     return document
-
-
-def read(path: Path) -> Comparison:
-    """Return the comparison in a regular file; raise as :func:`parse` does."""
-    try:
-        content = _read_regular(path, LARGEST + 1)
-    except _Refused as error:
-        raise _document_error(str(error)) from None
-    return parse(content)
 
 
 def write(path: Path, comparison: Comparison) -> None:
@@ -327,63 +332,24 @@ def write(path: Path, comparison: Comparison) -> None:
     write_text(path, text)
 
 
-def _document_error(reason: str) -> DocumentError:
-    return DocumentError(
-        f"this is not a comparison of version {SCHEMA}: {reason}", next_step="make it again: auscult compare main"
-    )
+def shorten(text: str, maximum: int = 600) -> str:
+    """Return the text with at most *maximum* characters, of which the last may be an ellipsis."""
+    return text if len(text) <= maximum else text[: maximum - 1] + "…"
 
 
-def _check_version(raw: Any) -> None:
-    """Refuse another version with the remedy: the branch is older or newer than the workflow that reads the file."""
-    found = raw.get("schema") if isinstance(raw, dict) else None
-    if type(found) is int and found != SCHEMA and 0 < found < 1000:
-        raise _Refused(f"it has version {found}, so the branch has another state of the project: merge main into it")
-
-
-def _check_values(document: Comparison) -> None:
-    for revision in (document.base, document.head):
-        commit = revision.commit
-        if commit and (len(commit) not in (40, 64) or set(commit) - set("0123456789abcdef")):
-            raise _Refused("a commit is not a hexadecimal digest")
-    if not 0.5 <= document.confidence < 1.0:
-        raise _Refused("confidence is out of range")
-    names = [each.name for each in document.experiments]
-    if len(set(names)) < len(names):
-        raise _Refused("an experiment occurs twice")
-
-
-def _read_regular(path: Path, maximum: int) -> bytes:
-    """Return the first *maximum* bytes of a regular file; refuse a link, pipe or folder."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise _Refused(f"{path.name} cannot be opened: {error.strerror}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _Refused(f"{path.name} is not a regular file")
-        with os.fdopen(os.dup(handle), "rb") as file:
-            return file.read(maximum)
-    finally:
-        os.close(handle)
-
-
-def _load_json(content: bytes) -> Any:
-    """Return parsed JSON; refuse NaN, infinities and repeated keys, which Python's parser accepts."""
-    try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
-    except (ValueError, RecursionError) as error:
-        raise _Refused(f"it is not JSON: {type(error).__name__}") from None
+def _require(valid: bool, where: str, fault: str) -> None:
+    if not valid:
+        raise DocumentError(f"{where or 'it'} {fault}")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
-    if len(made) < len(pairs):
-        raise _Refused("a key occurs twice")
+    _require(len(made) == len(pairs), "a key", "occurs twice")
     return made
 
 
 def _refuse_constant(name: str) -> float:
-    raise _Refused(f"{name} is not a number")
+    raise DocumentError(f"{name} is not a number")  # Python's parser accepts NaN and infinities
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -394,39 +360,40 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     kind
         A dataclass, tuple, ``Literal``, optional or plain type. Strings and tuples must declare a :class:`Length`.
     where
-        Dotted name of the key, for messages. No message contains the value.
+        Dotted name of the key, for messages.
     """
-    limits: tuple[Any, ...] = ()
+    limit: Any = None
     if get_origin(kind) is Annotated:
-        kind, *rest = get_args(kind)
-        limits = tuple(rest)
+        kind, limit = get_args(kind)
     if is_dataclass(kind):
         return _build_object(kind, value, where)
     origin = get_origin(kind)
     if origin in (Union, UnionType):
-        inner = next(each for each in get_args(kind) if each is not NoneType)
-        return None if value is None else _build(inner, value, where)
+        return None if value is None else _build(get_args(kind)[0], value, where)
     if origin is Literal:
-        if not isinstance(value, str) or value not in get_args(kind):
-            raise _Refused(f"{where} is none of the allowed values")
+        _require(isinstance(value, str) and value in get_args(kind), where, "is none of the allowed values")
         return value
     if origin is tuple:
-        return _build_tuple(get_args(kind)[0], value, where, _maximum(limits))
+        _require(isinstance(value, list), where, "is not a list")
+        _require(len(value) <= limit.maximum, where, f"has {len(value)} entries; at most {limit.maximum} are read")
+        return tuple(_build(get_args(kind)[0], each, f"{where}[{number}]") for number, each in enumerate(value))
     if kind is str:
-        return _text(value, where, _maximum(limits))
+        _require(isinstance(value, str), where, "is not a string")
+        _require(len(value) <= limit.maximum, where, f"has {len(value)} characters; at most {limit.maximum} are read")
+        _require(not any(0xD800 <= ord(each) <= 0xDFFF for each in value), where, "has an unpaired surrogate")
+        return value
     if kind is bool:
-        return _typed(value, bool, where)
-    return _number(kind, value, where, limits)
+        _require(isinstance(value, bool), where, "is not true or false")
+        return value
+    return _number(kind, value, where, limit or Range(-(10**15), 10**15))
 
 
 def _build_object(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise _Refused(f"{where or 'it'} is not an object")
+    _require(isinstance(value, dict), where, "is not an object")
     hints, names = _hints(kind), [field.name for field in fields(kind)]
-    if unknown := set(value) - set(names):
-        raise _Refused(f"{where or 'it'} has {len(unknown)} unknown keys")
-    if missing := [name for name in names if name not in value]:
-        raise _Refused(f"{where or 'it'} lacks {missing[0]}")
+    _require(not set(value) - set(names), where, "has unknown keys")
+    for name in names:
+        _require(name in value, where, f"lacks {name}")
     return kind(**{name: _build(hints[name], value[name], f"{where}.{name}".lstrip(".")) for name in names})
 
 
@@ -435,39 +402,10 @@ def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def _build_tuple(kind: Any, value: Any, where: str, maximum: int) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise _Refused(f"{where} is not a list")
-    if len(value) > maximum:
-        raise _Refused(f"{where} has {len(value)} entries; at most {maximum} are read")
-    return tuple(_build(kind, each, f"{where}[{number}]") for number, each in enumerate(value))
-
-
-def _text(value: Any, where: str, maximum: int) -> str:
-    text: str = _typed(value, str, where)
-    if len(text) > maximum:
-        raise _Refused(f"{where} has {len(text)} characters; at most {maximum} are read")
-    if any(0xD800 <= ord(each) <= 0xDFFF for each in text):
-        raise _Refused(f"{where} has an unpaired surrogate")
-    return text
-
-
-def _number(kind: Any, value: Any, where: str, limits: tuple[Any, ...]) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-        raise _Refused(f"{where} is not a {'whole ' if kind is int else ''}number")
-    if kind is float and not (abs(value) <= 1e15 and math.isfinite(value)):
-        raise _Refused(f"{where} is out of range")
-    for limit in limits:
-        if isinstance(limit, Whole) and not limit.minimum <= value <= limit.maximum:
-            raise _Refused(f"{where} is out of range")
+def _number(kind: Any, value: Any, where: str, limit: Range) -> Any:
+    whole = kind is int
+    number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    _require(number, where, f"is not a {'whole ' * whole}number")
+    # 1e999 in JSON is an infinity; it is compared before it is converted, as a huge whole number has no float.
+    _require(limit.minimum <= value <= limit.maximum, where, "is out of range")
     return kind(value)
-
-
-def _typed(value: Any, kind: type, where: str) -> Any:
-    if type(value) is not kind:
-        raise _Refused(f"{where} is not {'a string' if kind is str else 'true or false'}")
-    return value
-
-
-def _maximum(limits: tuple[Any, ...]) -> int:
-    return next(limit.maximum for limit in limits if isinstance(limit, Length))

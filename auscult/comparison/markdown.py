@@ -8,30 +8,43 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from auscult.comparison.document import Comparison, Experiment, Metric, NoiseKind, Part, Revision, Stage
+from auscult.comparison.document import PAGE, Comparison, Experiment, Metric, NoiseKind, Part, Revision, Stage, shorten
 from auscult.comparison.verdict import points, verdict, with_interval
 
 #: Longest comment that GitHub accepts, in characters; here UTF-8 bytes are counted, which are never fewer.
 LIMIT = 65_536
-#: Maximum rows of the first table, entries of a list, counts of the data, and stages.
+#: Maximum experiments in the first table, entries of a list, counts of the data, and stages.
 _ROWS, _LISTED, _COUNTED, _STAGES = 40, 30, 60, 100
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _LOOK_ALIKES = str.maketrans({"`": "ˋ", "|": "∣"})
 _MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise", "same": "= same", "unknown": "?"}
-#: How an experiment's intervals cover retraining noise.
+_LEGEND = (
+    "▲ better, ▼ worse: the interval excludes zero (with a ?: seed variance was not measured)."
+    " ≈ within noise: the interval includes zero, which does not prove that nothing changed."
+    " = same: same model, same predictions. ?: no value or no interval."
+)
+#: How an experiment's intervals cover seed variance.
 NOISE_NOTES: dict[NoiseKind, str] = {
-    "same model": "Base and head have the same model files, so no retraining noise is added.",
-    "measured": "The intervals include the retraining noise measured for this experiment.",
-    "pooled": "The intervals include the pooled retraining noise of the experiments on this data set.",
-    "not measured": "Retraining noise was not measured: the intervals cover patients only.",
+    "same model": "Base and head have the same model files, so no seed variance is added.",
+    "measured": "The intervals include the seed variance measured for this experiment.",
+    "pooled": "The intervals include the seed variance pooled over the experiments on this data set.",
+    "not measured": "Seed variance was not measured: the intervals cover the choice of patients only.",
+}
+#: What the metrics of the baselines are, whose names in the metrics files do not say it.
+BASELINES = {"no_audio_score": "metadata-only baseline", "opponent_score": "gradient-boosting baseline"}
+_TITLES = {
+    "compared": "all metrics, confusion matrix",
+    "same": "same model and predictions; all metrics, confusion matrix",
+    "added": "added",
+    "removed": "removed",
+    "unreadable": "could not be compared",
 }
 
 
-@dataclass(frozen=True)
-class _Section:
+class _Section(NamedTuple):
     """A section of the comment; the lowest rank is left out first, rank 0 never."""
 
     rank: int
@@ -45,23 +58,21 @@ def render(document: Comparison, limit: int = LIMIT, link: str | None = None) ->
     Parameters
     ----------
     limit
-        Maximum size in UTF-8 bytes; whole sections are left out to keep it, and a sentence names them.
+        Maximum size in UTF-8 bytes; whole sections are left out to keep it, and a sentence names them. What is never
+        left out needs less than 60,000.
     link
-        Address of the artifact with the full report, from a trusted source.
+        Address of the artifact with the full report, from a trusted source; by default the report lies beside the
+        comment's file.
 
     Raises
     ------
     ValueError
         The link is not a plain web address.
     """
-    where = f"[the run's artifact](<{_address(link)}>)" if link else "the run's artifact"
-    where += " (`comparison.html`, readable offline)"
+    where = f"[the run's artifact](<{_address(link)}>) (`{PAGE}`, readable offline)" if link else f"`{PAGE}`"
     sections, left_out = _sections(document, where, posted=link is not None), list[str]()
     while len((text := _joined(sections, left_out, where)).encode()) > limit:
-        optional = [section for section in sections if section.rank > 0]
-        if not optional:
-            return _shortest(document, limit, where)
-        least = min(optional, key=lambda section: (section.rank, -sections.index(section)))
+        least = min((each for each in sections if each.rank), key=lambda each: (each.rank, -sections.index(each)))
         sections.remove(least)
         left_out.append(least.name)
     return text
@@ -82,21 +93,11 @@ def _joined(sections: Sequence[_Section], left_out: Sequence[str], where: str) -
     return "\n\n".join(texts) + "\n"
 
 
-def _shortest(document: Comparison, limit: int, where: str) -> str:
-    """Return the verdict alone, or as much of it as fits."""
-    tail = f"\n\n*The full report is in {where}.*\n"
-    result = verdict(document, code)
-    for text in (result.line(), result.headline):
-        if len((comment := f"**{text}**{tail}").encode()) <= limit:
-            return comment
-    return result.headline.encode()[:limit].decode(errors="ignore")
-
-
 def _sections(document: Comparison, where: str, *, posted: bool) -> list[_Section]:
     result = verdict(document, code)
-    first = result.line(f"**{result.headline}**") + "."
+    first = result.line(f"**{result.headline}**")
     sections = [
-        _Section(0, "", f"### {_title(document)}\n\n{first}"),
+        _Section(0, "", f"### {_title(document)}\n\n{first}."),
         _Section(0, "", _scores(document)),
         _Section(9, "unreadable files", _faults(document)),
         _Section(8, "data", _data(document)),
@@ -125,41 +126,29 @@ def _scores(document: Comparison) -> str:
     """Return a row per experiment: its validation score, which decides, and its test score."""
     if not document.experiments:
         return "There are no experiments."
-    lines = ["| experiment | validation score | difference | test score | difference |", "|:--|:--|:--|:--|:--|"]
-    for each in document.experiments[:_ROWS]:
-        cells = [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test")]
-        lines.append(f"| {' | '.join(cells)} |")
-    if len(document.experiments) > _ROWS:
-        lines.append(f"\nand {len(document.experiments) - _ROWS} more experiments.")
-    return "\n".join([*lines, "", method_note(document), "", _LEGEND])
-
-
-_LEGEND = (
-    "▲ better, ▼ worse: beyond noise. ≈: within noise. =: same model, same predictions. ?: no value or no interval."
-)
+    heads = ["experiment", "validation: base → head", "difference", "test: base → head", "difference"]
+    rows = [
+        [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test")]
+        for each in document.experiments
+    ]
+    return f"{_table(heads, rows, _ROWS)}\n\n{method_note(document)}\n\n{_LEGEND}"
 
 
 def method_note(document: Comparison) -> str:
     """Return how scores, intervals and verdict are defined."""
     shared = document.shared_by
-    together = f" (the allowed error is divided among {shared} experiments)" if shared > 1 else ""
+    together = f" ({100 - 100 * (1 - document.confidence) * shared:.4g} % for the {shared} experiments together)"
     return (
-        "The score is (sensitivity + specificity) / 2, in points of 100."
-        f" The {100 * document.confidence:.4g} % intervals{together} come from resampling the patients that base and"
-        " head have in common, and include retraining noise where it was measured."
-        " The validation score alone decides the verdict; the test score is shown for information."
+        "Scores are (sensitivity + specificity) / 2, in points of 100. The validation score alone decides the verdict."
+        f" In parentheses: the {100 * document.confidence:.4g} % interval of the difference{together * (shared > 1)},"
+        " from resampling the patients that base and head have in common, with seed variance where it was measured."
     )
 
 
-def _score_cells(experiment: Experiment, part_name: str) -> list[str]:
-    part = experiment.part(part_name)
-    metric = part.metric("score") if part is not None else None
-    values = change(metric, 100.0, 1) if metric is not None else "–"
-    if experiment.state in ("added", "removed"):
-        return [values, experiment.state]
-    if metric is None or experiment.state == "unreadable":
-        return [values, "? not compared"]
-    return [values, f"{mark(metric, experiment.noise)}<br>{points(metric)}"]
+def _score_cells(experiment: Experiment, part: str) -> list[str]:
+    metric = experiment.score(part)
+    difference = f"<br>{points(metric)}" if metric is not None and metric.difference is not None else ""
+    return [change(metric, 100.0, 1) if metric is not None else "–", status(experiment, metric) + difference]
 
 
 def _faults(document: Comparison) -> str:
@@ -173,19 +162,24 @@ def _faults(document: Comparison) -> str:
 
 
 def _footer(document: Comparison, where: str, *, posted: bool) -> str:
-    base, commit = document.base.commit or "main", document.head.commit
-    checkout = f"git checkout {commit} && " if commit and not document.head.dirty else ""
-    if checkout and posted:  # a clone has no commits of forks, but GitHub serves them by their digest
-        checkout = f"git fetch origin {commit} && {checkout}"
     trust = (
         " The pull request's own code computed the metrics and made the artifact: review the code before you trust the"
         " metrics or open the artifact."
     )
     return (
-        f"Plots and the full report: {where}.{trust * posted} To reproduce:\n\n"
-        f"    {checkout}make pr-report BASE={base}\n\n"
+        f"The full report, with the intervals drawn: {where}.{trust * posted} To reproduce:\n\n"
+        f"    {command(document, fetch=posted)}\n\n"
         "How to read this: docs/pull-requests.md."
     )
+
+
+def command(document: Comparison, *, fetch: bool = False) -> str:
+    """Return the command that makes the comparison again; *fetch*: in a clone that may lack the commit of a fork."""
+    commit = "" if document.head.dirty else document.head.commit
+    checkout = f"git checkout {commit} && " if commit else ""
+    # GitHub serves commits of forks by their digest.
+    fetched = f"git fetch origin {commit} && " if commit and fetch else ""
+    return f"{fetched}{checkout}make pr-report BASE={document.base.commit or 'main'}"
 
 
 def _data(document: Comparison) -> str:
@@ -194,29 +188,22 @@ def _data(document: Comparison) -> str:
         return ""
     if not data.changed:
         return f"#### Data\n\nUnchanged: the same recordings, labels and split assignment ({code(data.head)})."
-    rows = [(code(each.name), count(each.base), count(each.head)) for each in data.counts]
-    return _table(f"Data: {code(data.base)} → {code(data.head)}", "", "--:", rows, _COUNTED)
+    rows = [[code(each.name), count(each.base), count(each.head)] for each in data.counts]
+    table = _table(["", "base", "head"], rows, _COUNTED, numbers=True)
+    return f"#### Data: {code(data.base)} → {code(data.head)}\n\n{table}"
 
 
 def _parameters(document: Comparison) -> str:
     rows = [
-        (code(each.name), *("–" if value is None else code(value, 80) for value in (each.base, each.head)))
+        [code(each.name), *("–" if value is None else code(value, 80) for value in (each.base, each.head))]
         for each in document.parameters
     ]
-    return _table("Parameters", "parameter", ":--", rows, _LISTED) if rows else ""
+    return f"#### Parameters\n\n{_table(['parameter', 'base', 'head'], rows, _LISTED)}" if rows else ""
 
 
 def _sizes(document: Comparison) -> str:
-    rows = [(code(each.name), size(each.base), size(each.head)) for each in document.sizes]
-    return _table("Size", "", "--:", rows, len(rows)) if rows else ""
-
-
-def _table(title: str, first: str, align: str, rows: Sequence[Sequence[str]], maximum: int) -> str:
-    lines = [f"#### {title}", "", f"| {first} | base | head |", f"|:--|{align}|{align}|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows[:maximum]]
-    if len(rows) > maximum:
-        lines.append(f"\nand {len(rows) - maximum} more.")
-    return "\n".join(lines)
+    rows = [[code(each.name), size(each.base), size(each.head)] for each in document.sizes]
+    return f"#### Size\n\n{_table(['', 'base', 'head'], rows, numbers=True)}" if rows else ""
 
 
 def _stages(document: Comparison) -> str:
@@ -225,37 +212,42 @@ def _stages(document: Comparison) -> str:
     changed = sum(each.state != "unchanged" for each in document.stages)
     ran = sum(each.head_outcome == "ran" for each in document.stages)
     seconds = sum(each.head_seconds or 0.0 for each in document.stages)
-    lines = [
-        f"<details><summary>Stages: {changed} differ in dvc.lock, {ran} ran for head ({seconds:.0f} s)</summary>",
-        "",
-        "| stage | what differs | base | head |",
-        "|:--|:--|:--|:--|",
+    rows = [
+        [
+            code(each.name),
+            stage_difference(each, lambda name: code(name, 80)),
+            outcome(each.base_outcome, each.base_seconds),
+            outcome(each.head_outcome, each.head_seconds),
+        ]
+        for each in document.stages
     ]
-    for each in document.stages[:_STAGES]:
-        base, head = outcome(each.base_outcome, each.base_seconds), outcome(each.head_outcome, each.head_seconds)
-        lines.append(f"| {code(each.name)} | {stage_difference(each, lambda name: code(name, 80))} | {base} | {head} |")
-    return "\n".join([*lines, "", "</details>"])
+    summary = f"Stages: {changed} differ in dvc.lock, {ran} ran for head ({seconds:.0f} s)"
+    return _folded(summary, _table(["stage", "what differs", "run for base", "run for head"], rows, _STAGES))
 
 
 def _details(experiment: Experiment) -> str:
     """Return every metric of both parts and the confusion matrices, folded."""
-    titles = {
-        "compared": "all metrics, confusion matrices",
-        "same": "the same model and predictions; all metrics, confusion matrices",
-        "added": "added",
-        "removed": "removed",
-        "unreadable": "could not be compared",
-    }
-    summary = html.escape(_plain(experiment.name, 80))
-    lines = [f"<details><summary><code>{summary}</code>: {titles[experiment.state]}</summary>", ""]
-    if experiment.note:
-        lines += [code(experiment.note, 400), ""]
+    texts = [code(experiment.note, 400)] if experiment.note else []
     if experiment.state == "compared":
         units = ", ".join(map(compared_units, experiment.parts))
-        lines += [(f"Compared on {units}. " if units else "") + NOISE_NOTES[experiment.noise], ""]
+        texts.append((f"Compared on {units}. " if units else "") + NOISE_NOTES[experiment.noise])
     if experiment.parts:
-        lines += [_metrics(experiment), "", _confusion_matrices(experiment.parts[0]), ""]
-    return "\n".join([*lines, "</details>"])
+        texts += [_metrics(experiment), _confusion_matrices(experiment.parts[0])]
+    name = html.escape(_plain(experiment.name, 80))
+    return _folded(f"<code>{name}</code>: {_TITLES[experiment.state]}", *texts)
+
+
+def _folded(summary: str, *texts: str) -> str:
+    return "\n\n".join([f"<details><summary>{summary}</summary>", *filter(None, texts), "</details>"])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], maximum: int = 300, *, numbers: bool = False) -> str:
+    """Return a table; *numbers*: all columns but the first are aligned right."""
+    lines = [f"| {' | '.join(row)} |" for row in (heads, *rows[:maximum])]
+    lines.insert(1, "|:--|" + ("--:|" if numbers else ":--|") * (len(heads) - 1))
+    if len(rows) > maximum:
+        lines.append(f"\nand {len(rows) - maximum} more.")
+    return "\n".join(lines)
 
 
 def compared_units(part: Part) -> str:
@@ -267,18 +259,16 @@ def compared_units(part: Part) -> str:
 
 
 def _metrics(experiment: Experiment) -> str:
-    parts = [part for part in (experiment.part("validation"), experiment.part("test")) if part is not None]
-    names = dict.fromkeys(metric.name for part in parts for metric in part.metrics)
     compared = experiment.state == "compared"
-    heads = " | ".join(f"{part.name} | difference" if compared else part.name for part in parts)
-    lines = [f"| metric | {heads} |", "|:--|" + ":--|" * (len(parts) * (1 + compared))]
-    for name in names:
-        cells = [code(name, 80)]
-        for part in parts:
+    names = dict.fromkeys(metric.name for part in experiment.parts for metric in part.metrics)
+    heads = ["metric"]
+    rows = [[code(name, 80) + (f" ({BASELINES[name]})" if name in BASELINES else "")] for name in names]
+    for part in experiment.parts:
+        heads += [f"{part.name}: base → head", "difference"] if compared else [part.name]
+        for name, row in zip(names, rows, strict=True):
             metric = part.metric(name)
-            cells += _difference_cells(metric, experiment.noise) if compared else [_value_cell(metric)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            row += _difference_cells(experiment, metric) if compared else [_value_cell(metric)]
+    return _table(heads, rows)
 
 
 def _value_cell(metric: Metric | None) -> str:
@@ -288,32 +278,36 @@ def _value_cell(metric: Metric | None) -> str:
     return code(metric.note, 120) if value is None and metric.note else number(value)
 
 
-def _difference_cells(metric: Metric | None, noise: NoiseKind) -> list[str]:
+def _difference_cells(experiment: Experiment, metric: Metric | None) -> list[str]:
     if metric is None:
         return ["–", "?"]
     values, note = change(metric, 1.0, 3), f" {code(metric.note, 120)}" if metric.note else ""
     if metric.difference is None:
         return [values, f"?{note}"]
-    symbol = mark(metric, noise)[0] + "?" * doubtful(metric, noise)
+    symbol = _MARKS[metric.mark][0] + "?" * _doubtful(experiment, metric)
     return [values, _firm(f"{symbol} {with_interval(metric, 1.0, 3)}") + note]
 
 
 def _confusion_matrices(part: Part) -> str:
     """Return both matrices side by side: tables in the cells of a table, which need blank lines around them."""
-    matrices = [("base", part.base_confusion), ("head", part.head_confusion)]
-    tables = [_matrix(name, part.classes, matrix) for name, matrix in matrices if matrix]
+    tables = [_matrix(name, part.classes, matrix) for name, matrix in confusions(part)]
     if not tables:
         return ""
     cells = "".join(f"<td>\n\n{table}\n\n</td>" for table in tables)
     return f"Confusion matrix on {part.name}, true class by predicted class:\n\n<table><tr>{cells}</tr></table>"
 
 
+def confusions(part: Part) -> list[tuple[str, Sequence[Sequence[int]]]]:
+    """Return the confusion matrices that there are, by revision; equal ones once."""
+    base, head = part.base_confusion, part.head_confusion
+    named = [("base and head", head)] if base == head else [("base", base), ("head", head)]
+    return [(name, matrix) for name, matrix in named if matrix]
+
+
 def _matrix(name: str, classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    lines = [f"| {name} | {' | '.join(code(label, 40) for label in classes)} |", "|:--|" + "--:|" * len(classes)]
-    for label, row in zip(classes, matrix, strict=False):
-        cells = [str(cell) for cell in row[: len(classes)]]
-        lines.append(f"| {code(label, 40)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    labels = [code(label, 40) for label in classes]
+    rows = [[label, *map(str, row[: len(labels)])] for label, row in zip(labels, matrix, strict=False)]
+    return _table([name, *labels], rows, numbers=True)
 
 
 def code(text: str, maximum: int = 200) -> str:
@@ -324,17 +318,21 @@ def code(text: str, maximum: int = 200) -> str:
 def _plain(text: str, maximum: int) -> str:
     """Return one line without characters that are invisible or change the order of others."""
     shown = " ".join("".join(each if each.isprintable() else " " for each in text).split())
-    return (shown if len(shown) <= maximum else shown[: maximum - 1] + "…") or "(empty)"
+    return shorten(shown, maximum) or "(empty)"
 
 
-def mark(metric: Metric, noise: NoiseKind) -> str:
-    """Return the mark of a metric with its symbol, and a question mark where it is doubtful."""
-    return _firm(_MARKS[metric.mark]) + "?" * doubtful(metric, noise)
+def status(experiment: Experiment, metric: Metric | None) -> str:
+    """Return the mark of a metric, with a question mark where it is doubtful; or why there is none."""
+    if experiment.state in ("added", "removed"):
+        return experiment.state
+    if metric is None or experiment.state == "unreadable":
+        return "? not compared"
+    return _firm(_MARKS[metric.mark]) + "?" * _doubtful(experiment, metric)
 
 
-def doubtful(metric: Metric, noise: NoiseKind) -> bool:
-    """Return whether a difference may be retraining noise, which was not measured."""
-    return metric.mark in ("better", "worse") and noise == "not measured"
+def _doubtful(experiment: Experiment, metric: Metric) -> bool:
+    """Return whether a difference may be due to the seed, whose variance was not measured."""
+    return metric.mark in ("better", "worse") and experiment.noise == "not measured"
 
 
 def _firm(text: str) -> str:
@@ -357,7 +355,7 @@ def count(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}" if value == round(value) else f"{value:,.2f}"
 
 
-def size(value: int | None) -> str:
+def size(value: float | None) -> str:
     """Return bytes as megabytes or gigabytes."""
     return "–" if value is None else f"{value / 1e6:.2f} MB" if value < 1e9 else f"{value / 1e9:.2f} GB"
 
@@ -367,7 +365,7 @@ def outcome(what: str | None, seconds: float | None) -> str:
     return "–" if what is None else what if seconds is None else f"{what}, {seconds:.1f} s"
 
 
-def stage_difference(stage: Stage, quote: Callable[[str], str]) -> str:
+def stage_difference(stage: Stage, quote: Callable[[str], str] = str) -> str:
     """Return which of a stage's dependencies and outputs differ; names go through *quote*."""
     if stage.state != "changed":
         return stage.state

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from auscult.comparison.differences import PARTS, Evaluated
-from auscult.comparison.document import Outcome, Parameter, Revision, Size, Stage
+from auscult import settings
+from auscult.comparison.differences import Evaluated
+from auscult.comparison.document import Count, Parameter, Revision, Stage, shorten
 from auscult.core import params as parameters
 from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
@@ -22,12 +23,11 @@ from auscult.core.paths import CODE, Paths
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import slug
-from auscult.versioning import worktree
+from auscult.versioning import lockfile, worktree
 from auscult.versioning.commands import CommandError, git, git_bytes
 from auscult.versioning.graph import Run, StageRun, without_root
-from auscult.versioning.lockfile import LOCK, DamagedError, stages
 
-#: Prefix of the names of throw-away worktrees; the holder of the repository's lock may remove them.
+#: Prefix of the names of temporary worktrees; the holder of the repository's lock may remove them.
 PREFIX = "compare-"
 #: Files in git that the pipeline writes: a change of them is not a change of the user's.
 _OUTPUTS_IN_GIT = ("dvc.lock", "reports", "data/*/README.md", "data/*/version.json")
@@ -93,7 +93,7 @@ def remove_old_worktrees(root: Path) -> None:
 
 @contextmanager
 def checked_out(root: Path, role: str, commit: str) -> Iterator[Path]:
-    """Make a throw-away worktree of a commit, and remove it at the end; *role* is base or head."""
+    """Make a temporary worktree of a commit, and remove it at the end; *role*, as base or head, is part of its name."""
     place = worktree.create(root, f"{PREFIX}{role}-{commit[:10]}", commit)
     try:
         yield place
@@ -122,50 +122,53 @@ class Recorded:
         Its metrics may then differ from a retraining on another kind of processor, and nothing is outdated.
         """
         md5 = hashlib.md5(self.metrics[path], usedforsecurity=False).hexdigest()
-        outs = (out for stage in self.lock.values() for out in stage.get("outs", []))
-        in_lock = any(out["path"] == path and out.get("md5") == md5 for out in outs)
+        in_lock = recorded_digest(self.lock, path) == md5
         return in_lock and all(_code_and_params(self.lock.get(name)) == _code_and_params(lock[name]) for name in lock)
 
 
 def _code_and_params(entry: Any) -> tuple[Any, ...]:
-    deps = {dep["path"]: dep.get("md5") for dep in (entry or {}).get("deps", [])}
-    return {path: md5 for path, md5 in deps.items() if path.startswith(CODE)}, (entry or {}).get("params")
+    return {path: md5 for path, md5 in _deps(entry).items() if path.startswith(CODE)}, (entry or {}).get("params")
 
 
 def committed(root: Path) -> Recorded:
     """Return what the checked-out commit holds, also where the pipeline has run since."""
     listed = git_bytes(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", "reports").decode(errors="replace")
     names = [name for name in listed.split("\0") if PurePosixPath(name).match("reports/*/metrics/*.json")]
-    lock = _stages(git_bytes(root, "show", f"HEAD:{LOCK}"))
-    return Recorded({name: git_bytes(root, "show", f"HEAD:{name}") for name in names}, lock)
+    return Recorded({name: git_bytes(root, "show", f"HEAD:{name}") for name in names}, _lock(lockfile.at_commit, root))
 
 
 def uncommitted(root: Path) -> Recorded:
     """Return what the folder holds, as if it were committed now."""
     found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.glob("reports/*/metrics/*.json")}
-    return Recorded(found, _lock(root))
+    return Recorded(found, _lock(lockfile.in_workspace, root))
 
 
 @dataclass
 class Results:
-    """All that is compared of one revision.
+    """One revision after its pipeline has run. If its ``fault`` says why nothing was read, all but the run is empty.
 
     Attributes
     ----------
+    params
+        The content of ``params.yaml``, and as ``flows`` that of ``flows/settings.yaml``.
+    lock
+        The stages of ``dvc.lock``.
     experiments
         Name → its evaluated model, or why there is none.
     faults
         (where, reason) of each file that could not be read.
     """
 
-    dataset: str
+    revision: Revision
+    run: Run = field(default_factory=Run)
+    dataset: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     lock: dict[str, Any] = field(default_factory=dict)
     experiments: dict[str, Evaluated | str] = field(default_factory=dict)
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
-def read(root: Path, run: Run, recorded: Recorded) -> Results:
+def read(root: Path, revision: Revision, run: Run, recorded: Recorded) -> Results:
     """Read the results of one revision after its pipeline has run.
 
     Parameters
@@ -178,9 +181,9 @@ def read(root: Path, run: Run, recorded: Recorded) -> Results:
     AuscultError
         The parameters cannot be read.
     """
-    params = parameters.load(root / parameters.FILE)
-    raw_params = yaml.safe_load(parameters.read(root / parameters.FILE))
-    paths, results = Paths(params.dataset), Results(params.dataset, params=raw_params, lock=_lock(root))
+    params = parameters.load(root / parameters.FILE, earlier_layout=True)
+    paths, results = Paths(params.dataset), Results(revision, run, params.dataset, _parameters(root))
+    results.lock = _lock(lockfile.in_workspace, root)
     for name in params.experiments:
         path = paths.metrics(name).as_posix()
         in_git, reason = _metrics(recorded.metrics.get(path))
@@ -201,33 +204,37 @@ def read(root: Path, run: Run, recorded: Recorded) -> Results:
     return results
 
 
-def _lock(root: Path) -> dict[str, Any]:
-    path = root / LOCK
-    return _stages(path.read_bytes() if path.is_file() else b"")
+def _parameters(root: Path) -> dict[str, Any]:
+    """Return the parameters of the pipeline and, as ``flows``, those of the flows, where an earlier layout has them."""
+    found: dict[str, Any] = yaml.safe_load(parameters.read(root / parameters.FILE))
+    with suppress(AuscultError, yaml.YAMLError):  # the comparison reports settings of head that cannot be read
+        found["flows"] = yaml.safe_load(parameters.read(root / settings.FILE))
+    return found
 
 
-def _stages(lock: bytes) -> dict[str, Any]:
-    """Return the stages of a lock; none where it is damaged."""
+def _lock(read: Callable[[Path], dict[str, Any] | None], root: Path) -> dict[str, Any]:
+    """Return the stages of a lock; none where it is missing or damaged."""
     try:
-        return stages(lock)
-    except DamagedError:
+        return read(root) or {}
+    except lockfile.DamagedError:
         return {}
 
 
-def _metrics(content: bytes | None) -> tuple[dict[str, dict[str, float]], str]:
-    """Return the values of a metrics file, and why they could not be read."""
+class _MetricsFile(BaseModel):
+    validation: dict[str, FiniteFloat]
+    test: dict[str, FiniteFloat]
+
+
+def _metrics(content: bytes | None) -> tuple[Mapping[str, Mapping[str, float]], str]:
+    """Return the values of a metrics file by part, and why they could not be read."""
     if content is None:
         return {}, "there is no such file in git: its metrics cannot be checked"
     try:
-        data = json.loads(content)
-        metrics: dict[str, dict[str, float]] = {
-            part: {name: float(value) for name, value in data[part].items()} for part in PARTS
-        }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        return {}, f"this is not a metrics file: {type(error).__name__}: {error}"[:300]
-    if not all(math.isfinite(value) for part in metrics.values() for value in part.values()):
-        return {}, "this is not a metrics file: a value is NaN or infinite"
-    return metrics, ""
+        return _MetricsFile.model_validate_json(content).model_dump(), ""
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        return {}, f"this is not a metrics file: {where}{': ' * bool(where)}{problem['msg']}"[:300]
 
 
 def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping[str, float]]) -> Evaluated:
@@ -254,12 +261,11 @@ def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping
 def changed_parameters(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[Parameter]:
     """Return every parameter that differs, by its dotted name."""
     old, new = dict(_leaves(base)), dict(_leaves(head))
-    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    return [Parameter(name[:200], _shortened(old.get(name)), _shortened(new.get(name))) for name in names]
+    return [Parameter(name[:200], _value(old, name), _value(new, name)) for name in _differing(old, new)]
 
 
-def _shortened(value: str | None) -> str | None:
-    return value if value is None or len(value) <= 500 else value[:499] + "…"
+def _value(leaves: Mapping[str, str], name: str) -> str | None:
+    return shorten(leaves[name], 500) if name in leaves else None
 
 
 def _leaves(section: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -282,27 +288,23 @@ def changed_stages(base: Mapping[str, Any], head: Mapping[str, Any], base_run: R
 
 
 def _stage(name: str, old: Any, new: Any, base: StageRun | None, head: StageRun | None) -> Stage | None:
-    deps = _differing(_files(old, "deps"), _files(new, "deps"))
-    params = _differing(_params(old), _params(new))
-    outs = _differing(_files(old, "outs"), _files(new, "outs"))
+    deps, params, outs = (_differing(read(old), read(new)) for read in (_deps, _params, _outs))
+    state: Literal["changed", "added", "removed", "unchanged"] = "changed" if deps or params or outs else "unchanged"
     if old is None or new is None:
         state = "added" if old is None and (new is not None or base is None) else "removed"
         deps = params = outs = []  # all of it differs
-    else:
-        state = "changed" if deps or params or outs else "unchanged"
-    idle: tuple[Outcome | None, ...] = (None, "unchanged", "taken from cache")
-    base_outcome, head_outcome = (run.outcome if run is not None else None for run in (base, head))
-    if state == "unchanged" and base_outcome in idle and head_outcome in idle:
+    runs = [run for run in (base, head) if run is not None]
+    if state == "unchanged" and all(run.outcome in ("unchanged", "taken from cache") for run in runs):
         return None
     return Stage(
         name[:120],
-        state,  # type: ignore[arg-type]
+        state,
         _names(path for path in deps if path.startswith(CODE)),
         _names(params),
         _names(path for path in deps if not path.startswith(CODE)),
         _names(outs),
-        base_outcome,
-        head_outcome,
+        base.outcome if base is not None else None,
+        head.outcome if head is not None else None,
         base.seconds if base is not None else None,
         head.seconds if head is not None else None,
     )
@@ -312,8 +314,12 @@ def _names(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(path[:120] for path in list(paths)[:100])
 
 
-def _files(entry: Any, kind: str) -> dict[str, str]:
-    return {str(each["path"]): str(each.get("md5", "")) for each in (entry or {}).get(kind, [])}
+def _deps(entry: Any) -> dict[str, str]:
+    return {str(each["path"]): str(each.get("md5", "")) for each in (entry or {}).get("deps", [])}
+
+
+def _outs(entry: Any) -> dict[str, str]:
+    return {str(each["path"]): str(each.get("md5", "")) for each in (entry or {}).get("outs", [])}
 
 
 def _params(entry: Any) -> dict[str, str]:
@@ -327,13 +333,13 @@ def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
 
 def recorded_digest(lock: Mapping[str, Any], path: str) -> str:
     """Return the digest that a lock records of an output; empty where it records none."""
-    return next((found[path] for entry in lock.values() if path in (found := _files(entry, "outs"))), "")
+    return next((found[path] for entry in lock.values() if path in (found := _outs(entry))), "")
 
 
-def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Size]:
+def sizes(base: Mapping[str, Any], head: Mapping[str, Any], *, both: bool) -> list[Count]:
     """Return the bytes of the models and of all outputs, as the locks record them; base's only where *both*."""
     return [
-        Size(name, _bytes(base, prefix) if both else None, _bytes(head, prefix))
+        Count(name, _bytes(base, prefix) if both else None, _bytes(head, prefix))
         for name, prefix in (("models", "models/"), ("all outputs", ""))
     ]
 

@@ -1,21 +1,22 @@
 """The verdict in one line, from the validation scores alone. Standard library only.
 
-A score is better or worse if its interval, which includes retraining noise, excludes zero. If that noise was not
+A score is better or worse if its interval, which includes seed variance, excludes zero. If seed variance was not
 measured, the verdict says "perhaps". Test metrics are shown elsewhere, and decide nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from auscult.comparison.document import Comparison, Experiment, Metric
 
 Kind = Literal["better", "worse", "mixed", "no difference", "nothing changed", "cannot say"]
 Quote = Callable[[str], str]
-#: The metric that decides, and in which part.
-SCORE, PART = "score", "validation"
+#: The part whose score decides.
+PART = "validation"
 #: So many experiments are named; the others are counted.
 _NAMED = 4
 
@@ -38,28 +39,8 @@ class Verdict:
 
     def line(self, headline: str = "") -> str:
         """Return headline and details in one line; *headline* replaces the verdict's, for example in bold."""
-        between = "; " if self.kind == "no difference" else ": "
+        between = ": " if self.kind in ("better", "worse", "mixed") else "; "
         return between.join(filter(None, [headline or self.headline, "; ".join(self.details)]))
-
-
-@dataclass
-class _Groups:
-    """The experiments by the result for their validation score."""
-
-    better: list[Experiment] = field(default_factory=list)
-    worse: list[Experiment] = field(default_factory=list)
-    within: list[Experiment] = field(default_factory=list)
-    same: list[Experiment] = field(default_factory=list)
-    unknown: list[Experiment] = field(default_factory=list)
-    redefined: list[Experiment] = field(default_factory=list)
-    added: list[Experiment] = field(default_factory=list)
-    removed: list[Experiment] = field(default_factory=list)
-
-
-def deciding_metric(experiment: Experiment) -> Metric | None:
-    """Return the metric that decides about an experiment."""
-    part = experiment.part(PART)
-    return part.metric(SCORE) if part is not None else None
 
 
 def verdict(document: Comparison, quote: Quote = str) -> Verdict:
@@ -73,21 +54,23 @@ def verdict(document: Comparison, quote: Quote = str) -> Verdict:
     no_base = "the base cannot be compared" if document.base.commit else "there is no base"
     for revision, problem in ((document.head, "the head cannot be compared"), (document.base, no_base)):
         if revision.fault:
-            return Verdict("cannot say", "Cannot say", (f"{problem}: {quote(revision.fault)}",))
-    groups = _grouped(document.experiments)
-    moved = groups.better + groups.worse
+            return Verdict("cannot say", "Cannot say", (f"{problem} ({quote(revision.fault)})",))
+    groups: Mapping[str, list[Experiment]] = defaultdict(list)
+    for each in document.experiments:
+        groups[_group(each)].append(each)
+    moved = groups["better"] + groups["worse"]
     kind, headline = _headline(document, groups)
-    details = [f"{quote(each.name)} {_points_of(each)}" for each in moved[:_NAMED]]
+    details = [f"{quote(each.name)} {points(each.score(PART), ' points')}" for each in moved[:_NAMED]]
     if len(moved) > _NAMED:
         details.append(f"and {len(moved) - _NAMED} more")
     if any(each.noise == "not measured" for each in moved):
-        details.append("retraining noise not measured: the intervals cover patients only, and a retraining may undo it")
+        details.append("seed variance was not measured, so a training with another seed may undo it")
     details += [
-        *_named("no difference beyond noise", [] if kind == "no difference" else groups.within, quote),
-        *_named("not comparable", groups.unknown, quote, _first_reason(groups.unknown, quote)),
-        *_named("computed in another way", groups.redefined, quote),
-        *_named("added", groups.added, quote),
-        *_named("removed", groups.removed, quote),
+        *_named("no difference beyond noise", [] if kind == "no difference" else groups["within noise"], quote),
+        *_named("not comparable", groups["unknown"], quote, _first_reason(groups["unknown"], quote)),
+        *_named("same predictions, but metrics are computed in another way", groups["redefined"], quote),
+        *_named("added", groups["added"], quote),
+        *_named("removed", groups["removed"], quote),
         *_common_units(document),
     ]
     if document.faults:
@@ -96,40 +79,31 @@ def verdict(document: Comparison, quote: Quote = str) -> Verdict:
     return Verdict(kind, headline, tuple(details))
 
 
-def _grouped(experiments: Sequence[Experiment]) -> _Groups:
-    groups = _Groups()
-    for each in experiments:
-        metric = deciding_metric(each)
-        if each.state == "added":
-            groups.added.append(each)
-        elif each.state == "removed":
-            groups.removed.append(each)
-        elif each.state == "same":
-            groups.same.append(each)
-            if each.note:  # the same predictions, and other metrics files
-                groups.redefined.append(each)
-        elif each.state == "unreadable" or metric is None or metric.mark == "unknown":
-            groups.unknown.append(each)
-        else:
-            {"better": groups.better, "worse": groups.worse}.get(metric.mark, groups.within).append(each)
-    return groups
+def _group(experiment: Experiment) -> str:
+    """Return the result of an experiment's validation score, or why there is none."""
+    if experiment.state in ("added", "removed"):
+        return experiment.state
+    if experiment.state == "same":
+        return "redefined" if experiment.note else "same"
+    metric = experiment.score(PART)
+    return "unknown" if experiment.state == "unreadable" or metric is None else metric.mark
 
 
-def _headline(document: Comparison, groups: _Groups) -> tuple[Kind, str]:
-    moved = groups.better + groups.worse
-    perhaps = moved and all(each.noise == "not measured" for each in moved)
-    if groups.better and groups.worse:
+def _headline(document: Comparison, groups: Mapping[str, Sequence[Experiment]]) -> tuple[Kind, str]:
+    moved = [*groups["better"], *groups["worse"]]
+    perhaps = all(each.noise == "not measured" for each in moved)
+    if groups["better"] and groups["worse"]:
         return "mixed", "Mixed"
-    if groups.better:
+    if groups["better"]:
         return "better", "Perhaps better" if perhaps else "Better"
-    if groups.worse:
+    if groups["worse"]:
         return "worse", "Perhaps worse" if perhaps else "Worse"
-    if groups.within:
+    if groups["within noise"]:
         return "no difference", "No difference beyond noise"
-    others = groups.unknown or groups.added or groups.removed or groups.redefined
-    if groups.same and not (others or document.faults or _data_changed(document)):
+    others = any(groups[name] for name in ("unknown", "redefined", "added", "removed"))
+    if groups["same"] and not (others or document.faults or _data_changed(document)):
         return "nothing changed", "Nothing changed: every model and metric is the same"
-    if groups.same:
+    if groups["same"] or groups["redefined"]:
         return "no difference", "No difference: every model that could be compared is the same"
     return "cannot say", "Cannot say"
 
@@ -138,27 +112,21 @@ def _data_changed(document: Comparison) -> bool:
     return document.data is not None and document.data.changed
 
 
-def _points_of(experiment: Experiment) -> str:
-    metric = deciding_metric(experiment)
-    assert metric is not None
-    return points(metric)
+def points(metric: Metric | None, unit: str = "") -> str:
+    """Return the difference of a score with its interval, in points of 100; a dash where there is none."""
+    return "–" if metric is None or metric.difference is None else with_interval(metric, 100.0, 1, unit)
 
 
-def points(metric: Metric) -> str:
-    """Return the difference with its interval, in points of 100."""
-    return "–" if metric.difference is None else with_interval(metric, 100.0, 1)
-
-
-def with_interval(metric: Metric, scale: float, digits: int) -> str:
+def with_interval(metric: Metric, scale: float, digits: int, unit: str = "") -> str:
     """Return a defined difference with its interval, both multiplied by *scale*."""
     assert metric.difference is not None
-    text = signed(scale * metric.difference, digits)
+    text = _signed(scale * metric.difference, digits) + unit
     if metric.low is None or metric.high is None:
         return text
-    return f"{text} ({signed(scale * metric.low, digits)} to {signed(scale * metric.high, digits)})"
+    return f"{text} ({_signed(scale * metric.low, digits)} to {_signed(scale * metric.high, digits)})"
 
 
-def signed(value: float, digits: int) -> str:
+def _signed(value: float, digits: int) -> str:
     """Return a number with its sign: a true minus, and no negative zero."""
     text = f"{value:+.{digits}f}"
     return text.replace("-", "+" if float(text) == 0.0 else "−")
@@ -174,21 +142,15 @@ def _named(what: str, experiments: Sequence[Experiment], quote: Quote, reason: s
 
 def _first_reason(experiments: Sequence[Experiment], quote: Quote) -> str:
     """Return the reason that the first of them with a reason gives, in parentheses."""
-    for each in experiments:
-        metric = deciding_metric(each)
-        reason = (metric.note if metric is not None else "") or each.note
-        if reason:
-            return f" ({quote(reason)})"
-    return ""
+    metrics = [(each.score(PART), each.note) for each in experiments]
+    reasons = [(metric.note if metric is not None else "") or note for metric, note in metrics]
+    return next((f" ({quote(reason)})" for reason in reasons if reason), "")
 
 
 def _common_units(document: Comparison) -> list[str]:
     """Return the number of compared units where base and head do not have the same units."""
-    counts = []
-    for each in document.experiments:
-        part = each.part(PART)
-        if each.state in ("compared", "same") and part is not None and part.units:
-            counts.append((part.units, part.base_units, part.head_units))
+    compared = [each.part(PART) for each in document.experiments if each.state in ("compared", "same")]
+    counts = [(part.units, part.base_units, part.head_units) for part in compared if part is not None and part.units]
     if all(len(set(count)) == 1 for count in counts) and not _data_changed(document):
         return []
     reason = "the data differ" if _data_changed(document) else "base and head have predictions for different units"
@@ -196,6 +158,6 @@ def _common_units(document: Comparison) -> list[str]:
         return [reason]
     units, base, head = min(counts)
     return [
-        f"{reason}: compared on the units that both have with equal labels"
+        f"{reason}: compared on the units that both have with the same label"
         f" (at least {units} validation units, of {base} in base and {head} in head)"
     ]

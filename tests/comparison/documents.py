@@ -19,8 +19,8 @@ from auscult.comparison.document import (
     Metric,
     Parameter,
     Part,
+    PartName,
     Revision,
-    Size,
     Stage,
 )
 from auscult.comparison.markdown import render
@@ -37,21 +37,40 @@ def metric(name: str, base: float | None, head: float | None, mark: Mark = "with
     return Metric(name, base, head, low, high, mark, note)
 
 
-def part(name: str, base: float | None, head: float | None, mark: Mark = "within noise", units: int = 129) -> Part:
-    """Return a part with a score, a loss that moved in the other direction, and an undefined metric."""
-    metrics = (
+def part(name: PartName, base: float | None, head: float | None, mark: Mark = "within noise") -> Part:
+    """Return a part with a score, a loss that moved in the other direction, and a metric that base lacks; a baseline.
+
+    A revision whose score is None has no values at all; with the mark "same" both have the same.
+    """
+    same = mark == "same"
+    why = "" if same else f"undefined: no 'wheeze' in the {name} part"
+    old, new = ((50, 9), (12, 58)), ((53, 6), (11, 59))
+    metrics: tuple[Metric, ...] = (
         metric("score", base, head, mark),
-        metric("log_loss", base and 0.8, 0.62, mark if mark in ("same", "unknown") else "better"),
-        metric("recall_wheeze", None, 0.5, "unknown", "undefined: no 'wheeze' in the validation part"),
+        metric("log_loss", base and (0.62 if same else 0.8), head and 0.62, mark if same or not base else "better"),
+        metric("recall_wheeze", 0.5 if same else None, head and 0.5, "same" if same else "unknown", why),
     )
-    matrices = ((50, 9), (12, 58)), ((53, 6), (11, 59))
-    name_: object = name
-    return Part(name_, 129, units, units, 9, ("normal", "CAS & DAS"), metrics, *matrices)  # type: ignore[arg-type]
+    if base and head and not same:
+        metrics += (metric("opponent_score", 0.6, 0.6),)
+    return Part(
+        name,
+        129 if base is not None else 0,
+        129 if head is not None else 0,
+        129,
+        9,
+        ("normal", "CAS & DAS"),
+        metrics,
+        () if base is None else new if same else old,
+        () if head is None else new,
+    )
 
 
-def experiment(name: str, base: float, head: float, mark: Mark = "within noise", **changes: object) -> Experiment:
+def experiment(
+    name: str, base: float | None, head: float | None, mark: Mark = "within noise", **changes: object
+) -> Experiment:
     """Return an experiment whose validation score has that mark; its test score has not moved beyond noise."""
-    parts = (part("validation", base, head, mark), part("test", base - 0.05, head - 0.05))
+    test = mark if mark in ("same", "unknown") else "within noise"
+    parts = (part("validation", base, head, mark), part("test", base and base - 0.05, head and head - 0.05, test))
     made = Experiment(name, "sounds", "compared", "measured", "", parts)
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -69,23 +88,29 @@ def comparison(*experiments: Experiment, **changes: object) -> Comparison:
 def golden() -> dict[str, Comparison]:
     """Return name of a golden comment → its comparison."""
     same = experiment("same", 0.7, 0.7, "same", state="same", noise="same model")
-    unknown = experiment("few", 0.7, 0.8, "unknown")
     few = "no interval: 2 patients with normal, 7 with abnormal recordings; 8 of each are needed"
+    unknown = experiment("few", 0.7, 0.8, "unknown")
     unknown = replace(
         unknown,
         parts=tuple(replace(each, metrics=(metric("score", 0.7, 0.8, "unknown", few),)) for each in unknown.parts),
     )
+    moved = experiment("one", 0.7, 0.71)
+    fewer = tuple(replace(each, units=120, head_units=125) for each in moved.parts)
     everything = comparison(
         experiment("sounds_logmel_cnn2d", 0.765, 0.85, "better"),
         experiment("binary_mfcc_cnn2d", 0.575, 0.571, noise="pooled"),
-        parameters=(Parameter("train.epochs", "6", "9"), Parameter("train.new", None, '["a", "b"]')),
+        parameters=(
+            Parameter("flows.gate.margin", "0.02", "0.01"),
+            Parameter("train.epochs", "6", "9"),
+            Parameter("train.new", None, '["a", "b"]'),
+        ),
         stages=(
             Stage(
                 "train@x", "changed", (), ("train.epochs",), (), ("models/x",), "taken from cache", "ran", None, 12.3
             ),
             Stage("describe", "added", (), (), (), (), None, "ran", None, 1.0),
         ),
-        sizes=(Size("models", 5_300_000, 5_310_000), Size("all outputs", None, 2_100_000_000)),
+        sizes=(Count("models", 5_300_000, 5_310_000), Count("all outputs", None, 2_100_000_000)),
     )
     data = Data("sample-11a6ad31", "sample-99f00d00", True, (Count("recordings", 204, 200), Count("added", None, 3)))
     return {
@@ -93,26 +118,23 @@ def golden() -> dict[str, Comparison]:
         "worse": comparison(experiment("sounds_logmel_cnn2d", 0.765, 0.62, "worse")),
         "mixed": comparison(experiment("one", 0.7, 0.8, "better"), experiment("two", 0.7, 0.6, "worse"), same),
         "perhaps": comparison(experiment("one", 0.7, 0.8, "better", noise="not measured")),
-        "no_difference": comparison(experiment("one", 0.7, 0.71), same, unknown),
+        "no_difference": comparison(moved, same, unknown),
         "nothing_changed": comparison(same),
         "broken_file": comparison(
             same, faults=(Fault("head", "reports/sample/metrics/x.json", "this is not a metrics file"),)
         ),
-        "other_data": comparison(experiment("one", 0.7, 0.71), data=data),
+        "other_data": comparison(replace(moved, parts=fewer), data=data),
         "no_base": comparison(
-            replace(
-                same,
-                state="unreadable",
-                note="there is no base to compare with",
-                parts=tuple(
-                    replace(part(each, None, 0.7, "unknown"), base_confusion=()) for each in ("validation", "test")
-                ),
-            ),
+            experiment("same", None, 0.7, "unknown", state="unreadable", note="there is no base to compare with"),
             base=Revision("main", "", False, "this is the first commit: there is nothing before it"),
             data=None,
         ),
         "removed": comparison(
-            replace(same, name="gone", state="removed"), unknown, head=replace(HEAD, dirty=True), shared_by=1
+            experiment("gone", 0.7, None, "unknown", state="removed"),
+            unknown,
+            head=replace(HEAD, dirty=True),
+            confidence=0.95,
+            shared_by=1,
         ),
     }
 

@@ -11,7 +11,7 @@ from tests.flows.repositories import git
 from tests.pipeline.workspace import SMALL, clone
 
 EXPERIMENT = "abnormal_logmel_cnn2d"
-JUDGING = "auscult/evaluation/predictions.py"
+PREDICTING = "auscult/evaluation/predictions.py"
 METRICS = f"reports/sample/metrics/{EXPERIMENT}.json"
 _CHANGES: dict[str, Any] = SMALL | {
     "download.sample.patients": 28,
@@ -51,7 +51,7 @@ def make(root: Path) -> Path:
     del graph["stages"]["report"]
     graph["stages"]["features"]["foreach"] = {"logmel": graph["stages"]["features"]["foreach"]["logmel"]}
     (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
-    (root / "judging.py").write_text((root / JUDGING).read_text())
+    (root / "original.py").write_text((root / PREDICTING).read_text())
     set_accuracy(root, 60)
     git(root, "branch", "-M", "main")
     commit(root, "start")
@@ -60,7 +60,7 @@ def make(root: Path) -> Path:
 
 def set_accuracy(root: Path, percent: int, salt: str = "") -> None:
     """Make the model's predictions correct in so many percent of the units; *salt* selects other units."""
-    (root / JUDGING).write_text((root / "judging.py").read_text() + _PREDICTIONS.format(percent=percent, salt=salt))
+    (root / PREDICTING).write_text((root / "original.py").read_text() + _PREDICTIONS.format(percent=percent, salt=salt))
 
 
 def commit(root: Path, message: str) -> None:

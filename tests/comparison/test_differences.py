@@ -1,4 +1,4 @@
-"""Paired differences: better, equal and worse models; other units, labels and classes; retraining noise."""
+"""Paired differences: better, equal and worse models; other units, labels and classes; seed variance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from auscult.cli.main import app
 from auscult.comparison.differences import (
     NOISE_FILE,
     NOT_MEASURED,
@@ -24,9 +26,7 @@ from auscult.comparison.differences import (
     load_noise,
 )
 from auscult.comparison.document import Metric, Part
-from auscult.comparison.seed_variance import measure as measure_seed_variance
 from auscult.comparison.seed_variance import spread
-from auscult.core.errors import AuscultError
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import measure
@@ -62,7 +62,7 @@ def test_better_equal_and_worse_models_get_their_mark(skill: float, mark: str) -
     assert score(part, "constant_score").head == 0.5
 
 
-def test_retraining_noise_widens_the_interval_and_changes_the_mark() -> None:
+def test_seed_variance_widens_the_interval_and_changes_the_mark() -> None:
     head, base = simulate(1.6, 1.0)
     narrow = score(compared(evaluated(base), evaluated(head)))
     wide = score(compared(evaluated(base), evaluated(head), measured(score=0.15)))
@@ -70,17 +70,17 @@ def test_retraining_noise_widens_the_interval_and_changes_the_mark() -> None:
     assert narrow.low is not None and wide.low is not None and wide.low < narrow.low - 0.15
 
 
-def test_a_metric_of_unknown_retraining_noise_has_no_interval() -> None:
+def test_a_metric_of_unknown_seed_variance_has_no_interval() -> None:
     head, base = simulate(2.0, 1.0)
     metric = score(compared(evaluated(base), evaluated(head), measured(accuracy=0.1)))
     assert metric.mark == "unknown" and "not known" in metric.note
 
 
-def test_retraining_noise_alone_is_rarely_called_a_difference() -> None:
+def test_seed_variance_alone_is_rarely_called_a_difference() -> None:
     """Models that differ by the seed alone: intervals over patients do not cover that."""
     called = {"with": 0, "without": 0}
-    worlds = 60
-    for seed in range(worlds):
+    repetitions = 60
+    for seed in range(repetitions):
         skills = 1.2 + np.random.default_rng(seed).normal(0.0, 0.35, 7)
         given = simulate(*skills, patients=12, seed=seed)
         values = [float(measure(each, np.ones((1, len(each))))["score"][0]) for each in given[:5]]
@@ -90,7 +90,7 @@ def test_retraining_noise_alone_is_rarely_called_a_difference() -> None:
                 evaluated(given[5]), evaluated(given[6]), found, replace(METHOD, resamples=200, min_patients=4)
             )
             called[name] += score(part).mark in ("better", "worse")
-    assert called["with"] <= 0.08 * worlds
+    assert called["with"] <= 0.08 * repetitions
     assert called["without"] > called["with"], "intervals over patients alone do not cover it"
 
 
@@ -204,5 +204,4 @@ def test_noise_of_an_unmeasured_experiment_is_pooled_over_the_data_set(tmp_path:
 
 
 def test_seed_variance_needs_three_seeds() -> None:
-    with pytest.raises(AuscultError):
-        measure_seed_variance(2)
+    assert CliRunner().invoke(app, ["measure", "seed-variance", "--seeds", "2"]).exit_code == 2

@@ -41,16 +41,14 @@ def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def compared(base: str = "main", head: str | None = None) -> Comparison:
     """Compare, and return the comparison read back from its file."""
     report(base, head)
-    made = document.read(FOLDER / document.JSON)
+    made = document.parse((FOLDER / document.JSON).read_bytes())
     assert (FOLDER / document.MARKDOWN).read_text() == markdown.render(made)
     assert str(Path.cwd()) not in (FOLDER / document.JSON).read_text(), "no absolute paths"
     return made
 
 
 def score(made: Comparison) -> document.Metric:
-    part = made.experiments[0].part("validation")
-    assert part is not None
-    metric = part.metric("score")
+    metric = made.experiments[0].score("validation")
     assert metric is not None
     return metric
 

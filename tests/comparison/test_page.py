@@ -26,14 +26,21 @@ def test_the_page_is_complete_and_needs_no_network(tmp_path: Path, name: str) ->
     for fault in (made.base.fault, made.head.fault):
         assert fault in html
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\(""", html)
-    assert ("data:image/png" in html) == (name not in ("no_base",))
+    assert ('<i class="bar"' in html) == (name in ("better", "other_data")), "intervals are drawn"
+
+
+def test_intervals_are_drawn_to_scale(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", golden()["perhaps"])  # validation +7 to +13, test −10 to +30
+    scores = (tmp_path / "page.html").read_text().partition("</section>")[0]
+    drawn = [float(each) for each in re.findall(r"(?:left|width):([\d.]+)%", scores)]
+    assert drawn == pytest.approx([61.67, 10.0, 66.67, 33.33, 66.67, 66.67], abs=0.01)
 
 
 def test_large_counts_are_shown_in_full(tmp_path: Path) -> None:
     data = Data("sample-1", "sample-2", True, (Count("segments", 1_234_567, 1_234_568),))
     write_page(tmp_path / "page.html", replace(golden()["other_data"], data=data))
     html = (tmp_path / "page.html").read_text()
-    assert "<td>1,234,567</td><td>1,234,568</td>" in html
+    assert ">1,234,567<" in html and ">1,234,568<" in html
 
 
 @pytest.mark.parametrize("text", [HOSTILE[4], HOSTILE[5], '" onload="evil'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +12,15 @@ import pandas as pd
 import pytest
 
 from auscult.comparison.differences import NOISE_FILE, NOT_MEASURED, Evaluated
-from auscult.comparison.document import Comparison, Metric, Part, Revision
-from auscult.comparison.report import Reproduced, compare
+from auscult.comparison.document import Comparison, Revision
+from auscult.comparison.report import _method, compare
 from auscult.comparison.revisions import Results
 from auscult.comparison.verdict import Verdict, verdict
 from auscult.evaluation.metrics import Predictions
 from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
+from tests.contract.imports import ROOT
 from tests.registry.gate.simulated import simulate
-
-
-def score(part: Part, name: str = "score") -> Metric:
-    metric = part.metric(name)
-    assert metric is not None
-    return metric
 
 
 def both_parts(given: Predictions, model: str) -> Evaluated:
@@ -32,9 +28,8 @@ def both_parts(given: Predictions, model: str) -> Evaluated:
     return replace(one, table=pd.concat([one.table, one.table.assign(part="test")], ignore_index=True))
 
 
-def made(name: str, experiments: Mapping[str, Evaluated | str], dataset: str = "sample", **more: Any) -> Reproduced:
-    revision, results = Revision(name, "a" * 40, False, ""), Results(dataset, experiments=dict(experiments), **more)
-    return Reproduced(revision, results=results)
+def made(name: str, experiments: Mapping[str, Evaluated | str], dataset: str = "sample", **more: Any) -> Results:
+    return Results(Revision(name, "a" * 40, False, ""), dataset=dataset, experiments=dict(experiments), **more)
 
 
 def compared(root: Path, base: Mapping[str, Evaluated | str], head: Mapping[str, Evaluated | str]) -> Comparison:
@@ -49,15 +44,13 @@ def test_experiments_share_the_allowed_error(tmp_path: Path) -> None:
     assert (one.confidence, four.confidence, four.shared_by) == (0.95, 0.9875, 4)
     widths = []
     for each in (one, four):
-        part = each.experiments[0].part("validation")
-        assert part is not None
-        metric = score(part)
-        assert metric.high is not None and metric.low is not None
+        metric = each.experiments[0].score("validation")
+        assert metric is not None and metric.high is not None and metric.low is not None
         widths.append(metric.high - metric.low)
     assert widths[1] > widths[0]
 
 
-def test_without_measured_retraining_noise_the_verdict_is_perhaps(tmp_path: Path) -> None:
+def test_without_measured_seed_variance_the_verdict_is_perhaps(tmp_path: Path) -> None:
     head, base = simulate(2.0, 0.5)
     found = compared(tmp_path, {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")})
     assert found.experiments[0].noise == NOT_MEASURED.kind
@@ -76,16 +69,16 @@ def test_equal_predictions_with_other_metrics_files_are_not_unchanged(tmp_path: 
     (given,) = simulate(1.0)
     one = {"e": both_parts(given, "one")}
 
-    def judged(head_md5: str) -> Verdict:
+    def verdict_with(head_md5: str) -> Verdict:
         base, head = (
             made(name, one, lock={"evaluate@e": {"outs": [{"path": "reports/sample/metrics/e.json", "md5": md5}]}})
             for name, md5 in (("main", "1"), ("HEAD", head_md5))
         )
         return verdict(compare(tmp_path, base, head, METHOD, None))
 
-    assert judged("1").kind == "nothing changed"
-    assert judged("2").kind == "no difference"
-    assert "computed in another way: e" in judged("2").details
+    assert verdict_with("1").kind == "nothing changed"
+    assert verdict_with("2").kind == "no difference"
+    assert any(each.endswith("computed in another way: e") for each in verdict_with("2").details)
 
 
 def test_the_verdict_counts_common_units_also_where_the_data_are_the_same(tmp_path: Path) -> None:
@@ -117,7 +110,7 @@ def test_experiments_of_an_unreadable_head_are_not_called_removed(tmp_path: Path
     (given,) = simulate(1.0)
     base = made("main", {"e": both_parts(given, "one")}, lock={"train@e": {"deps": [], "outs": []}})
     base.run = Run({"train@e": StageRun("ran", 2.0)})
-    head = Reproduced(Revision("HEAD", "b" * 40, False, "params.yaml is not valid YAML"))
+    head = Results(Revision("HEAD", "b" * 40, False, "params.yaml is not valid YAML"))
     found = compare(tmp_path, base, head, METHOD, None)
     (experiment,) = found.experiments
     assert experiment.state == "unreadable" and "head" in experiment.note
@@ -130,8 +123,26 @@ def test_another_data_set_is_not_compared(tmp_path: Path) -> None:
     one = {"e": both_parts(given, "one")}
     found = compare(tmp_path, made("main", one, dataset="icbhi"), made("HEAD", one), METHOD, None)
     assert verdict(found).kind == "cannot say" and "icbhi" in found.base.fault
-    part = found.experiments[0].part("validation")
-    assert part is not None and score(part).head is not None
+    metric = found.experiments[0].score("validation")
+    assert metric is not None and metric.head is not None
+
+
+@pytest.mark.parametrize("content", [None, "compare: [", "compare: {confidence: 2}"], ids=["missing", "cut", "wrong"])
+def test_without_valid_settings_there_is_no_interval_but_a_fault(tmp_path: Path, content: str | None) -> None:
+    """One resample, of point estimates, must not make a verdict."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    if content is not None:
+        (tmp_path / "flows").mkdir()
+        (tmp_path / "flows/settings.yaml").write_text(content)
+    method, faults = _method(tmp_path)
+    head, base = simulate(2.0, 0.5)
+    experiments = {"e": both_parts(base, "old")}, {"e": both_parts(head, "new")}
+    found = compare(tmp_path, made("main", experiments[0]), made("HEAD", experiments[1]), method, None, faults)
+    metric = found.experiments[0].score("validation")
+    assert metric is not None and metric.mark == "unknown" and metric.difference is not None
+    assert verdict(found).kind == "cannot say"
+    assert [each.where for each in found.faults] == ["flows/settings.yaml"]
+    assert str(tmp_path) not in found.faults[0].reason
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,7 @@ def test_another_data_set_is_not_compared(tmp_path: Path) -> None:
     ["<<<<<<< HEAD", "[]", '{"datasets": {"sample": {"experiments": {}}}}', '{"datasets": {"sample": %s}}'],
     ids=["a conflict", "a list", "half of it", "negative"],
 )
-def test_a_damaged_table_of_noise_is_a_fault_and_the_verdict_is_perhaps(tmp_path: Path, content: str) -> None:
+def test_a_damaged_table_of_seed_variance_is_a_fault_and_the_verdict_is_perhaps(tmp_path: Path, content: str) -> None:
     negative = '{"experiments": {}, "pooled": {"validation": {"score": -1}, "test": {}}}'
     (tmp_path / NOISE_FILE).parent.mkdir()
     (tmp_path / NOISE_FILE).write_text(content.replace("%s", negative))

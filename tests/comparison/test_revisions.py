@@ -18,6 +18,7 @@ import pytest
 
 from auscult.comparison import revisions
 from auscult.comparison.differences import Evaluated
+from auscult.comparison.document import Parameter, Revision
 from auscult.comparison.report import report
 from auscult.comparison.revisions import (
     base_of,
@@ -40,6 +41,7 @@ from tests.registry.gate.simulated import TASK, simulate
 
 EXPERIMENT = "one"
 FOLDER = Path("reports/sample/experiments") / EXPERIMENT
+HERE = Revision("change", "a" * 40, False, "")
 METRICS = f"reports/sample/metrics/{EXPERIMENT}.json"
 
 
@@ -158,7 +160,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def found(place: Path, run: Run | None = None) -> tuple[Evaluated | str, list[tuple[str, str]]]:
-    one = read(place, run or Run(), uncommitted(place))
+    one = read(place, HERE, run or Run(), uncommitted(place))
     return one.experiments[EXPERIMENT], one.faults
 
 
@@ -243,7 +245,7 @@ def test_metrics_of_another_machine_are_not_checked_but_edited_or_outdated_ones_
     def checked() -> bool:
         """Return whether the metrics in git are compared with those computed here."""
         lock("new", "computed here")
-        one = read(place, Run(), before).experiments[EXPERIMENT]
+        one = read(place, HERE, Run(), before).experiments[EXPERIMENT]
         assert isinstance(one, Evaluated)
         return one.in_git != {}
 
@@ -277,7 +279,10 @@ def test_an_unreadable_metrics_file_has_a_reason(content: str) -> None:
 
 def test_a_missing_metrics_file_and_one_with_nan_have_a_reason() -> None:
     assert "in git" in revisions._metrics(None)[1]
-    assert "NaN" in revisions._metrics(json.dumps({"validation": {"score": math.nan}, "test": {}}).encode())[1]
+    assert (
+        "validation.score"
+        in revisions._metrics(json.dumps({"validation": {"score": math.nan}, "test": {}}).encode())[1]
+    )
 
 
 def test_parameters_that_differ_have_dotted_names() -> None:
@@ -285,6 +290,35 @@ def test_parameters_that_differ_have_dotted_names() -> None:
     new = {"train": {"seed": "1"}, "experiments": {"a": {"task": "x"}, "b": {}}, "same": [1, 2]}
     found = {each.name: (each.base, each.head) for each in changed_parameters(old, new)}
     assert found == {"train.seed": ("1", '"1"'), "train.gone": ("null", None), "experiments.b": (None, "{}")}
+
+
+def write_settings(place: Path, text: str) -> None:
+    (place / "flows").mkdir(exist_ok=True)
+    (place / "flows/settings.yaml").write_text(text)
+
+
+def test_a_changed_setting_of_the_flows_is_a_changed_parameter(place: Path) -> None:
+    found = []
+    for margin in (0.02, 0.01):
+        write_settings(place, f"gate: {{margin: {margin}}}")
+        found.append(read(place, HERE, Run(), uncommitted(place)).params)
+    assert changed_parameters(*found) == [Parameter("flows.gate.margin", "0.02", "0.01")]
+
+
+def test_settings_in_the_earlier_layout_are_compared_with_those_of_today(place: Path) -> None:
+    write_settings(place, "gate: {margin: 0.02}")
+    head = read(place, HERE, Run(), uncommitted(place)).params
+    (place / "flows/settings.yaml").unlink()
+    with (place / "params.yaml").open("a") as file:
+        file.write("\nflows: {gate: {margin: 0.02}}\n")
+    base = read(place, HERE, Run(), uncommitted(place)).params
+    assert changed_parameters(base, head) == []
+
+
+def test_a_change_at_the_end_of_a_long_parameter_is_shown() -> None:
+    long = "x" * 1000
+    (found,) = changed_parameters({"a": f"{long}1"}, {"a": f"{long}2"})
+    assert found.name == "a" and len(found.base or "") == 500
 
 
 def entry(**changes: Any) -> dict[str, Any]:

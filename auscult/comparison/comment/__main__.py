@@ -1,7 +1,7 @@
 """``python3 -m auscult.comparison.comment``: post or update the comment on a pull request after its comparison.
 
-``.github/workflows/pr-comment.yml`` runs it on the default branch, with Python's standard library alone. It reads
-GitHub's variables ``GITHUB_EVENT_PATH``, ``GITHUB_API_URL`` and ``GITHUB_TOKEN``.
+``.github/workflows/pr-comment.yml`` runs it on the default branch. It reads GitHub's variables ``GITHUB_EVENT_PATH``,
+``GITHUB_API_URL`` and ``GITHUB_TOKEN``.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def comment(github: GitHub, run: WorkflowRun) -> None:
 def _body(github: GitHub, run: WorkflowRun) -> str:
     """Return the comment's text; an artifact that is not as expected is refused as a whole."""
     try:
-        artifacts = artifact.find(github, run)
-        if artifacts.data is None:
+        numbers = artifact.find(github, run)
+        if artifact.DATA not in numbers:
             return text.missing(run)
-        content = artifact.download(github, run, artifacts.data)
+        content = artifact.download(github, run, numbers[artifact.DATA])
     except artifact.RefusedError as error:
         return text.refused(run, error.what)
     try:
         comparison = document.parse(content)
         if comparison.head.commit != run.commit:
             return text.refused(run, "it is the comparison of another commit")
-        return text.comparison(run, comparison, artifacts.pages)
+        return text.comparison(run, comparison, numbers.get(artifact.PAGES))
     except document.DocumentError as error:
         return text.refused(run, error.what)
     except Exception as error:

@@ -10,7 +10,6 @@ import io
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
 
 from auscult.comparison.comment.pull_request import WorkflowRun
 from auscult.comparison.document import JSON, LARGEST
@@ -27,16 +26,8 @@ class RefusedError(AuscultError):
     """The artifact is not as expected; nothing of it is used."""
 
 
-@dataclass(frozen=True)
-class Artifacts:
-    """GitHub's numbers of the uploaded artifacts; None where there is no such artifact."""
-
-    data: int | None
-    pages: int | None
-
-
-def find(github: GitHub, run: WorkflowRun) -> Artifacts:
-    """Return the artifacts of this attempt of the run.
+def find(github: GitHub, run: WorkflowRun) -> dict[str, int]:
+    """Return the name and GitHub's number of the artifacts, ``DATA`` and ``PAGES``, of this attempt of the run.
 
     Raises
     ------
@@ -54,7 +45,7 @@ def find(github: GitHub, run: WorkflowRun) -> Artifacts:
                 f"its archive has {artifact['size_in_bytes']} bytes; at most {LARGEST_ARCHIVE} are allowed"
             )
         found[name] = max(int(artifact["id"]), found.get(name, 0))
-    return Artifacts(found.get(DATA), found.get(PAGES))
+    return found
 
 
 def download(github: GitHub, run: WorkflowRun, number: int) -> bytes:

@@ -30,27 +30,23 @@ class WorkflowRun:
     ----------
     repository
         ``owner/name`` of the repository of the pull request, where the run took place.
-    number
-        GitHub's number of the run.
+    number, address
+        GitHub's number of the run, and its page.
     started
         Start of this attempt, ISO 8601 in UTC; earlier artifacts belong to an earlier attempt.
     conclusion
         ``success``, ``failure``, ``cancelled``, …
-    address
-        Of its page.
-    commit
-        Head of the pull request that it was made for.
-    branch
-        The head's branch, in the head's repository.
+    commit, branch
+        Head of the pull request that it was made for, and its branch.
     head_repository
         ``owner/name`` of the head's repository, which may be a fork; empty where it was deleted.
     """
 
     repository: str
     number: int
+    address: str
     started: str
     conclusion: str
-    address: str
     commit: str
     branch: str
     head_repository: str

@@ -44,18 +44,12 @@ def missing(run: WorkflowRun) -> str:
 
 
 def refused(run: WorkflowRun, reason: str) -> str:
-    """Return the text for an upload that is not used; *reason* must quote nothing of it."""
+    """Return the text for an upload that is not used; *reason* should quote nothing of it."""
     return (
-        f"**No metrics for `{run.commit[:10]}`: the uploaded comparison was refused.** Reason: {_plain(reason)}. "
-        f"{_conclusion(run)}. Treat its artifact as untrusted.\n"
+        f"**No metrics for `{run.commit[:10]}`: the uploaded comparison was refused.** Reason:"
+        f" {markdown.code(reason, 300)}. {_conclusion(run)}. Treat its artifact as untrusted.\n"
     )
 
 
 def _conclusion(run: WorkflowRun) -> str:
     return f"[The run](<{run.address}>) {_CONCLUSIONS.get(run.conclusion, 'has ended')}"
-
-
-def _plain(reason: str) -> str:
-    """Return the reason without characters that GitHub could take for markup."""
-    plain = "".join(each if each.isalnum() or each in " .,:;()/-'" else " " for each in reason)
-    return " ".join(plain[:300].split()).rstrip(".")

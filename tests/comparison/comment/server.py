@@ -18,7 +18,7 @@ BOT = {"login": "github-actions[bot]", "type": "Bot"}
 
 @dataclass
 class Planned:
-    """An answer that replaces the usual one, once, for the first request that matches."""
+    """A response that replaces the usual one, once, for the first request that matches."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class FakeGitHub:
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     archives: dict[int, bytes] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def pull(self, number: int, sha: str, head: str = REPOSITORY, branch: str = "deeper") -> None:
         """Add an open pull request."""
@@ -77,8 +77,8 @@ class FakeGitHub:
         """Return the bodies of the comments."""
         return [str(comment["body"]) for comment in self.comments]
 
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
-        """Return status and content of an answer."""
+    def respond(self, method: str, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
+        """Return status and content of the response to a request."""
         base = f"/repos/{REPOSITORY}"
         if (method, path) == ("GET", f"{base}/pulls"):
             return 200, _page([pull for pull in self.pulls if pull["head"]["label"] == query["head"]], query)
@@ -113,7 +113,7 @@ def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
         def _respond(self) -> None:
             parts = urlsplit(self.path)
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"null")
-            github.asked.append(f"{self.command} {parts.path}")
+            github.requests.append(f"{self.command} {parts.path}")
             token = self.headers.get("Authorization")
             if parts.path.startswith("/blob/") and token is not None:
                 return self._send(400, {"message": "the token was sent to the artifact store"})
@@ -124,9 +124,9 @@ def serving(github: FakeGitHub) -> Iterator[FakeGitHub]:
             if plan is not None:
                 github.planned.remove(plan)
                 if plan.after:
-                    github.answer(self.command, parts.path, query, body)
+                    github.respond(self.command, parts.path, query, body)
                 return self._send(plan.status, plan.content, plan.headers)
-            status, content = github.answer(self.command, parts.path, query, body)
+            status, content = github.respond(self.command, parts.path, query, body)
             if status == 302:
                 return self._send(302, None, {"Location": content})
             return self._send(status, content)

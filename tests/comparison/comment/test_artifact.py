@@ -85,7 +85,7 @@ def test_a_large_archive_is_refused_before_the_download(scenario: Scenario) -> N
     scenario.github.artifacts[0]["size_in_bytes"] = 10**12
     (body,) = scenario.comment()
     assert "was refused" in body
-    assert not [asked for asked in scenario.github.asked if "/blob/" in asked]
+    assert not [each for each in scenario.github.requests if "/blob/" in each]
 
 
 def test_the_download_of_an_archive_larger_than_announced_is_stopped(scenario: Scenario) -> None:
@@ -160,4 +160,5 @@ def test_refused_content_is_not_quoted(scenario: Scenario) -> None:
 
 def test_a_reason_never_becomes_markup(scenario: Scenario) -> None:
     body = text.refused(read_event(scenario.event()), "`<img src=x>` [a](b) @everyone | *x*\n# y")
-    assert "img src x a (b) everyone x y." in body
+    assert body.count("`") == 4, "of the commit and of the reason"
+    assert "<img src=x>ˋ [a](b) @everyone ∣ *x* # y`." in body and "\n#" not in body

@@ -81,7 +81,7 @@ def test_a_pull_request_from_a_fork_is_found_among_others_with_its_commit(scenar
     scenario.github.pull(9, HEAD, "contributor/auscult", "main")
     scenario.run |= {"head_repository": {"full_name": "contributor/auscult"}, "head_branch": "main"}
     assert len(scenario.comment()) == 1
-    assert f"POST /repos/{REPOSITORY}/issues/9/comments" in scenario.github.asked
+    assert f"POST /repos/{REPOSITORY}/issues/9/comments" in scenario.github.requests
 
 
 def test_a_branch_name_is_escaped_in_the_query(scenario: Scenario) -> None:

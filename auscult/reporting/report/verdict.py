@@ -136,7 +136,7 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
         " recorded in the same way, at the same locations and with the same devices; another hospital's patients are"
         " another population."
     )
-    if any(item["exempt"] for item in experiments):
+    if any("exempt" in item["parts"] for item in experiments):
         found.append(
             "The exempt part shares patients with training or validation, because of the publisher's split. It is"
             " reported apart: its scores may be higher than those of new patients."

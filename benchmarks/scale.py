@@ -20,7 +20,7 @@ _WHAT = {
     "validate": ("stage validate", False),
     "split": ("stage split", False),
     "describe": ("stage describe", False),
-    "commit": ("dvc commit of the raw folder for the first time (two files per recording), as dvc add", False),
+    "commit": ("first dvc commit of the raw folder (two files per recording)", False),
     "status": ("dvc status", True),
     "repro": ("dvc repro with nothing to do", True),
     "make_repro": ("auscult run with nothing to do", True),
@@ -61,9 +61,9 @@ def _measurements(name: str, small: Cost, large: Cost) -> list[Measurement]:
     memory = f"its peak memory ({small.peak_mib:.0f} MiB with {_SMALL:,})"
     growth = large.cpu_s / small.cpu_s
     time = (f"scale.{name}", seconds, large.wall_s, "s")
-    ten = "processor time for ten times as many recordings"
+    ten = f"its processor time / that with {_SMALL:,}"
     return [
         under(_SECONDS, *time) if bound else Measurement(*time),
         under(_MIB, f"scale.{name}_memory", memory, large.peak_mib, "MiB"),
-        Measurement(f"scale.{name}_growth", ten, growth, "times", "at most 10, start included", growth <= 10.5),
+        Measurement(f"scale.{name}_growth", ten, growth, "times", "at most 10", growth <= 10.5),
     ]

@@ -162,7 +162,7 @@ def _not_better_than_metadata(experiments: Sequence[Mapping[str, Any]]) -> list[
         if names:
             found.append(
                 f"{what} {BASELINES['metadata_only']}, which sees device, location, age, sex and duration but no"
-                f" audio: {', '.join(names)}. Whatever their score, it is no evidence that they recognise disease in"
+                f" audio: {', '.join(names)}. Whatever their score, it does not show that they recognise disease in"
                 " the sound."
             )
     return found

@@ -29,3 +29,8 @@ class Measurement:
     unit: str
     aim: str = ""
     reached: bool | None = None
+
+
+def under(limit: float, name: str, what: str, value: float, unit: str) -> Measurement:
+    """Return a measured value that should lie below *limit*."""
+    return Measurement(name, what, value, unit, f"under {limit:g}", value < limit)

@@ -66,16 +66,15 @@ def _write(measurements: list[Measurement]) -> None:
     }
     rounded = [asdict(one) | {"value": float(f"{one.value:.4g}")} for one in measurements]
     write_json(RESULT, {"machine": machine, "measurements": rounded})
-    lines = [
-        f"Measured by `python -m benchmarks` on {machine['cores']} cores; compare the ratios rather than the times.",
-        "",
-        "| what | value | aim | |",
-        "|---|---:|---|---|",
-    ]
-    for one in measurements:
-        verdict = {None: "", True: "reached", False: "**missed**"}[one.reached]
-        lines.append(f"| {one.what} | {one.value:.3g} {one.unit} | {one.aim} | {verdict} |")
-    write_text(TABLE, "\n".join(lines) + "\n")
+    write_text(TABLE, _table(measurements, workers()))
+
+
+def _table(measurements: list[Measurement], cores: int) -> str:
+    """Return the measurements as Markdown."""
+    verdicts = {None: "", True: "reached", False: "**missed**"}
+    rows = (f"| {x.what} | {x.value:.3g} {x.unit} | {x.aim} | {verdicts[x.reached]} |" for x in measurements)
+    lead = f"Measured by `python -m benchmarks` on {cores} cores; compare ratios rather than times."
+    return "\n".join([lead, "", "| what | value | aim | |", "|---|---:|---|---|", *rows]) + "\n"
 
 
 if __name__ == "__main__":

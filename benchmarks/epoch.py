@@ -12,16 +12,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from auscult.core import params as parameters
 from auscult.core.tasks import Task
 from auscult.models import cnn2d
 from auscult.training import loop
 from auscult.training.data import Rows, TrainingData, Validation
 from auscult.training.normaliser import Normaliser
 from benchmarks import Measurement
+from benchmarks.process import REPOSITORY
 
 _ROWS, _BINS, _FRAMES, _BATCH, _CLASSES = 1000, 64, 251, 64, 4
 _ALTERNATIONS = 3
-_SETTINGS = loop.Settings(epochs=1, patience=1, batch_size=_BATCH, spec_augment=False, class_weights=True)
 
 
 def measure(scratch: Path) -> list[Measurement]:
@@ -74,9 +75,11 @@ def _ours(features: np.ndarray, valid: np.ndarray, target: np.ndarray) -> Callab
     network = cnn2d.build(_BINS, _FRAMES, _CLASSES, cnn2d.DEFAULTS)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     generator = torch.Generator().manual_seed(0)
+    params = parameters.load(REPOSITORY / "params.yaml").train
+    params = params.model_copy(update={"batch_size": _BATCH, "spec_augment": False})
 
     def run() -> None:
-        loop.train_epoch(network, data, rows, optimiser, torch.ones(_CLASSES), _SETTINGS, generator)
+        loop.train_epoch(network, data, rows, optimiser, torch.ones(_CLASSES), params, generator)
 
     return run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from auscult.core.storage import read_table
-from benchmarks import Measurement
+from benchmarks import Measurement, under
 from benchmarks.process import Cost, cost
 from benchmarks.recordings import ICBHI_RECORDINGS, PATHS, forget_results, make_root
 
@@ -51,9 +51,9 @@ def _measurements(
     return [
         Measurement("features.ratio_fifth", fifth, ratio, "times"),
         Measurement("features.ratio", f"the same, {ICBHI_RECORDINGS} recordings, once", whole, "times"),
-        Measurement("features.whole_s", icbhi, cold.wall_s, "s", "under 30", cold.wall_s < 30),
+        under(30, "features.whole_s", icbhi, cold.wall_s, "s"),
         Measurement("features.plain_s", "the same with the plain loop", plain.wall_s, "s"),
-        Measurement("features.difference_db", differ, same, "dB", "below 1e-3", same < 1e-3),
+        under(1e-3, "features.difference_db", differ, same, "dB"),
         Measurement("features.warm_s", "the same with nothing new", warm.wall_s, "s"),
         Measurement("features.new_s", "the same with 1 % new recordings", some.wall_s, "s"),
         Measurement("features.new_share", added, 100 * share, "%", "about 1, below 5", share < 0.05),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
 from auscult.core.paths import Paths
 from auscult.core.storage import write_json
+from auscult.versioning.commands import git
+from auscult.versioning.dvc_internals import Repository
 from benchmarks.process import REPOSITORY, cost
 
 PATHS = Paths("sample")
@@ -53,13 +54,9 @@ def _write_recording(folder: Path, number: int, generator: np.random.Generator, 
 
 
 def _copy_project(root: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
+    for name in filter(
+        None, git(REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    ):
         output = name.startswith(("data/", "models/", "reports/", "tests/", "docs/")) and name != "data/added/README.md"
         if not output and name != "dvc.lock" and (REPOSITORY / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +71,8 @@ def _copy_project(root: Path) -> None:
 
 def write_placeholders(root: Path) -> None:
     """Write placeholders for the outputs of all other stages; DVC compares digests, not contents."""
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
-        files = [Path(one.fs_path) for one in (*repo.index.deps, *repo.index.outs)]
+    with Repository(root) as repository:
+        files = repository.paths()
     for path in sorted(files, key=lambda file: -len(file.parts)):  # a file before its folder
         if path.exists():
             continue
@@ -93,8 +88,8 @@ def write_placeholders(root: Path) -> None:
     evaluation = {"intervals": {"confidence": 0.95}, "parts": parts}
     for file in (root / PATHS.reports / "experiments").glob("*/evaluation.json"):
         write_json(file, evaluation)
-    for metrics in (root / PATHS.reports / "metrics").glob("*.json"):
-        write_json(metrics, {"validation": {}, "test": {}})
+    for file in (root / PATHS.reports / "metrics").glob("*.json"):
+        write_json(file, {"validation": {}, "test": {}})
     commit(root, "outputs of all stages")
     cost(["-c", _TRACKED], root)
 
@@ -127,8 +122,3 @@ def commit(root: Path, message: str) -> None:
     cost(["-m", "dvc", "commit", "--force", "--quiet"], root)
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", message)
-
-
-def git(root: Path, *arguments: str) -> None:
-    """Run git in *root* without showing its output."""
-    subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True)

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import Measurement
+from benchmarks import Measurement, under
 from benchmarks.many_recordings import make_repository, withdraw_first, write_placeholders
 from benchmarks.process import Cost, cost
 
@@ -20,7 +20,7 @@ _WHAT = {
     "validate": ("stage validate", False),
     "split": ("stage split", False),
     "describe": ("stage describe", False),
-    "commit": ("dvc commit of the raw folder for the first time (two files per recording), as dvc add", False),
+    "commit": ("first dvc commit of the raw folder (two files per recording)", False),
     "status": ("dvc status", True),
     "repro": ("dvc repro with nothing to do", True),
     "make_repro": ("auscult run with nothing to do", True),
@@ -60,22 +60,10 @@ def _measurements(name: str, small: Cost, large: Cost) -> list[Measurement]:
     seconds = f"{words}, {_LARGE:,} recordings ({small.wall_s:.2g} s with {_SMALL:,})"
     memory = f"its peak memory ({small.peak_mib:.0f} MiB with {_SMALL:,})"
     growth = large.cpu_s / small.cpu_s
+    time = (f"scale.{name}", seconds, large.wall_s, "s")
+    ten = f"its processor time / that with {_SMALL:,}"
     return [
-        Measurement(
-            f"scale.{name}",
-            seconds,
-            large.wall_s,
-            "s",
-            f"under {_SECONDS:.0f}" if bound else "",
-            large.wall_s < _SECONDS if bound else None,
-        ),
-        Measurement(f"scale.{name}_memory", memory, large.peak_mib, "MiB", f"under {_MIB:.0f}", large.peak_mib < _MIB),
-        Measurement(
-            f"scale.{name}_growth",
-            "processor time for ten times as many recordings",
-            growth,
-            "times",
-            "at most 10, start included",
-            growth <= 10.5,
-        ),
+        under(_SECONDS, *time) if bound else Measurement(*time),
+        under(_MIB, f"scale.{name}_memory", memory, large.peak_mib, "MiB"),
+        Measurement(f"scale.{name}_growth", ten, growth, "times", "at most 10", growth <= 10.5),
     ]

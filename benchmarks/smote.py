@@ -29,7 +29,7 @@ def measure(scratch: Path) -> list[Measurement]:
     return [
         Measurement("smote.seconds", f"SMOTE, {size}, start included", ours.wall_s, "s"),
         Measurement("smote.plain_s", "plain imbalanced-learn on the flattened rows, the same", theirs.wall_s, "s"),
-        Measurement("smote.memory", "peak memory", ours.peak_mib, "MiB", "", None),
+        Measurement("smote.memory", "peak memory", ours.peak_mib, "MiB"),
         Measurement("smote.plain_memory", "plain imbalanced-learn's peak memory", theirs.peak_mib, "MiB"),
     ]
 

@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from auscult.core.errors import AuscultError
-from benchmarks import Measurement
+from benchmarks import Measurement, under
 from benchmarks.process import REPOSITORY, cost
 
 _TIMES = 3
@@ -23,16 +23,7 @@ def measure(scratch: Path) -> list[Measurement]:
     for file in sorted((REPOSITORY / "stages").glob("[a-z]*.py")):
         stage = file.stem
         seconds = _median(["-c", f"import stages.{stage}"], scratch)
-        found.append(
-            Measurement(
-                f"start.{stage}",
-                f"python -m stages.{stage}: until its main function",
-                seconds,
-                "s",
-                "under 1",
-                seconds < 1,
-            )
-        )
+        found.append(under(1, f"start.{stage}", f"python -m stages.{stage}: until its main function", seconds, "s"))
     return found + _graph()
 
 
@@ -45,7 +36,7 @@ def _graph() -> list[Measurement]:
         return []
     repro, status = _median(["-m", "dvc", "repro"], REPOSITORY), _median(["-m", "dvc", "status"], REPOSITORY)
     return [
-        Measurement("dvc.repro", "dvc repro with nothing to do", repro, "s", "under 5", repro < 5),
+        under(5, "dvc.repro", "dvc repro with nothing to do", repro, "s"),
         Measurement("dvc.status", "dvc status", status, "s"),
         Measurement("dvc.ratio", "the former / the latter", repro / status, "times", "about 1", repro < 1.5 * status),
     ]

@@ -1,1 +1,1 @@
-"""The pipeline: one folder per DVC stage, in the order a recording walks through them."""
+"""The stages of the pipeline: one thin file each, named as in ``dvc.yaml``."""

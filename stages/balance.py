@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-
 from auscult.core import params as parameters
-from auscult.core.errors import ParameterError
 from auscult.core.paths import Paths
 from auscult.core.process import run
 
 
 def main() -> None:
-    """Balance the training part of one experiment."""
+    """Balance the training part of the experiment named on the command line."""
+    params, name = parameters.of_experiment("balance")
     # NumPy reads the thread limits that run() sets when it is imported, so its users come after.
     from auscult.training.balancing.plan import write_balanced
 
-    params = parameters.load()
-    if len(sys.argv) != 2:
-        raise ParameterError(
-            "the name of one experiment is missing",
-            next_step=f"python -m stages.balance {{{','.join(params.experiments)}}}",
-        )
-    name = sys.argv[1]
     write_balanced(Paths(params.dataset), name, params.experiment(name), params.balance)
 
 

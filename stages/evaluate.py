@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 
-from auscult.core import params
+from auscult.core import params as parameters
 from auscult.core.digests import file_sha256
-from auscult.core.errors import ParameterError
 from auscult.core.paths import Paths
 from auscult.core.process import run
 from auscult.core.storage import replacing_folder, write_json
@@ -17,15 +15,8 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Read features, split and model; write the evaluation folder and the metrics file."""
-    config = params.load()
-    if len(sys.argv) != 2:
-        raise ParameterError(
-            "evaluate needs the name of one experiment",
-            next_step=f"python -m stages.evaluate <experiment>, one of: {', '.join(config.experiments)}",
-        )
-    name = sys.argv[1]
-    experiment = config.experiment(name)
-    paths = Paths(config.dataset)
+    params, name = parameters.of_experiment("evaluate")
+    experiment, paths = params.experiment(name), Paths(params.dataset)
     # Imported here: a wrong parameter is refused before torch, scikit-learn and pandas are loaded.
     from auscult.evaluation.assessment import assess, flat_metrics, write_evaluation
     from auscult.evaluation.predictions import predict_units
@@ -35,11 +26,11 @@ def main() -> None:
     units = predict_units(paths, experiment.features, model)
     evaluation = {
         "experiment": name,
-        "dataset": config.dataset,
+        "dataset": params.dataset,
         "features": experiment.features,
         "model": model.about["model"],
         "model_sha256": file_sha256(paths.model(name) / DESCRIPTION),
-        **assess(units, model, config.evaluate),
+        **assess(units, model, params.evaluate),
     }
     with replacing_folder(paths.evaluation(name)) as folder:
         write_evaluation(folder, units, evaluation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import reprlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,21 @@ def _fields_at(keys: list[str]) -> list[str]:
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             return sorted(Experiment.model_fields)
     return sorted(field.alias or name for name, field in section.model_fields.items())
+
+
+def of_experiment(stage: str) -> tuple[Params, str]:
+    """Load the parameters, and return them with the experiment named on the command line of a stage.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is wrong, or the command line does not name one of the experiments.
+    """
+    params = load()
+    if len(sys.argv) != 2:
+        raise ParameterError(
+            "the name of one experiment is missing",
+            next_step=f"python -m stages.{stage} {{{','.join(params.experiments)}}}",
+        )
+    params.experiment(sys.argv[1])
+    return params, sys.argv[1]

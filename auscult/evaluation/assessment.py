@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,35 +13,28 @@ from sklearn.metrics import confusion_matrix
 from auscult.core.storage import write_json, write_table, write_text
 from auscult.evaluation import plots
 from auscult.evaluation.baselines import COLUMNS, TITLES
-from auscult.evaluation.bootstrap import (
-    DIGITS,
-    difference,
-    metrics_with_intervals,
-    patient_weights,
-    resamples_without_a_class,
-)
+from auscult.evaluation.bootstrap import DIGITS, difference, lack_a_class, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, slug
 from auscult.evaluation.predictions import MODEL, UnitPredictions
+from auscult.features.examples import mean_by_unit
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from auscult.core.sections import EvaluateParams
     from auscult.core.tasks import Task
     from auscult.training.trained_model import TrainedModel
 
 #: A subgroup with fewer patients is marked as too small.
 FEWEST_PATIENTS = 5
-#: Age groups: first year and name of each.
-AGES = (
-    (0, "under 1 year"),
-    (1, "1 to 4 years"),
-    (5, "5 to 11 years"),
-    (12, "12 to 17 years"),
-    (18, "18 to 39 years"),
-    (40, "40 to 64 years"),
-    (65, "65 years and over"),
-)
+#: Age group → its first year.
+AGES = {
+    "under 1 year": 0,
+    "1 to 4 years": 1,
+    "5 to 11 years": 5,
+    "12 to 17 years": 12,
+    "18 to 39 years": 18,
+    "40 to 64 years": 40,
+    "65 years and over": 65,
+}
 UNKNOWN = "unknown"
 
 
@@ -75,7 +68,7 @@ def _assess_part(units: UnitPredictions, part: str, model: TrainedModel, params:
         "recordings": int(units.table["recording_id"].nunique()),
         "patients": len(set(predictions.patients)),
         "classes": _class_counts(predictions),
-        "resamples_without_a_class": resamples_without_a_class(predictions, weights),
+        "resamples_without_a_class": int(lack_a_class(predictions, weights).sum()),
         "metrics": measured[MODEL][0],
         "confusion": confusion_matrix(predictions.y, predictions.predicted, labels=classes).tolist(),
         "baselines": {
@@ -101,45 +94,37 @@ def _class_counts(predictions: Predictions) -> dict[str, int]:
 def _by_subgroup(
     predictions: Predictions, table: pd.DataFrame, params: EvaluateParams, part: str
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return units, patients, score and accuracy by device, location, age and sex."""
+    """Return units, patients, score and accuracy by device, location, age and sex; ages in order, others by name."""
+    kinds = {
+        "device": table["device"],
+        "location": table["location"],
+        "age": age_groups(table["age_years"]),
+        "sex": table["sex"],
+    }
+    ages = [*AGES, UNKNOWN]
     result: dict[str, list[dict[str, Any]]] = {}
-    for kind, groups in _subgroups(table):
-        result[kind] = []
-        for name, mask in groups:
-            inside = predictions.where(mask)
-            patients = len(set(inside.patients))
-            normal = int((inside.y == predictions.task.normal_index).sum())
-            entry: dict[str, Any] = {"group": name, "units": len(inside), "normal": normal, "patients": patients}
-            if patients < FEWEST_PATIENTS:
-                entry["note"] = f"too few: {patients} patient{'s' if patients != 1 else ''}"
-            weights = patient_weights(inside.patients, params.bootstrap, params.seed)
-            metrics, _ = metrics_with_intervals(inside, weights, params.confidence, f"{name} of the {part}")
-            entry["score"] = metrics["score"]
-            entry["accuracy"] = metrics["accuracy"]
-            result[kind].append(entry)
+    for kind, column in kinds.items():
+        values = column.fillna(UNKNOWN).to_numpy(dtype=str)
+        names = sorted(set(values.tolist()), key=ages.index if kind == "age" else None)
+        result[kind] = [_subgroup(predictions.where(values == name), name, params, part) for name in names]
     return result
 
 
-def _subgroups(table: pd.DataFrame) -> Iterator[tuple[str, list[tuple[str, NDArray[np.bool_]]]]]:
-    """Yield each grouping of the units with its groups' names and masks (n,); ages in order, others by name."""
-    ages = [age_group(value) for value in table["age_years"].to_numpy(dtype=np.float64, na_value=np.nan)]
-    columns = {
-        "device": table["device"].fillna(UNKNOWN).to_numpy(dtype=str),
-        "location": table["location"].fillna(UNKNOWN).to_numpy(dtype=str),
-        "age": np.array(ages),
-        "sex": table["sex"].fillna(UNKNOWN).to_numpy(dtype=str),
-    }
-    order = {name: index for index, (_, name) in enumerate(AGES)} | {UNKNOWN: len(AGES)}
-    for kind, values in columns.items():
-        names = sorted(set(values.tolist()), key=lambda name: (order.get(name, 0) if kind == "age" else 0, name))
-        yield kind, [(name, values == name) for name in names]
+def _subgroup(predictions: Predictions, name: str, params: EvaluateParams, part: str) -> dict[str, Any]:
+    patients = len(set(predictions.patients))
+    normal = int((predictions.y == predictions.task.normal_index).sum())
+    entry: dict[str, Any] = {"group": name, "units": len(predictions), "normal": normal, "patients": patients}
+    if patients < FEWEST_PATIENTS:
+        entry["note"] = f"too few: {patients} patient{'s' if patients != 1 else ''}"
+    weights = patient_weights(predictions.patients, params.bootstrap, params.seed)
+    metrics, _ = metrics_with_intervals(predictions, weights, params.confidence, f"{name} of the {part}")
+    return entry | {"score": metrics["score"], "accuracy": metrics["accuracy"]}
 
 
-def age_group(age_years: float) -> str:
-    """Return the name of the age group of an age in years; ``unknown`` for NaN."""
-    if not age_years >= 0:
-        return UNKNOWN
-    return next(name for first, name in reversed(AGES) if age_years >= first)
+def age_groups(age_years: pd.Series) -> pd.Series:
+    """Return the name of each age's group; ``unknown`` for a missing age."""
+    ages = pd.Series(age_years.to_numpy(dtype=np.float64, na_value=np.nan))
+    return pd.cut(ages, [*AGES.values(), np.inf], right=False, labels=list(AGES)).astype(object).fillna(UNKNOWN)
 
 
 def _per_patient(predictions: Predictions, model: TrainedModel, params: EvaluateParams, part: str) -> dict[str, Any]:
@@ -159,11 +144,9 @@ def _per_patient(predictions: Predictions, model: TrainedModel, params: Evaluate
 def _by_patient(predictions: Predictions, model: TrainedModel) -> tuple[Predictions, int]:
     """Return one prediction per patient, and how many patients have recordings of several classes."""
     names, codes = np.unique(np.asarray(predictions.patients, dtype=str), return_inverse=True)
-    k = len(predictions.task.classes)
-    sums, votes = np.zeros((len(names), k)), np.zeros((len(names), k))
-    np.add.at(sums, codes, predictions.probabilities)
+    votes = np.zeros((len(names), len(predictions.task.classes)))
     np.add.at(votes, (codes, predictions.y), 1.0)
-    probabilities = sums / votes.sum(axis=1, keepdims=True)
+    probabilities = mean_by_unit(predictions.probabilities, codes)
     mixed = int(((votes > 0).sum(axis=1) > 1).sum())
     votes[:, predictions.task.normal_index] -= 0.5  # a tie counts as abnormal
     y = votes.argmax(axis=1).astype(np.int64)
@@ -221,10 +204,7 @@ def write_evaluation(folder: Path, units: UnitPredictions, evaluation: Mapping[s
     columns = prediction_columns(units.predictions[MODEL].task)
     write_table(folder / "predictions.parquet", prediction_table(units), columns)
     test = units.of_part("test").predictions
-    for name, curve in (
-        ("confusion", plots.confusion_rows(test[MODEL])),
-        ("roc", plots.roc_rows(test[MODEL])),
-        ("reliability", plots.reliability_rows(test[MODEL])),
-    ):
-        write_text(folder / f"{name}.csv", curve.to_csv(index=False, lineterminator="\n"))
+    for curve in (plots.confusion, plots.roc, plots.reliability):
+        table = curve(test[MODEL]).round(6)
+        write_text(folder / f"{curve.__name__}.csv", table.to_csv(index=False, lineterminator="\n"))
     plots.draw(folder, test)

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import Floats, Ints
 from auscult.training.calibration import fit_offsets
-from auscult.training.score import icbhi_score
+from auscult.training.score import decide, icbhi_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def metadata_only(units: Units, table: pd.DataFrame) -> BaselinePredictions:
     table
         Columns :data:`CATEGORIES` and :data:`NUMBERS` of the same units.
     """
-    x = MetadataEncoder.fit(table[units.train]).encode(table)
+    x = encode_metadata(table, units.train)
     candidates = [_with_offsets(units, fit(units, x)) for fit in (_logistic_regression, _boosted_trees)]
     chosen = units.validation if units.validation.any() else units.train
     normal = units.task.normal_index
@@ -131,7 +131,7 @@ def _with_offsets(units: Units, probabilities: Floats) -> BaselinePredictions:
     if units.validation.any():
         mask = units.validation
         offsets = fit_offsets(probabilities[mask], units.y[mask], units.task.normal_index)
-    return BaselinePredictions(probabilities, (np.log(probabilities) + offsets).argmax(axis=1).astype(np.int64))
+    return BaselinePredictions(probabilities, decide(probabilities, offsets))
 
 
 def _logistic_regression(units: Units, x: Floats) -> Floats:
@@ -170,49 +170,31 @@ def _for_all_classes(probabilities: Floats, seen: Ints, k: int) -> Floats:
     return normalised
 
 
-@dataclass(frozen=True)
-class MetadataEncoder:
-    """Encode metadata as numbers, with the levels and scales of the training units.
+def encode_metadata(table: pd.DataFrame, train: NDArray[np.bool_]) -> Floats:
+    """Return metadata as numbers (n, columns), with the levels and scales of the training units.
 
-    Attributes
+    A column of 0 and 1 per level of each category: a value that training lacks has 0 in all of them. Then each number,
+    standardised, with the median in place of a missing one, and a column that flags missing ones.
+
+    Parameters
     ----------
-    levels
-        Values of each category in training; any other value is encoded as all zeros.
-    medians, scales
-        Of the numbers, over training; a missing number is set to the median and flagged.
+    table
+        Columns :data:`CATEGORIES` and :data:`NUMBERS`, n rows.
+    train
+        Which rows are training units, shape (n,).
     """
-
-    levels: dict[str, tuple[str, ...]]
-    medians: dict[str, float]
-    scales: dict[str, float]
-
-    @classmethod
-    def fit(cls, units: pd.DataFrame) -> MetadataEncoder:
-        """Learn levels and scales from the training units."""
-        levels = {name: tuple(sorted(set(units[name].dropna().astype(str)))) for name in CATEGORIES}
-        numbers = {name: _numbers(units, name) for name in NUMBERS}
-        known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
-        medians = {name: float(np.median(values)) if len(values) else 0.0 for name, values in known.items()}
-        spreads = {name: float(values.std()) if len(values) else 0.0 for name, values in known.items()}
-        return cls(levels, medians, {name: spread or 1.0 for name, spread in spreads.items()})
-
-    def encode(self, units: pd.DataFrame) -> Floats:
-        """Return a 0/1 column per level, then each number standardised and whether it is missing: (units, columns)."""
-        columns = []
-        for name, levels in self.levels.items():
-            values = units[name].astype(object).where(units[name].notna(), None)
-            columns += [(values == level).to_numpy(dtype=np.float64) for level in levels]
-        for name in NUMBERS:
-            values = _numbers(units, name)
-            missing = ~np.isfinite(values)
-            scaled = (np.where(missing, self.medians[name], values) - self.medians[name]) / self.scales[name]
-            columns += [scaled, missing.astype(np.float64)]
-        return np.stack(columns, axis=1)
-
-
-def _numbers(units: pd.DataFrame, name: str) -> Floats:
-    numbers: Floats = units[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers
+    columns = []
+    for name in CATEGORIES:
+        values = table[name].astype(object).where(table[name].notna(), None)
+        levels = sorted(set(table.loc[train, name].dropna().astype(str)))
+        columns += [(values == level).to_numpy(dtype=np.float64) for level in levels]
+    for name in NUMBERS:
+        values = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        missing = ~np.isfinite(values)
+        known = values[train & ~missing]
+        median, spread = (float(np.median(known)), float(known.std())) if len(known) else (0.0, 0.0)
+        columns += [(np.where(missing, median, values) - median) / (spread or 1.0), missing.astype(np.float64)]
+    return np.stack(columns, axis=1)
 
 
 def summarise(

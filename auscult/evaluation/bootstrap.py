@@ -57,7 +57,7 @@ def metrics_with_intervals(
     """
     point = measure(predictions, np.ones((1, len(predictions))))
     resampled = measure(predictions, weights)
-    lacking = _lack_a_class(predictions, weights)
+    lacking = lack_a_class(predictions, weights)
     for name in _means_over_classes(predictions.task):
         # In a resample without one of the part's classes it would be a mean over other classes: another metric.
         resampled[name] = np.where(lacking, np.nan, resampled[name])
@@ -108,17 +108,12 @@ def _means_over_classes(task: Task) -> set[str]:
     return _OVER_CLASSES | (_AREAS if len(task.classes) > 2 else set())
 
 
-def _lack_a_class(predictions: Predictions, weights: Floats) -> NDArray[np.bool_]:
-    """Return which resamples hold no unit of a class that the part holds, shape (resamples,)."""
+def lack_a_class(predictions: Predictions, weights: Floats) -> NDArray[np.bool_]:
+    """Return which resamples lack a class that the part holds, shape (resamples,); means over classes omit them."""
     present = np.unique(predictions.y)
     counts = confusions(predictions, weights).sum(axis=2)[:, present]
     lacking: NDArray[np.bool_] = (counts == 0).any(axis=1)
     return lacking
-
-
-def resamples_without_a_class(predictions: Predictions, weights: Floats) -> int:
-    """Return how many resamples lack a class that the part holds; means over classes leave them out."""
-    return int(_lack_a_class(predictions, weights).sum())
 
 
 def difference(
@@ -126,17 +121,16 @@ def difference(
     other: tuple[Mapping[str, Any], Mapping[str, Floats]],
     confidence: float,
     predictions: Predictions,
-    name: str = "score",
 ) -> dict[str, Any]:
-    """Return model minus other in one metric, paired over the same resamples of the same patients.
+    """Return the score of model minus that of other, paired over the same resamples of the same patients.
 
     *model* and *other* are results of :func:`metrics_with_intervals` with the same weights.
     """
-    ours, theirs = model[0][name], other[0][name]
+    ours, theirs = model[0]["score"], other[0]["score"]
     if "undefined" in ours:
         return {"undefined": ours["undefined"]}
     value = round(ours["value"] - theirs["value"], DIGITS)
-    return {"value": value, **interval(model[1][name] - other[1][name], confidence, predictions, name)}
+    return {"value": value, **interval(model[1]["score"] - other[1]["score"], confidence, predictions, "score")}
 
 
 def _why_undefined(name: str, predictions: Predictions, part: str) -> str:

@@ -192,21 +192,9 @@ def _from_ranks(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
 
 
 def _areas(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Return the areas under the ROC and precision-recall curves; ties count half, NaN where a class is absent.
+    """Return the areas under the ROC and precision-recall curves, (n,), (n,), (b, n) → (b,), (b,).
 
-    Parameters
-    ----------
-    scores
-        Higher is more positive, shape (n,).
-    positive
-        Shape (n,).
-    weights
-        Shape (b, n).
-
-    Returns
-    -------
-    roc_auc, average_precision
-        Shape (b,) each.
+    Ties count half; NaN where a class is absent.
     """
     if not len(scores):
         return np.full(len(weights), np.nan), np.full(len(weights), np.nan)

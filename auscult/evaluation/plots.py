@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from auscult.evaluation.metrics import BINS, Floats, Predictions, bins_of
+from auscult.evaluation.metrics import BINS, Predictions, bins_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,35 +30,27 @@ LINES = {
 }
 
 
-def roc(predictions: Predictions) -> tuple[Floats, Floats, Floats]:
-    """Return the ROC curve of abnormal against normal, without points on straight lines between others.
+def roc(predictions: Predictions) -> pd.DataFrame:
+    """Return the ROC curve of abnormal against normal: columns ``fpr``, ``tpr``, ``threshold``.
 
-    Returns
-    -------
-    fpr, tpr, threshold
-        Shape (points,); empty when there is no normal or no abnormal unit. The first threshold lies above all scores.
+    Points on straight lines between others are left out. The table is empty when there is no normal or no abnormal
+    unit. The first threshold lies above all scores.
     """
+    import pandas as pd
     from sklearn.metrics import roc_curve
 
     positive = predictions.y != predictions.task.normal_index
     if positive.all() or not positive.any():
-        return np.zeros(0), np.zeros(0), np.zeros(0)
+        return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []}, dtype=np.float64)
     fpr, tpr, threshold = roc_curve(positive, predictions.abnormal, drop_intermediate=False)
     threshold[0] = threshold[1] + 1.0  # scikit-learn's infinity is not a number that every CSV reader knows
     # scikit-learn keeps the points between tied scores; in whole numbers the slopes compare exactly.
     up, right = np.diff(np.rint(tpr * positive.sum())), np.diff(np.rint(fpr * (~positive).sum()))
     corner = np.r_[True, right[:-1] * up[1:] != right[1:] * up[:-1], True]
-    return fpr[corner], tpr[corner], threshold[corner]
+    return pd.DataFrame({"fpr": fpr[corner], "tpr": tpr[corner], "threshold": threshold[corner]})
 
 
-def roc_rows(predictions: Predictions) -> pd.DataFrame:
-    """Return the ROC curve as columns ``fpr``, ``tpr``, ``threshold``."""
-    import pandas as pd
-
-    return pd.DataFrame(dict(zip(("fpr", "tpr", "threshold"), roc(predictions), strict=True))).round(6)
-
-
-def reliability_rows(predictions: Predictions) -> pd.DataFrame:
+def reliability(predictions: Predictions) -> pd.DataFrame:
     """Return ``mean_predicted`` probability, ``observed_fraction`` and ``units`` of each bin that holds units."""
     import pandas as pd
 
@@ -72,7 +64,7 @@ def reliability_rows(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["mean_predicted", "observed_fraction", "units"]).round(6)
 
 
-def confusion_rows(predictions: Predictions) -> pd.DataFrame:
+def confusion(predictions: Predictions) -> pd.DataFrame:
     """Return ``actual`` and ``predicted`` class names of each unit, which ``dvc plots`` counts."""
     import pandas as pd
 
@@ -136,10 +128,10 @@ def _confusion(axes: Axes, predictions: Mapping[str, Predictions]) -> None:
 def _roc(axes: Axes, predictions: Mapping[str, Predictions]) -> None:
     axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     for name, (label, colour, line) in LINES.items():
-        fpr, tpr, _ = roc(predictions[name])
-        if len(fpr):
+        curve = roc(predictions[name])
+        if len(curve):
             width = 2 if name == "model" else 1.4
-            axes.plot(fpr, tpr, color=colour, linestyle=line, linewidth=width, label=label)
+            axes.plot(curve["fpr"], curve["tpr"], color=colour, linestyle=line, linewidth=width, label=label)
     model = predictions["model"]
     predicted, abnormal = (classes != model.task.normal_index for classes in (model.predicted, model.y))
     if abnormal.all() or not abnormal.any():
@@ -156,7 +148,7 @@ def _roc(axes: Axes, predictions: Mapping[str, Predictions]) -> None:
 
 def _reliability(axes: Axes, predictions: Mapping[str, Predictions]) -> None:
     model = predictions["model"]
-    rows = reliability_rows(model)
+    rows = reliability(model)
     axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     axes.plot(rows["mean_predicted"], rows["observed_fraction"], color=BLUE, linewidth=1.2)
     axes.scatter(

@@ -5,7 +5,7 @@ The stages ``balance``, ``train`` and ``evaluate`` read them; each requests only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
         table = table.drop(columns="segment_id")
     else:
         table["unit_id"] = table["recording_id"]
-    table["class_index"] = [task.class_index(None if label != label else label) for label in table["label"]]
+    table["class_index"] = [task.class_index(label) for label in table["label"]]
     table = table[(table["class_index"] >= 0) & table["part"].isin(list(parts))]
     if table.empty:
         raise DataError(
@@ -95,10 +95,27 @@ def pool_units(rows: pd.DataFrame, probabilities: NDArray[np.floating]) -> tuple
     pooled
         Shape (u, classes).
     """
-    codes, _ = rows["unit_id"].factorize()
-    count = int(codes.max()) + 1 if len(codes) else 0
-    sums = np.zeros((count, probabilities.shape[1]))
-    np.add.at(sums, codes, probabilities)
-    sizes = np.bincount(codes, minlength=count)[:, None]
     units = rows.drop_duplicates("unit_id").reset_index(drop=True)
-    return units, sums / sizes
+    return units, mean_by_unit(probabilities, rows["unit_id"].factorize()[0])
+
+
+def mean_by_unit(values: NDArray[np.floating], units: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the mean over the rows of each unit: values (n, k) and unit numbers (n,), 0…u−1, → (u, k)."""
+    sizes = np.bincount(units)
+    sums = np.zeros((len(sizes), values.shape[1]))
+    np.add.at(sums, units, values)
+    return sums / sizes[:, None]
+
+
+def require_every_class(task: Task, present: Iterable[int], paths: Paths, experiment: str) -> None:
+    """Raise ``DataError`` unless the training part holds each class of the task; *present* are class indices."""
+    seen = set(present)
+    missing = [name for index, name in enumerate(task.classes) if index not in seen]
+    if missing:
+        raise DataError(
+            f"the training part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
+            f" (experiment {experiment!r})",
+            where=str(paths.split / "assignment.parquet"),
+            next_step="choose another split.seed or split.validation_fold, add recordings of that class,"
+            " or remove the experiment",
+        )

@@ -1,14 +1,4 @@
-"""Architectures, one file each, found by name.
-
-A file ``<name>.py`` in this folder defines
-
-``DEFAULTS``
-    Hyperparameters of the first trial; later trials draw them.
-``suggest(trial)``
-    Hyperparameters ``filters``, ``units``, ``dropout``, ``learning_rate`` from an Optuna trial.
-``build(bins, frames, classes, hyperparameters)``
-    A ``torch.nn.Module`` whose ``forward(x, valid)`` maps features (n, bins, frames)
-    and valid frames (n,) to logits (n, classes).
+"""Architectures, one file each, found by name; a file defines what :class:`Architecture` lists.
 
 Add a file and name it in ``params.yaml``; the contract tests find it. Shared parts are in ``layers/``.
 """
@@ -32,13 +22,14 @@ Hyperparameters = Mapping[str, int | float | bool]
 class Architecture(Protocol):
     """What the file of an architecture defines."""
 
+    #: Hyperparameters of the first trial; later trials draw them.
     DEFAULTS: dict[str, Any]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, int | float | bool]:
-        """Draw hyperparameters."""
+        """Draw ``filters``, ``units``, ``dropout`` and ``learning_rate`` from an Optuna trial."""
 
     def build(self, bins: int, frames: int, classes: int, hyperparameters: Hyperparameters) -> torch.nn.Module:
-        """Build an untrained network."""
+        """Return an untrained network: features (n, bins, frames) and valid frames (n,) → logits (n, classes)."""
 
 
 def names() -> list[str]:

@@ -41,6 +41,7 @@ _CODE = (
     "auscult.training.batches",
     "auscult.models",
     "auscult.training.normaliser",
+    "auscult.training.score",
     "auscult.training.trained_model",
     "auscult.audio.checks",
     "auscult.audio.container",

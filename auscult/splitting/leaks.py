@@ -8,7 +8,7 @@ and listed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -39,10 +39,6 @@ class Check:
     compared: int
     leaks: tuple[str, ...]
     exempt: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data for ``summary.json``."""
-        return asdict(self) | {"leaks": list(self.leaks), "exempt": list(self.exempt)}
 
 
 def run_checks(

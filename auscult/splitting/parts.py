@@ -26,8 +26,6 @@ from auscult.core.sections import SplitParams
 from auscult.core.tasks import Task
 from auscult.splitting.pinned import TEST, Pinned, folds_of_additions
 
-_FOLD = "fold"
-
 
 @dataclass(frozen=True)
 class Split:
@@ -109,20 +107,17 @@ def _split_downloaded(
     # Patients all of whose recordings are for testing. If a published split has recordings of one patient
     # in both parts, each recording stays in its part and the leak check decides.
     only_test = test_patients - train_patients
-    fixed = None
+    folds = None
     if pinned is not None:
         others = sorted(set(table.loc[~exempt, "patient_id"]) - only_test)
-        fixed = pinned.of(others, params, with_test=not official)
-    drawn = (
-        _draw_folds(table[~exempt], segments, tasks, params, only_test, with_test=not official)
-        if fixed is None
-        else {name: "test" if fold == TEST else f"{_FOLD}{fold}" for name, fold in fixed.items()}
-    )
-    bins = table["patient_id"].map(drawn)
-    is_test = (bins == "test") | in_test
+        folds = pinned.of(others, params, with_test=not official)
+    if folds is None:
+        folds = _draw_folds(table[~exempt], segments, tasks, params, only_test, with_test=not official)
+    drawn = table["patient_id"].map(folds)
+    is_test = (drawn == TEST) | in_test
     if official:  # a recording without a published part follows its patient
         is_test |= published.isna() & table["patient_id"].isin(only_test)
-    fold = bins.where(~(is_test | exempt) & bins.notna(), f"{_FOLD}-1").str.removeprefix(_FOLD).astype("int64")
+    fold = drawn.where(~(is_test | exempt)).fillna(-1).astype("int64")
     part = _part_of(fold, params)
     part[is_test] = "test"
     part[exempt] = "exempt"
@@ -140,14 +135,14 @@ def _draw_folds(
     test_patients: set[str],
     *,
     with_test: bool,
-) -> dict[str, str]:
-    """Return patient → ``test`` or ``foldN``, for all patients except the publisher's test patients.
+) -> dict[str, int]:
+    """Return patient → fold or :data:`TEST`, for all patients except the publisher's test patients.
 
     Folds and test part do not depend on which fold is for validation, so that all runs of a
     cross-validation have the same folds. The first fold gets rare classes first, as it is the default.
     """
     table = table[~table["patient_id"].isin(test_patients)]
-    folds = [f"{_FOLD}{number}" for number in range(params.folds)]
+    folds = list(range(params.folds))
     needed = len(folds) + with_test
     patients = int(table["patient_id"].nunique())
     if patients < needed:
@@ -161,10 +156,10 @@ def _draw_folds(
     used = segments[segments["recording_id"].isin(table["recording_id"])]
     counts = composition(table, used, tasks)
     rest = 1.0 - params.test_share if with_test else 1.0
-    shares = {name: rest / len(folds) for name in folds}
-    needs = [folds[1:], ["test"], folds[:1]] if with_test else [folds[1:], folds[:1]]
+    shares = {fold: rest / len(folds) for fold in folds}
+    needs = [folds[1:], [TEST], folds[:1]] if with_test else [folds[1:], folds[:1]]
     if with_test:
-        shares["test"] = params.test_share
+        shares[TEST] = params.test_share
     return draw(counts, shares, needs, params.seed)
 
 
@@ -192,13 +187,13 @@ def composition(recordings: pd.DataFrame, segments: pd.DataFrame, tasks: Sequenc
 
 def class_indices(task: Task, units: pd.DataFrame) -> pd.Series:
     """Return the class index of each unit's label; −1 for labels that the task leaves out."""
-    labels = [task.class_index(label if isinstance(label, str) else None) for label in units["label"]]
+    labels = [task.class_index(label) for label in units["label"]]
     return pd.Series(labels, index=units.index, dtype="int64")
 
 
 def draw(
-    counts: pd.DataFrame, shares: Mapping[str, float], needs: Sequence[Sequence[str]], seed: int
-) -> dict[str, str]:
+    counts: pd.DataFrame, shares: Mapping[int, float], needs: Sequence[Sequence[int]], seed: int
+) -> dict[str, int]:
     """Assign patients to bins.
 
     Parameters

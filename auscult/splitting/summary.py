@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -50,7 +51,7 @@ def summarise(
             for name, rows in assignment.groupby("published_part")
         },
         "exempt": exempt.rename(columns={"exempt_reason": "reason"}).to_dict("records"),
-        "leak_checks": [check.to_json() for check in checks],
+        "leak_checks": [asdict(check) for check in checks],
         "near_duplicates_in_one_part": [
             f"{pair.first} and {pair.second} ({part[pair.first]}): {pair}"
             for pair in near_duplicates

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from auscult.training.data import Validation
-from auscult.training.score import best_normal_offset, icbhi_score
-from auscult.training.trained_model import calibrated
+from auscult.training.score import best_normal_offset, calibrated
 
 #: Temperatures to try; outside this range the fit would follow a handful of items.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 101))
@@ -100,14 +99,6 @@ def fit_offsets(
                 offsets, best = _at(offsets, index, step), scores[int(np.flatnonzero(step == STEPS)[0])]
     offsets[normal_index] = best_normal_offset(target, logs + offsets, normal_index)[0]
     return offsets
-
-
-def decided_score(
-    probabilities: NDArray[np.float64], offsets: NDArray[np.float64], target: NDArray[np.int64], normal_index: int
-) -> float:
-    """Return (Se + Sp) / 2 of the decisions with these offsets; NaN where undefined."""
-    decided = (np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) + offsets).argmax(axis=1)
-    return icbhi_score(target, decided, normal_index)
 
 
 def _at(offsets: NDArray[np.float64], index: int, step: float) -> NDArray[np.float64]:

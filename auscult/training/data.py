@@ -17,7 +17,7 @@ from auscult.core.paths import Paths
 from auscult.core.sections import Experiment
 from auscult.core.storage import open_array, read_json, read_table
 from auscult.core.tasks import Task
-from auscult.features.examples import array_path, examples, load_task
+from auscult.features.examples import array_path, examples, load_task, mean_by_unit, require_every_class
 from auscult.training.normaliser import Normaliser
 
 logger = logging.getLogger(__name__)
@@ -64,9 +64,7 @@ class Validation:
 
     def pool(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the mean over the rows of each unit, shape (n, k) → (u, k)."""
-        sums = np.zeros((len(self.target), values.shape[1]))
-        np.add.at(sums, self.units, values)
-        return sums / np.bincount(self.units, minlength=len(self.target))[:, None]
+        return mean_by_unit(values, self.units)
 
 
 @dataclass(frozen=True)
@@ -156,15 +154,7 @@ def load(paths: Paths, name: str, experiment: Experiment) -> TrainingData:
 def _check(
     paths: Paths, name: str, task: Task, training: pd.DataFrame, held_out: pd.DataFrame, balanced: pd.DataFrame
 ) -> None:
-    present = set(balanced.loc[balanced["kind"] == "original", "class_index"])
-    missing = [title for index, title in enumerate(task.classes) if index not in present]
-    if missing:
-        raise DataError(
-            f"no {task.unit} of the training part is {' or '.join(missing)}, a class of task {task.name!r}",
-            where=f"experiment {name}, data set {paths.dataset}",
-            next_step="draw another split (params.yaml: split.seed, split.official), add such recordings,"
-            " or remove the experiment",
-        )
+    require_every_class(task, balanced.loc[balanced["kind"] == "original", "class_index"], paths, name)
     if held_out.empty:
         raise DataError(
             f"the validation part holds no {task.unit} of task {task.name!r}, so no trial can be chosen",

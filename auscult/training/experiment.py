@@ -9,30 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from auscult.core.digests import code_digest, file_sha256, patient_key
-from auscult.core.paths import CACHE_DIR, Paths
+from auscult.core.digests import file_sha256, patient_key
+from auscult.core.paths import Paths
 from auscult.core.sections import Experiment, TrainParams
 from auscult.core.storage import replacing_folder, write_json, write_text
 from auscult.models import architecture
-from auscult.training.calibration import decided_score, fit_offsets, fit_temperature, prior_biases
+from auscult.training.calibration import fit_offsets, fit_temperature, prior_biases
 from auscult.training.data import load
 from auscult.training.loop import class_weights
-from auscult.training.search import CODE, Search, finished_trials
-from auscult.training.trained_model import DESCRIPTION, FORMAT, WEIGHTS, calibrated
+from auscult.training.score import calibrated, decide, icbhi_score
+from auscult.training.search import Search
+from auscult.training.trained_model import DESCRIPTION, FORMAT, WEIGHTS
 
 logger = logging.getLogger(__name__)
-
-#: Columns of ``history.csv`` after ``seed``.
-HISTORY = (
-    "epoch",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_score",
-    "learning_rate",
-)
 
 
 def train_experiment(paths: Paths, name: str, experiment: Experiment, params: TrainParams) -> None:
@@ -55,9 +46,7 @@ def train_experiment(paths: Paths, name: str, experiment: Experiment, params: Tr
     )
     if params.budget_minutes is not None:
         logger.warning("train: WARNING: train.budget_minutes is set: the number of trials differs from run to run")
-    code = code_digest(*CODE, f"auscult.models.{experiment.model}")
-    finished = finished_trials(CACHE_DIR, data, experiment.model, params, code)
-    search = Search(name, data, experiment.model, params, finished)
+    search = Search(name, data, experiment.model, params)
     trials, seeds = search.run()
     score = write_model(paths.model(name), paths.dataset, search, trials, seeds)
     logger.info("train: %s: validation score %.3f, %s", name, score, paths.model(name))
@@ -114,7 +103,7 @@ def _calibration(search: Search, hyperparameters: dict[str, Any], seeds: list[st
     temperature = fit_temperature(logits, held_out, biases)
     pooled = held_out.pool(calibrated(logits, temperature, biases))
     offsets = fit_offsets(pooled, held_out.target, data.task.normal_index)
-    score = decided_score(pooled, offsets, held_out.target, data.task.normal_index)
+    score = icbhi_score(held_out.target, decide(pooled, offsets), data.task.normal_index)
     return {
         "temperature": temperature,
         "biases": biases.tolist(),
@@ -125,9 +114,5 @@ def _calibration(search: Search, hyperparameters: dict[str, Any], seeds: list[st
 
 def _history(records: list[dict[str, Any]]) -> str:
     """Return ``history.csv``; undefined values are empty."""
-    lines = [",".join(("seed", *HISTORY))]
-    for index, record in enumerate(records):
-        for epoch in record["epochs"]:
-            cells = ("" if epoch[name] is None else f"{epoch[name]:.9g}" for name in HISTORY)
-            lines.append(",".join((str(index), *cells)))
-    return "\n".join(lines) + "\n"
+    rows = [{"seed": index, **epoch} for index, record in enumerate(records) for epoch in record["epochs"]]
+    return str(pd.DataFrame(rows).to_csv(index=False, float_format="%.9g", lineterminator="\n"))

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
+from auscult.core.sections import TrainParams
 from auscult.models import Hyperparameters, architecture
 from auscult.training.batches import batch_rows, frames_needed, random_batches, sorted_batches, spec_augment
 from auscult.training.data import Rows, TrainingData
-from auscult.training.score import best_normal_offset
+from auscult.training.score import best_normal_offset, calibrated
 
 WEIGHT_DECAY = 1e-2
 GRADIENT_NORM = 5.0
@@ -30,17 +31,6 @@ PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 2
 #: The model is a moving average of the weights; each step keeps this share of the average, at first less.
 AVERAGE_DECAY = 0.98
 INFERENCE_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Parameters of a training, of the section ``train`` of ``params.yaml``."""
-
-    epochs: int
-    patience: int
-    batch_size: int
-    spec_augment: bool
-    class_weights: bool
 
 
 @dataclass
@@ -77,7 +67,7 @@ def fit(
     data: TrainingData,
     model: str,
     hyperparameters: Hyperparameters,
-    settings: Settings,
+    params: TrainParams,
     seed: int,
     stop_early: Callable[[dict[str, float]], bool] = lambda entry: False,
 ) -> Fitted:
@@ -107,7 +97,7 @@ def fit(
     network = architecture(model).build(bins, frames, classes, hyperparameters)
     averaged = AveragedModel(network, avg_fn=_moving_average, use_buffers=True)
     rows = data.training_rows(bool(hyperparameters.get("use_synthetic", False)))
-    weights = class_weights(rows.target, classes) if settings.class_weights else torch.ones(classes)
+    weights = class_weights(rows.target, classes) if params.class_weights else torch.ones(classes)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=float(hyperparameters["learning_rate"]), weight_decay=WEIGHT_DECAY
     )
@@ -115,9 +105,9 @@ def fit(
         optimiser, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE, threshold=1e-3
     )
     result, best = Fitted(), (-math.inf, -math.inf)
-    for epoch in range(1, settings.epochs + 1):
+    for epoch in range(1, params.epochs + 1):
         rate = optimiser.param_groups[0]["lr"]
-        loss, accuracy = train_epoch(network, data, rows, optimiser, weights, settings, generator, averaged)
+        loss, accuracy = train_epoch(network, data, rows, optimiser, weights, params, generator, averaged)
         logits = predict(averaged.module, data, data.validation.rows)
         measured = validate(data, logits)
         if not (math.isfinite(loss) and math.isfinite(measured["validation_loss"])):
@@ -133,7 +123,7 @@ def fit(
         if stop_early(entry):
             result.state = "pruned"
             return result
-        if epoch - result.best_epoch >= settings.patience:
+        if epoch - result.best_epoch >= params.patience:
             break
         schedule.step(measured["validation_loss"])
     return result
@@ -145,7 +135,7 @@ def train_epoch(
     rows: Rows,
     optimiser: torch.optim.Optimizer,
     weights: torch.Tensor,
-    settings: Settings,
+    params: TrainParams,
     generator: torch.Generator,
     averaged: AveragedModel | None = None,
 ) -> tuple[float, float]:
@@ -158,10 +148,10 @@ def train_epoch(
     """
     network.train()
     total, correct = 0.0, 0
-    size = batch_rows(len(rows), settings.batch_size)
+    size = batch_rows(len(rows), params.batch_size)
     for index in random_batches(row_frames(data, rows), size, generator):
         x, valid, target = assemble(data, rows.take(index))
-        if settings.spec_augment:
+        if params.spec_augment:
             x = spec_augment(x, valid, generator)
         logits = network(x, valid)
         losses = functional.cross_entropy(logits, target, reduction="none")
@@ -221,8 +211,7 @@ def validate(data: TrainingData, logits: NDArray[np.float32]) -> dict[str, float
     The score is NaN if there are no normal or no abnormal units.
     """
     held_out = data.validation
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    probabilities = held_out.pool(np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True))
+    probabilities = held_out.pool(calibrated(logits[None].astype(np.float64), 1.0))
     logs = np.log(np.maximum(probabilities, 1e-12))
     loss = float(-logs[np.arange(len(held_out.target)), held_out.target].mean())
     _, score = best_normal_offset(held_out.target, logs, data.task.normal_index)

@@ -1,9 +1,25 @@
-"""The score by which training, thresholds and comparisons choose, on validation."""
+"""From logits to probabilities, decisions, and the score by which training chooses on validation."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def calibrated(
+    logits: NDArray[np.float64], temperature: float, biases: NDArray[np.float64] | float = 0.0
+) -> NDArray[np.float64]:
+    """Return the mean over seeds of softmax(logits / temperature + biases), (seeds, n, classes) → (n, classes)."""
+    scaled = logits / temperature + biases
+    scaled = scaled - scaled.max(axis=2, keepdims=True)
+    exponential = np.exp(scaled)
+    return (exponential / exponential.sum(axis=2, keepdims=True)).mean(axis=0)
+
+
+def decide(probabilities: NDArray[np.floating], offsets: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return class indices, shape (n,): argmax of log p plus the offset of the class, chosen on validation."""
+    floor = np.finfo(np.float64).tiny
+    return (np.log(np.maximum(probabilities, floor)) + offsets).argmax(axis=1).astype(np.int64)
 
 
 def icbhi_score(y_true: NDArray[np.integer], y_predicted: NDArray[np.integer], normal_index: int) -> float:

@@ -11,21 +11,21 @@ import importlib
 import logging
 import math
 import time
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import optuna
 
-from auscult.core.digests import digest
+from auscult.core.digests import code_digest, digest
 from auscult.core.errors import AuscultError
+from auscult.core.paths import CACHE_DIR
 from auscult.core.sections import TrainParams
 from auscult.models import architecture
 from auscult.training.data import TrainingData
 from auscult.training.finished_trials import FinishedTrials
-from auscult.training.loop import Settings, describe, fit, rank
+from auscult.training.loop import describe, fit, rank
 from auscult.training.process_pool import run_all
 
 logger = logging.getLogger(__name__)
@@ -54,15 +54,24 @@ class Search:
         Of the experiment.
     model
         Name of the architecture.
-    finished
-        Where finished trainings are kept.
     """
 
     name: str
     data: TrainingData
     model: str
     params: TrainParams
-    finished: FinishedTrials
+
+    @cached_property
+    def finished(self) -> FinishedTrials:
+        """The finished trainings of searches on this data with these parameters, this code and these libraries.
+
+        The numbers of trials and seeds and the budget are not part of the key: a larger number continues the
+        same search.
+        """
+        code = code_digest(*CODE, f"auscult.models.{self.model}")
+        libraries = {name: version(name) for name in ("torch", "optuna", "numpy")}
+        kept = self.params.model_dump(exclude={"trials", "seeds", "budget_minutes"})
+        return FinishedTrials(CACHE_DIR / "search" / digest(self.data.key, self.model, kept, code, libraries))
 
     def run(self) -> tuple[list[dict[str, Any]], list[str]]:
         """Search, then refit the best trial with further seeds.
@@ -200,22 +209,10 @@ class Search:
             trial.report(rank(entry), epoch)
             return trial.should_prune()
 
-        settings = Settings(**{field.name: getattr(self.params, field.name) for field in fields(Settings)})
-        fitted = fit(self.data, self.model, record["hyperparameters"], settings, record["seed"], stop_early)
+        fitted = fit(self.data, self.model, record["hyperparameters"], self.params, record["seed"], stop_early)
         if fitted.state == "failed":
             logger.info("train: %s: %s failed: %s", self.name, name, fitted.detail)
         self.finished.write(name, record | describe(fitted), fitted)
-
-
-def finished_trials(cache: Path, data: TrainingData, model: str, params: TrainParams, code: str) -> FinishedTrials:
-    """Return the finished trainings of searches on this data with these parameters and this code.
-
-    The numbers of trials and seeds and the budget are not part of the key: a larger number continues the
-    same search.
-    """
-    libraries = {name: version(name) for name in ("torch", "optuna", "numpy")}
-    kept = params.model_dump(exclude={"trials", "seeds", "budget_minutes"})
-    return FinishedTrials(cache / "search" / digest(data.key, model, kept, code, libraries))
 
 
 def best_trial(trials: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from auscult.core.tasks import Task
 from auscult.models import architecture
 from auscult.training.batches import frames_needed, sorted_batches
 from auscult.training.normaliser import Normaliser
+from auscult.training.score import calibrated, decide
 
 #: Version of the folder's layout; other versions are refused.
 FORMAT = 1
@@ -103,9 +104,8 @@ class TrainedModel:
         return calibrated(self.logits(features, frames), self.temperature, self.biases)
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return class indices, shape (n,): argmax of log p plus the offset of the class, chosen on validation."""
-        floor = np.finfo(np.float64).tiny
-        return (np.log(np.maximum(probabilities, floor)) + self.offsets).argmax(axis=1).astype(np.int64)
+        """Return class indices, shape (n,), at the offsets that were chosen on validation."""
+        return decide(probabilities, self.offsets)
 
     def _check(self, features: NDArray[np.float32]) -> None:
         if features.ndim != 3 or features.shape[1:] != self.shape:
@@ -115,16 +115,6 @@ class TrainedModel:
                 where=f"features {self.spec.get('representation')!r}",
                 next_step=f"train it again on these features: dvc repro train@{self.experiment}",
             )
-
-
-def calibrated(
-    logits: NDArray[np.float64], temperature: float, biases: NDArray[np.float64] | float = 0.0
-) -> NDArray[np.float64]:
-    """Return the mean over seeds of softmax(logits / temperature + biases), (seeds, n, classes) → (n, classes)."""
-    scaled = logits / temperature + biases
-    scaled = scaled - scaled.max(axis=2, keepdims=True)
-    exponential = np.exp(scaled)
-    return (exponential / exponential.sum(axis=2, keepdims=True)).mean(axis=0)
 
 
 def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> torch.nn.Module:

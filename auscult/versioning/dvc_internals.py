@@ -164,6 +164,10 @@ class Repository:
         found = [out for out in self._repo.index.outs if out.is_in_repo and out.hash_info]
         return [(self._relative(out.fs_path), str(out.hash_info.value)) for out in found]
 
+    def paths(self) -> list[Path]:
+        """Return the absolute paths of the dependencies and outputs of all stages and ``.dvc`` files."""
+        return [Path(each.fs_path) for each in (*self._repo.index.deps, *self._repo.index.outs)]
+
     def _relative(self, path: str) -> str:
         folder = Path(path).resolve().parent.relative_to(self._root)
         return folder.joinpath(Path(path).name).as_posix()

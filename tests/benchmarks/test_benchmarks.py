@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from auscult.core.errors import AuscultError
 from auscult.core.storage import read_table
 from benchmarks import Measurement, __main__, many_recordings
-from benchmarks.process import cost
+from benchmarks.process import REPOSITORY, cost
 from benchmarks.recordings import PATHS, forget_results, make_root
 
 
@@ -27,6 +28,13 @@ def test_generated_recordings_pass_resample(tmp_path: Path) -> None:
     forget_results(tmp_path, cache=True)
     assert not (tmp_path / ".cache").exists()
     assert (tmp_path / PATHS.raw / "rec00000.wav").exists()
+
+
+def test_only_the_adapter_imports_dvc() -> None:
+    folders = ("auscult", "stages", "flows", "benchmarks")
+    files = [file for folder in folders for file in (REPOSITORY / folder).rglob("*.py")]
+    importing = [file.name for file in files if re.search(r"^\s*(from|import) dvc(_\w+)?\b", file.read_text(), re.M)]
+    assert importing == ["dvc_internals.py"]
 
 
 def test_many_short_recordings_pass_validation(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from auscult.core import records
+from auscult.core import params, records
 from auscult.core.paths import Paths
 from auscult.core.storage import write_json, write_table
 from auscult.core.tasks import Task
+from auscult.splitting.parts import Split
+from auscult.splitting.summary import summarise
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOUNDS = ("normal", "crackle", "wheeze", "both")
@@ -56,7 +58,7 @@ def write_pipeline(root: Path, *, patients: int = 32, bootstrap: int = 60, seed:
     paths = Paths("sample")
     recordings, segments = _tables(rng, patients)
     _manifest(paths, recordings, segments)
-    _split(paths, recordings)
+    _split(paths, recordings, segments)
     _audio(paths, recordings, rng)
     _features(paths, recordings, segments, rng)
     for name, entry in EXPERIMENTS.items():
@@ -126,13 +128,15 @@ def part_of(patient: int) -> str:
     return "exempt" if patient == 31 else ("train", "test", "validation", "train")[patient % 4]
 
 
-def _split(paths: Paths, recordings: pd.DataFrame) -> None:
+def _split(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) -> None:
     assignment = recordings[["recording_id", "patient_id", "published_part", "exempt_reason"]].copy()
     assignment["part"] = [part_of(int(name) - 100) for name in recordings["patient_id"]]
     assignment["fold"] = 0
     assignment.loc[assignment["part"] == "exempt", "exempt_reason"] = "in both parts of the publisher's split"
     write_table(paths.split / "assignment.parquet", assignment, records.ASSIGNMENT_COLUMNS)
-    write_json(paths.split / "summary.json", {})
+    split = Split(assignment, "drawn")
+    summary = summarise(split, recordings, segments, TASKS, params.load().split, [], [])
+    write_json(paths.split / "summary.json", summary)
 
 
 def _audio(paths: Paths, recordings: pd.DataFrame, rng: np.random.Generator) -> None:

@@ -25,12 +25,12 @@ def test_the_area_under_the_points_is_the_auc(levels: int) -> None:
     scores = rng.integers(0, levels, 600) / levels
     positive = rng.random(600) < 0.1 + 0.8 * scores
     made = predictions(scores, positive)
-    fpr, tpr, threshold = roc(made)
-    assert np.trapezoid(tpr, fpr) == pytest.approx(roc_auc_score(positive, made.abnormal), abs=1e-12)
-    assert len(fpr) <= len(roc_curve(positive, made.abnormal)[0])
-    assert (np.diff(threshold) < 0).all()
-    assert np.isfinite(threshold).all()
+    curve = roc(made)
+    assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(roc_auc_score(positive, made.abnormal), abs=1e-12)
+    assert len(curve) <= len(roc_curve(positive, made.abnormal)[0])
+    assert (curve["threshold"].diff().dropna() < 0).all()
+    assert np.isfinite(curve["threshold"]).all()
 
 
 def test_one_class_has_no_curve() -> None:
-    assert roc(predictions(np.array([0.1, 0.2]), np.array([True, True])))[0].size == 0
+    assert roc(predictions(np.array([0.1, 0.2]), np.array([True, True]))).empty

@@ -13,6 +13,7 @@ import yaml
 
 from auscult.core.paths import Paths
 from auscult.core.records import ASSIGNMENT_COLUMNS, BALANCED_COLUMNS, ITEM_COLUMNS, RECORDING_COLUMNS, SEGMENT_COLUMNS
+from auscult.core.sections import TrainParams
 from auscult.core.storage import write_json, write_table
 from auscult.core.tasks import Task
 
@@ -21,6 +22,18 @@ TASK = Task(
     "sounds", "segment", ("normal", "wheeze", "crackle"), "normal", {"n": "normal", "w": "wheeze", "c": "crackle"}
 )
 BINS, FRAMES = 12, 20
+PARAMS = TrainParams(
+    trials=1,
+    generation=1,
+    epochs=8,
+    patience=2,
+    batch_size=16,
+    seeds=1,
+    spec_augment=True,
+    class_weights=True,
+    budget_minutes=None,
+    seed=31,
+)
 
 
 def prepare(root: Path, *, patients: int = 18, per_patient: int = 8, synthetic: int = 12, **train: object) -> Paths:

@@ -10,8 +10,8 @@ from auscult.core.sections import Experiment
 from auscult.models import architecture, names
 from auscult.training.batches import batch_rows, frames_needed, random_batches, sorted_batches
 from auscult.training.data import TrainingData, load
-from auscult.training.loop import Settings, fit, predict
-from tests.training.prepared_data import prepare
+from auscult.training.loop import fit, predict
+from tests.training.prepared_data import PARAMS, prepare
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_outputs_do_not_depend_on_padding(model: str, data: TrainingData) -> Non
 
 def test_kept_weights_reproduce_the_kept_logits(data: TrainingData) -> None:
     hyperparameters = architecture("cnn1d").DEFAULTS | {"use_synthetic": True}
-    fitted = fit(data, "cnn1d", hyperparameters, Settings(3, 3, 16, True, True), seed=2)
+    fitted = fit(data, "cnn1d", hyperparameters, PARAMS.model_copy(update={"epochs": 3}), seed=2)
     network = architecture("cnn1d").build(*data.features.shape[1:], 3, hyperparameters)
     network.load_state_dict(fitted.weights)
     np.testing.assert_array_equal(predict(network, data, data.validation.rows), fitted.logits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +15,8 @@ from auscult.models import cnn1d
 from auscult.training import loop
 from auscult.training.batches import BIN_SHARE, TIME_SHARE, spec_augment
 from auscult.training.data import TrainingData, load
-from tests.training.prepared_data import prepare
+from tests.training.prepared_data import PARAMS, prepare
 
-SETTINGS = loop.Settings(epochs=8, patience=2, batch_size=16, spec_augment=True, class_weights=True)
 HYPERPARAMETERS = cnn1d.DEFAULTS | {"use_synthetic": False}
 
 
@@ -33,8 +32,8 @@ def _restore_determinism() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def fit(data: TrainingData, settings: loop.Settings = SETTINGS) -> loop.Fitted:
-    return loop.fit(data, "cnn1d", HYPERPARAMETERS, settings, seed=3)
+def fit(data: TrainingData, **changed: Any) -> loop.Fitted:
+    return loop.fit(data, "cnn1d", HYPERPARAMETERS, PARAMS.model_copy(update=changed), seed=3)
 
 
 def measure(monkeypatch: pytest.MonkeyPatch, scores: list[float], losses: list[float] | None = None) -> None:
@@ -54,10 +53,10 @@ def test_best_epoch_is_kept_and_patience_ends_the_training(data: TrainingData, m
     assert [entry["epoch"] for entry in fitted.history] == [1, 2, 3, 4], "two epochs without a better one"
     assert (fitted.best_epoch, fitted.score) == (2, 0.8)
     monkeypatch.undo()
-    stopped = fit(data, replace(SETTINGS, epochs=2, patience=9))
-    last = loop.fit(data, "cnn1d", HYPERPARAMETERS, replace(SETTINGS, epochs=1), seed=3)
+    stopped = fit(data, epochs=2, patience=9)
+    last = fit(data, epochs=1)
     measure(monkeypatch, [0.1, 0.2])
-    second = fit(data, replace(SETTINGS, epochs=2))
+    second = fit(data, epochs=2)
     assert all(torch.equal(value, second.weights[name]) for name, value in fitted.weights.items())
     assert stopped.history[0]["train_loss"] == fitted.history[0]["train_loss"]
     assert any(not torch.equal(value, last.weights[name]) for name, value in fitted.weights.items())
@@ -65,17 +64,17 @@ def test_best_epoch_is_kept_and_patience_ends_the_training(data: TrainingData, m
 
 def test_of_equal_scores_the_lower_loss_wins(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     measure(monkeypatch, [0.7, 0.7, 0.7], [1.0, 0.8, 0.9])
-    assert fit(data, replace(SETTINGS, epochs=3)).best_epoch == 2
+    assert fit(data, epochs=3).best_epoch == 2
 
 
 def test_learning_rate_falls_when_the_loss_does_not(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = [0.5 + 0.01 * n for n in range(6)]  # the score rises, so patience does not end the training
     measure(monkeypatch, scores, [1.0] * 6)
-    rates = [entry["learning_rate"] for entry in fit(data, replace(SETTINGS, epochs=6)).history]
+    rates = [entry["learning_rate"] for entry in fit(data, epochs=6).history]
     full = float(HYPERPARAMETERS["learning_rate"])
     np.testing.assert_allclose(rates, [full] * 4 + [full * loop.PLATEAU_FACTOR] * 2)
     measure(monkeypatch, scores, [1.0, 0.9, 0.8, 0.7, 0.6, 0.5])
-    rates = [entry["learning_rate"] for entry in fit(data, replace(SETTINGS, epochs=6)).history]
+    rates = [entry["learning_rate"] for entry in fit(data, epochs=6).history]
     np.testing.assert_allclose(rates, full)
 
 
@@ -87,8 +86,7 @@ def test_loss_that_is_not_finite_fails_the_training(data: TrainingData, monkeypa
 
 @pytest.mark.parametrize("parameter", ["spec_augment", "class_weights"])
 def test_each_switch_changes_the_training(data: TrainingData, parameter: str) -> None:
-    once = replace(SETTINGS, epochs=1)
-    on, off = fit(data, once), fit(data, replace(once, **{parameter: False}))
+    on, off = fit(data, epochs=1), fit(data, epochs=1, **{parameter: False})
     assert on.history[0]["train_loss"] != off.history[0]["train_loss"]
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from auscult.training.calibration import decided_score, fit_offsets, fit_temperature, prior_biases
+from auscult.training.calibration import fit_offsets, fit_temperature, prior_biases
 from auscult.training.data import Validation
-from auscult.training.score import best_normal_offset, icbhi_score
-from auscult.training.trained_model import calibrated
+from auscult.training.score import best_normal_offset, calibrated, decide, icbhi_score
 
 
 def test_score_is_the_mean_of_specificity_and_exact_sensitivity() -> None:
@@ -30,9 +29,8 @@ def test_threshold_is_found_where_argmax_predicts_one_class_only(normal: int) ->
     abnormal = np.where(truth != normal, 0.3, 0.1) + rng.normal(0, 0.02, 400)
     p = np.empty((400, 2))
     p[:, 1 - normal], p[:, normal] = abnormal, 1 - abnormal
-    zero = np.zeros(2)
-    assert decided_score(p, zero, truth, normal) == 0.5
-    assert decided_score(p, fit_offsets(p, truth, normal), truth, normal) > 0.98
+    assert icbhi_score(truth, decide(p, np.zeros(2)), normal) == 0.5
+    assert icbhi_score(truth, decide(p, fit_offsets(p, truth, normal)), normal) > 0.98
 
 
 def test_single_outlier_does_not_decide_the_threshold() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from auscult.core import params as parameters
 from auscult.core.sections import Experiment
 from auscult.models import cnn1d
 from auscult.training.data import load
-from auscult.training.search import STARTUP_TRIALS, WARMUP_EPOCHS, Search, finished_trials
+from auscult.training.search import STARTUP_TRIALS, WARMUP_EPOCHS, Search
 from tests.training.prepared_data import prepare
 
 EPOCHS = WARMUP_EPOCHS + 3
@@ -22,9 +23,10 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     paths = prepare(tmp_path, trials=9, generation=1, epochs=EPOCHS, patience=9)
     # In this process: a fork may hang after other tests have used torch.
     monkeypatch.setattr("auscult.training.search.run_all", lambda jobs: [job() for _, job in jobs])
-    params = parameters.load(tmp_path / "params.yaml").train
+    monkeypatch.chdir(tmp_path)  # with an empty cache of finished trials
+    params = parameters.load().train
     data = load(paths, "demo", Experiment(task="sounds", features="logmel", model="cnn1d"))
-    return Search("demo", data, "cnn1d", params, finished_trials(tmp_path / "cache", data, "cnn1d", params, "code"))
+    return Search("demo", data, "cnn1d", params)
 
 
 def earlier(count: int, score: float) -> list[dict[str, Any]]:
@@ -54,13 +56,7 @@ def test_nothing_is_pruned_after_too_few_trials(search: Search) -> None:
 
 def test_search_ends_when_the_budget_is_used_up(search: Search, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    spent = Search(
-        search.name,
-        search.data,
-        search.model,
-        search.params.model_copy(update={"budget_minutes": 1e-6, "seeds": 1, "epochs": 1}),
-        search.finished,
-    )
-    trials, seeds = spent.run()
+    params = search.params.model_copy(update={"budget_minutes": 1e-6, "seeds": 1, "epochs": 1})
+    trials, seeds = replace(search, params=params).run()
     assert len(trials) == 1 and seeds == ["trial-0000"]
     assert "1e-06 min" in caplog.text

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from auscult.core.paths import Paths
-from auscult.core.records import PARTS
 from auscult.core.storage import open_array, read_json, read_table
 from auscult.core.tasks import Task
 from auscult.reporting.report import figures
@@ -32,6 +31,7 @@ class Tables:
     rejects: pd.DataFrame
     tasks: tuple[Task, ...]
     summary: Mapping[str, Any]
+    split: Mapping[str, Any]
     audio: Mapping[str, Any]
 
     @classmethod
@@ -46,6 +46,7 @@ class Tables:
             read_table(paths.manifest / "rejects.parquet"),
             tuple(Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")),
             read_json(paths.manifest / "summary.json"),
+            read_json(paths.split / "summary.json"),
             read_json(paths.audio / "spec.json"),
         )
 
@@ -54,47 +55,14 @@ class Tables:
         return self.recordings[(self.recordings["part"] == "test") & self.recordings["exempt_reason"].notna()]
 
     def units(self, task: Task) -> pd.DataFrame:
-        """Return the units that have a class of the task: ``unit_id``, start, end, ``class_name`` and their part."""
+        """Return the units that have a class of the task: ``unit_id``, start, end, ``class_name`` and part."""
         if task.unit == "segment":
             table = self.segments.rename(columns={"segment_id": "unit_id"})
         else:
             table = self.recordings.rename(columns={"duration_s": "end_s"}).assign(start_s=0.0)
             table["unit_id"] = table["recording_id"]
-        labels = [None if label != label else label for label in table["label"]]
-        table = table.assign(class_name=[None if label is None else task.mapping.get(label) for label in labels])
+        table = table.assign(class_name=[task.mapping.get(label) for label in table["label"]])
         return table[table["class_name"].notna()]
-
-
-def size_rows(tables: Tables) -> list[dict[str, Any]]:
-    """Return patients, recordings, segments and hours of each part that is not empty."""
-    rows = []
-    for part in PARTS:
-        inside = tables.recordings[tables.recordings["part"] == part]
-        if len(inside):
-            rows.append(
-                {
-                    "part": part,
-                    "patients": int(inside["patient_id"].nunique()),
-                    "recordings": len(inside),
-                    "segments": int((tables.segments["part"] == part).sum()),
-                    "hours": f"{inside['duration_s'].sum() / 3600:.2f}",
-                }
-            )
-    return rows
-
-
-def class_rows(tables: Tables, task: Task) -> list[dict[str, Any]]:
-    """Return units and patients per part of each class of a task."""
-    units = tables.units(task)
-    rows = []
-    for name in task.classes:
-        of_class = units[units["class_name"] == name]
-        counts = {}
-        for part in PARTS:
-            inside = of_class[of_class["part"] == part]
-            counts[part] = {"units": len(inside), "patients": int(inside["patient_id"].nunique())}
-        rows.append({"name": name, "normal": name == task.normal, "parts": counts})
-    return rows
 
 
 def reject_rows(tables: Tables) -> list[dict[str, Any]]:
@@ -103,17 +71,14 @@ def reject_rows(tables: Tables) -> list[dict[str, Any]]:
     A recording may have several reasons.
     """
     rows = []
-    meanings = tables.summary.get("rejects", {})
     for reason, group in tables.rejects.groupby("reason", sort=True):
+        recordings = group.drop_duplicates("recording_id")
         rows.append(
             {
                 "reason": str(reason).replace("_", " "),
-                "meaning": meanings.get(reason, {}).get("meaning", ""),
-                "count": int(group["recording_id"].nunique()),
-                "examples": [
-                    {"recording": row.recording_id, "detail": row.detail}
-                    for row in group.drop_duplicates("recording_id").head(LISTED).itertuples()
-                ],
+                "meaning": tables.summary.get("rejects", {}).get(reason, {}).get("meaning", ""),
+                "count": len(recordings),
+                "examples": recordings.head(LISTED).to_dict("records"),
             }
         )
     return sorted(rows, key=lambda row: -row["count"])

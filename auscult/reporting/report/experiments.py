@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
-from auscult.evaluation.metrics import slug
 from auscult.reporting.report import figures
 from auscult.reporting.report.dataset import device_and_location
 from auscult.reporting.report.verdict import BASELINES, compared, metric_text, points, verdict
@@ -42,7 +41,7 @@ METRICS = (
         "mean gap between predicted probability and observed fraction, lower is better",
     ),
 )
-GROUPS = {"device": "Device", "location": "Location on the chest", "age": "Age", "sex": "Sex"}
+SUBGROUPS = {"device": "Device", "location": "Location on the chest", "age": "Age", "sex": "Sex"}
 
 
 def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
@@ -59,21 +58,14 @@ def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
         "task": task["name"],
         "title": task["title"] or task["name"],
         "unit": task["unit"],
-        "classes": task["classes"],
+        "parts": parts,
         "features": evaluation["features"],
         "model": evaluation["model"],
         "verdict": verdict(evaluation),
         "score": metric_text(parts["test"]["metrics"]["score"]),
         "validation_score": metric_text(parts["validation"]["metrics"]["score"]),
-        "exempt": _exempt(parts),
-        "size": {part: {key: parts[part][key] for key in ("units", "patients")} for part in parts},
         "track": track(parts),
         "differences": [_difference(parts["test"], name) for name in BASELINES],
-        "metrics": metric_rows(parts),
-        "class_metrics": _class_rows(task, parts["test"]),
-        "subgroups": _subgroups(parts["test"]["subgroups"]),
-        "per_patient": _per_patient(parts["test"]),
-        "lost_resamples": parts["test"]["resamples_without_a_class"],
         "plots": {kind: figures.embedded(paths.evaluation(name) / f"{kind}.png") for kind in PLOTS},
         "learning_curves": figures.learning_curves(history),
         "search": figures.search(trials["trials"], trials["best"]),
@@ -97,13 +89,6 @@ def track(parts: Mapping[str, Any]) -> dict[str, float] | None:
     return positions | {"low": low, "width": round(high - low, 2)}
 
 
-def _exempt(parts: Mapping[str, Any]) -> dict[str, Any] | None:
-    if "exempt" not in parts:
-        return None
-    part = parts["exempt"]
-    return {"score": metric_text(part["metrics"]["score"]), "units": part["units"], "patients": part["patients"]}
-
-
 def _difference(test: Mapping[str, Any], name: str) -> dict[str, str]:
     baseline = test["baselines"][name]
     return {
@@ -112,62 +97,6 @@ def _difference(test: Mapping[str, Any], name: str) -> dict[str, str]:
         "score": metric_text(baseline["metrics"]["score"]),
         "difference": metric_text(baseline["model_minus_this"], sign=True),
         "outcome": compared(baseline["model_minus_this"]),
-    }
-
-
-def metric_rows(parts: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return title, meaning, validation and test value of each metric that the task has."""
-    return [
-        {
-            "title": title,
-            "meaning": meaning,
-            "validation": metric_text(parts["validation"]["metrics"][key]),
-            "test": metric_text(parts["test"]["metrics"][key]),
-        }
-        for key, title, meaning in METRICS
-        if key in parts["test"]["metrics"]
-    ]
-
-
-def _class_rows(task: Mapping[str, Any], test: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "units": test["classes"][name]}
-        | {kind: metric_text(test["metrics"][f"{kind}_{slug(name)}"]) for kind in ("precision", "recall", "f1")}
-        for name in task["classes"]
-    ]
-
-
-def _subgroups(groups: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "title": GROUPS[kind],
-            "rows": [
-                {
-                    "group": entry["group"],
-                    "units": entry["units"],
-                    "patients": entry["patients"],
-                    "score": entry["note"] if "note" in entry else metric_text(entry["score"]),
-                    "accuracy": metric_text(entry["accuracy"]) if "note" not in entry else "",
-                }
-                for entry in entries
-            ],
-        }
-        for kind, entries in groups.items()
-    ]
-
-
-def _per_patient(test: Mapping[str, Any]) -> dict[str, Any] | None:
-    if "per_patient" not in test:
-        return None
-    patients = test["per_patient"]
-    return {
-        "patients": patients["patients"],
-        "note": patients.get("note", ""),
-        "metrics": [
-            {"title": title, "value": metric_text(patients["metrics"][key])}
-            for key, title, _ in METRICS
-            if key in ("score", "sensitivity", "specificity", "roc_auc")
-        ],
     }
 
 
@@ -211,23 +140,18 @@ def _worst(paths: Paths, name: str, task: Mapping[str, Any], count: int) -> list
     table = read_table(paths.evaluation(name) / "predictions.parquet")
     table = table[table["part"] == "test"]
     about = read_table(paths.manifest / "recordings.parquet").set_index("recording_id")
-    loss = (
-        table.groupby("recording_id")["loss"]
-        .mean()
-        .reset_index()
-        .sort_values(["loss", "recording_id"], ascending=[False, True])
-    )
+    losses = table.groupby("recording_id")["loss"].mean().sort_index().sort_values(ascending=False, kind="stable")
     rows = []
-    for entry in loss.head(count).itertuples():
-        units = table[table["recording_id"] == entry.recording_id]
-        recording = about.loc[entry.recording_id]
+    for recording_id, loss in losses.head(count).items():
+        units = table[table["recording_id"] == recording_id]
+        recording = about.loc[recording_id]
         wrong = units[units["class_index"] != units["predicted"]]
         rows.append(
             {
-                "recording": entry.recording_id,
+                "recording": recording_id,
                 "patient": recording["patient_id"],
                 "about": device_and_location(recording),
-                "loss": f"{entry.loss:.2f}",
+                "loss": f"{loss:.2f}",
                 "units": len(units),
                 "wrong": len(wrong),
                 "mistakes": _mistakes(wrong, task["classes"]),

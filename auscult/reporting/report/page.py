@@ -7,16 +7,10 @@ from typing import Any
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
-from auscult.reporting.report.dataset import (
-    Tables,
-    class_rows,
-    example_task,
-    illustrated_examples,
-    reject_rows,
-    size_rows,
-)
-from auscult.reporting.report.experiments import PLOTS, describe
-from auscult.reporting.report.verdict import limits
+from auscult.evaluation.metrics import slug
+from auscult.reporting.report.dataset import Tables, example_task, illustrated_examples, reject_rows
+from auscult.reporting.report.experiments import METRICS, PLOTS, SUBGROUPS, describe
+from auscult.reporting.report.verdict import limits, metric_text
 from auscult.reporting.templates import template
 
 #: Entries that the summary of the manifest may leave out.
@@ -47,7 +41,9 @@ def collect(paths: Paths, names: Sequence[str], *, examples: int, worst: int) ->
     experiments = [describe(paths, name, worst) for name in names]
     shown = {item["task"] for item in experiments}
     task = example_task(tables, shown)
-    sizes = size_rows(tables)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for item in experiments:
+        groups.setdefault(item["task"], []).append(item)
     intervals = read_json(paths.evaluation(names[0]) / "evaluation.json")["intervals"]
     return {
         "dataset": paths.dataset,
@@ -56,19 +52,16 @@ def collect(paths: Paths, names: Sequence[str], *, examples: int, worst: int) ->
         "intervals": {"confidence": f"{100 * intervals['confidence']:g}", "resamples": str(intervals["resamples"])},
         "lead": lead(experiments),
         "experiments": experiments,
-        "groups": _by_task(experiments),
+        "groups": groups,
         "new_patients": tables.shared().empty,
-        "sizes": sizes,
-        "parts": [row["part"] for row in sizes],
-        "tasks": [{"task": task, "rows": class_rows(tables, task)} for task in tables.tasks if task.name in shown],
+        "parts": {name: part for name, part in tables.split["parts"].items() if part["recordings"]},
+        "tasks": [task for task in tables.tasks if task.name in shown],
         "rejects": reject_rows(tables),
         "rejected": int(tables.rejects["recording_id"].nunique()),
         "examples": illustrated_examples(paths, tables, task, examples) if task and examples else [],
         "example_task": task,
         "limits": limits(tables, experiments),
         "searched": searched(experiments),
-        "plots": PLOTS,
-        "levels": LEVELS,
         "scale_low": _scale_low(experiments),
     }
 
@@ -106,16 +99,7 @@ def searched(experiments: Sequence[Mapping[str, Any]]) -> str:
     return f"the hyperparameters {', '.join(names)} (at most {trials} per experiment; the others have default values)"
 
 
-def _by_task(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Group the experiments by task, in the order of the parameters."""
-    names = list(dict.fromkeys(item["task"] for item in experiments))
-    groups = []
-    for name in names:
-        members = [item for item in experiments if item["task"] == name]
-        groups.append({"task": name, "title": members[0]["title"], "unit": members[0]["unit"], "members": members})
-    return groups
-
-
 def render(content: Mapping[str, Any]) -> str:
     """Return the page as HTML."""
-    return template("report.html").render(content)
+    constants = {"levels": LEVELS, "plots": PLOTS, "metrics": METRICS, "subgroups": SUBGROUPS}
+    return template("report.html").render(content, **constants, metric_text=metric_text, slug=slug)

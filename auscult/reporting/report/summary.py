@@ -42,7 +42,8 @@ def markdown(content: Mapping[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     parts = ", ".join(
-        f"{row['part']} {row['patients']} patients / {row['recordings']} recordings" for row in content["sizes"]
+        f"{name} {part['patients']} patients / {part['recordings']} recordings"
+        for name, part in content["parts"].items()
     )
     lines += [
         "",

@@ -136,7 +136,7 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
         " recorded in the same way, at the same locations and with the same devices; another hospital's patients are"
         " another population."
     )
-    if any(item["exempt"] for item in experiments):
+    if any("exempt" in item["parts"] for item in experiments):
         found.append(
             "The exempt part shares patients with training or validation, because of the publisher's split. It is"
             " reported apart: its scores may be higher than those of new patients."
@@ -162,7 +162,7 @@ def _not_better_than_metadata(experiments: Sequence[Mapping[str, Any]]) -> list[
         if names:
             found.append(
                 f"{what} {BASELINES['metadata_only']}, which sees device, location, age, sex and duration but no"
-                f" audio: {', '.join(names)}. Whatever their score, it is no evidence that they recognise disease in"
+                f" audio: {', '.join(names)}. Whatever their score, it does not show that they recognise disease in"
                 " the sound."
             )
     return found

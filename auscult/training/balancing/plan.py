@@ -6,13 +6,12 @@ import logging
 
 import pandas as pd
 
-from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.records import BALANCED_COLUMNS
 from auscult.core.sections import BalanceParams, Experiment
 from auscult.core.storage import read_json, write_table
 from auscult.core.tasks import Task
-from auscult.features.examples import array_path, examples, load_task
+from auscult.features.examples import array_path, examples, load_task, require_every_class
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +28,7 @@ def write_balanced(paths: Paths, name: str, experiment: Experiment, params: Bala
     """
     task = load_task(paths, experiment.task, name)
     training = examples(paths, experiment.features, task, parts=("train",))
-    present = set(training["class_index"])
-    missing = [label for index, label in enumerate(task.classes) if index not in present]
-    if missing:
-        raise DataError(
-            f"the training part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
-            f" (experiment {name!r})",
-            where=str(paths.split / "assignment.parquet"),
-            next_step="choose another split.seed or split.validation_fold, add recordings of that class,"
-            " or remove the experiment",
-        )
+    require_every_class(task, training["class_index"], paths, name)
     parents = training[training["copy"] == "original"]
     extra = growth(parents["class_index"].value_counts().sort_index().to_dict(), params)
     added = _synthetic(paths, experiment, task, parents, extra, params)

@@ -113,12 +113,12 @@ def tables(part: str, reason: str | None) -> Tables:
         }
     )
     none = pd.DataFrame()
-    return Tables(recordings, none, none, (), {"dataset": "icbhi"}, {})
+    return Tables(recordings, none, none, (), {"dataset": "icbhi"}, {}, {})
 
 
 def experiment(name: str, outcome: str, level: Any = "doubtful") -> dict[str, Any]:
     differences = [{"key": "metadata_only", "outcome": outcome}]
-    return {"name": name, "differences": differences, "exempt": None, "verdict": Verdict(level, "", ())}
+    return {"name": name, "differences": differences, "parts": {}, "verdict": Verdict(level, "", ())}
 
 
 def test_limits_name_test_patients_whom_the_published_split_has_in_training_too() -> None:

@@ -31,17 +31,17 @@ check-repro: repro  ## run the pipeline twice; fails if the second run does any 
 test: $(READY)  ## run the whole test suite
 	$(PYTEST)
 
-test-fast: $(READY)  ## run the tests that take seconds
+test-fast: $(READY)  ## run the tests that start no stage, DVC or MLflow
 	$(PYTEST) -m "not pipeline and not flows and not slow"
 
-test-pipeline: $(READY)  ## run the tests that run DVC on a small sample, and other slow ones
-	$(PYTEST) -m "pipeline or (slow and not flows)"
+test-pipeline: $(READY)  ## run the tests that run the pipeline with DVC on a small sample
+	$(PYTEST) -m pipeline
 
 test-flows: $(READY)  ## run the tests that start Prefect
 	$(PYTEST) -m flows
 
-coverage: $(READY)  ## measure the coverage of the fast tests; fails below the floor in pyproject.toml
-	$(PYTEST) -m "not pipeline and not flows and not slow" --cov --cov-report=term:skip-covered
+coverage: $(READY)  ## run all other tests and measure their coverage; fails below the floor in pyproject.toml
+	$(PYTEST) -m "not pipeline and not flows" --cov --cov-report=term:skip-covered
 
 lint: $(READY) lint-workflows  ## check style, types, imports and workflows
 	$(PY) -m ruff check .

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from auscult.cli.models import run_flow
+from auscult.cli.models import outcome, run_flow
 from auscult.cli.project import need_project, working
 
 app = typer.Typer(help="Versions of a data set: add, diff, template, lineage, withdraw, purge.", no_args_is_help=True)
@@ -167,7 +167,7 @@ def ingest(
     Example: auscult data ingest --folder ~/delivery
     """
     need_project()
-    print(run_flow("ingest", folder))
+    print(outcome(run_flow("ingest", folder)))
 
 
 @app.command()

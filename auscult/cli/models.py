@@ -55,7 +55,7 @@ def retrain(
     Example: auscult models retrain --data ~/delivery
     """
     need_project()
-    print(run_flow("retrain", revision, data))
+    print(outcome(run_flow("retrain", revision, data)))
 
 
 @app.command()
@@ -100,8 +100,8 @@ def track() -> None:
     track()
 
 
-def run_flow(name: str, *arguments: Any) -> str:
-    """Run a flow of the project's ``flows/`` and return its final state in one line.
+def run_flow(name: str, *arguments: Any) -> Any:
+    """Run a flow of the project's ``flows/`` and return its final state; raise what went wrong in it.
 
     The library does not import flows: Prefect loads them from their file, as it does for a deployment.
     """
@@ -113,5 +113,10 @@ def run_flow(name: str, *arguments: Any) -> str:
     flow: Any = load_flow_from_entrypoint(f"flows/{name}.py:{name}")
     state: Any = flow(*arguments, return_state=True)
     if not state.is_completed():
-        state.result()  # raises what went wrong
+        state.result()
+    return state
+
+
+def outcome(state: Any) -> str:
+    """Return the name and the message of a flow's final state, for the terminal."""
     return f"\n{state.name}: {state.message}"

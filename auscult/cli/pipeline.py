@@ -69,11 +69,11 @@ def monitor(
     place = folder or steps.usual_folder()
     steps.recordings(place)  # a mistyped folder must not make a flow run
     if os.environ.get("PREFECT_API_URL"):
-        run_flow("monitor", str(place), experiment)
-        return
-    found = steps.monitor(str(place), experiment)
+        found = run_flow("monitor", str(place), experiment).result()
+    else:
+        found = steps.monitor(str(place), experiment).to_json()
     if as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        print(json.dumps(found, indent=1))
 
 
 def serve_flows(

@@ -21,6 +21,7 @@ import typer
 from auscult.cli import data, measure, models, pipeline
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
 from auscult.core.process import log_to_stdout, prepare
+from auscult.versioning.commands import forget_other_repositories
 
 EXIT_FAULT = 3
 EXIT_INTERRUPTED = 130
@@ -61,6 +62,7 @@ def options(
 def main() -> None:
     """Run one command and end the process with its exit code."""
     prepare()
+    forget_other_repositories()
     logging = nullcontext() if "--json" in sys.argv else log_to_stdout()  # JSON must stand alone on standard output
     try:
         with logging:

@@ -16,6 +16,16 @@ from auscult.core.process import OWNER
 #: Replaces the first word ``dvc`` of a command: the DVC of this interpreter, not that of PATH.
 DVC = (sys.executable, "-m", "dvc")
 _TAIL = 30
+#: Variables that point git to another repository than that of the working directory, as a hook of a linked worktree or
+#: ``git rebase --exec`` sets them (`git rev-parse --local-env-vars`, without those that only hold settings).
+LOCAL_GIT_VARIABLES = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("ALTERNATE_OBJECT_DIRECTORIES", "CONFIG", "OBJECT_DIRECTORY", "DIR", "WORK_TREE", "IMPLICIT_WORK_TREE"),
+        *("GRAFT_FILE", "INDEX_FILE", "NO_REPLACE_OBJECTS", "REPLACE_REF_BASE", "PREFIX", "INTERNAL_SUPER_PREFIX"),
+        *("SHALLOW_FILE", "COMMON_DIR"),
+    )
+)
 
 
 class CommandError(AuscultError):
@@ -116,7 +126,8 @@ def environment(*, owned: bool = True) -> dict[str, str]:
     """Return the environment of a child process.
 
     This interpreter's folder comes first in PATH, so that ``python`` in ``dvc.yaml`` is this one. git asks no
-    questions and runs no hooks: those of ``dvc install`` check out and push while a flow is working.
+    questions and runs no hooks: those of ``dvc install`` check out and push while a flow is working. It finds the
+    repository by the working directory (:data:`LOCAL_GIT_VARIABLES` are removed).
 
     Parameters
     ----------
@@ -124,7 +135,8 @@ def environment(*, owned: bool = True) -> dict[str, str]:
         Whether the command must end when this process does (:data:`auscult.core.process.OWNER`).
     """
     settings = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
-    found = os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name not in LOCAL_GIT_VARIABLES}
+    found = inherited | {
         "PYTHONUNBUFFERED": "1",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "GIT_TERMINAL_PROMPT": "0",
@@ -133,6 +145,12 @@ def environment(*, owned: bool = True) -> dict[str, str]:
         f"GIT_CONFIG_VALUE_{settings}": os.devnull,
     }
     return found | {OWNER: str(os.getpid())} if owned else found
+
+
+def forget_other_repositories() -> None:
+    """Remove :data:`LOCAL_GIT_VARIABLES` from this process: DVC reads git's repository in this process too."""
+    for name in LOCAL_GIT_VARIABLES:
+        os.environ.pop(name, None)
 
 
 def _output(command: Sequence[str], place: Path) -> str:

@@ -20,6 +20,7 @@ from auscult.core.records import RECORDING_COLUMNS
 from auscult.core.sections import Params
 from auscult.core.storage import read_table, write_table
 from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
+from tests.waiting import HANGS_AFTER_S
 
 
 def entries() -> list[Path]:
@@ -101,7 +102,7 @@ def test_concurrent_runs_write_equal_outputs(params: Params, tmp_path: Path) -> 
         subprocess.Popen([sys.executable, "-m", "stages.resample"], cwd=root, env=environment)
         for root in (tmp_path, second)
     ]
-    assert [run.wait(timeout=60) for run in runs] == [0, 0]
+    assert [run.wait(timeout=HANGS_AFTER_S) for run in runs] == [0, 0]
     assert folder_bytes(tmp_path / PATHS.audio) == folder_bytes(second / PATHS.audio)
     assert not list((tmp_path / CACHE_DIR).rglob("*.part"))
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.pipeline
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository whose ``main`` was reproduced and committed."""
     root = make(tmp_path_factory.mktemp("compare") / "clone")
-    run(root, "dvc", "repro", "--quiet", timeout=900)
+    run(root, "dvc", "repro", "--quiet")
     commit(root, "results")
     return root
 

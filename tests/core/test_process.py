@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from auscult.core.process import log_to_stdout
+from tests.waiting import HANGS_AFTER_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,20 +67,17 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     stage = (
         "import os, time, pathlib; from auscult.core.process import die_with_parent; die_with_parent();"
-        f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+        f"pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(3600)"
     )
     dvc = tmp_path / "dvc"
     dvc.write_text(
         f"import subprocess\nsubprocess.run(['sh', '-c', '{sys.executable} -c \"$STAGE\"; true'], cwd={str(ROOT)!r})\n"
     )
     parent = subprocess.Popen([sys.executable, str(dvc)], env=os.environ | {"STAGE": stage})
-    deadline = time.monotonic() + 20
-    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    child = psutil.Process(int(pid_file.read_text()))
+    child = psutil.Process(int(wait_for(lambda: pid_file.exists() and pid_file.read_text(), process=parent)))
     time.sleep(0.5)
     assert child.is_running()
     parent.kill()
     parent.wait()
-    _, alive = psutil.wait_procs([child], timeout=5)
+    _, alive = psutil.wait_procs([child], timeout=HANGS_AFTER_S)
     assert not alive

@@ -19,6 +19,7 @@ from auscult.core.errors import DataError
 from auscult.datasets.retrieval.retrieve import assemble
 from auscult.datasets.retrieval.source import PUBLISHER, recall, remember
 from stages.download import main
+from tests.waiting import HANGS_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 Contents = Callable[[Path], dict[str, bytes]]
@@ -100,13 +101,13 @@ def stage(dataset: str) -> subprocess.Popen[str]:
 def test_the_exit_codes_of_the_stage_are_0_and_2(sprsound_copy: Path) -> None:
     remember("sprsound", str(sprsound_copy))
     process = stage("sprsound")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 0, errors
     assert "4 recordings of 3 patients" in output
     shutil.rmtree(sprsound_copy)
     sprsound_copy.mkdir()
     process = stage("sprsound")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 2 and "Traceback" not in errors
     assert str(sprsound_copy) in errors and "next:" in errors
     assert len(list(Path("data/sprsound/raw").rglob("*.wav"))) == 4
@@ -136,7 +137,7 @@ def test_after_a_kill_raw_is_complete(official_copy: Path, tmp_path: Path, zip_o
         process.communicate()
         assert content_of(Path("data/icbhi/raw")) in (before, after)
     last = stage("icbhi")
-    _, errors = last.communicate(timeout=60)
+    _, errors = last.communicate(timeout=HANGS_AFTER_S)
     assert last.returncode == 0, errors
     assert content_of(Path("data/icbhi/raw")) == after
     assert [path.name for path in Path("data/icbhi").iterdir()] == ["raw"]
@@ -157,6 +158,6 @@ def test_a_killed_download_is_resumed(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     server.release()
-    assert stage("icbhi").wait(timeout=60) == 0
+    assert stage("icbhi").wait(timeout=HANGS_AFTER_S) == 0
     assert server.log[-1].status == 206 and server.log[-1].sent < len(body) - 150_000
     assert content_of(Path("data/icbhi/raw")) == content_of(official_copy)

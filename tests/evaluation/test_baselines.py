@@ -74,6 +74,16 @@ def test_metadata_values_that_training_lacks_are_encoded() -> None:
     assert np.array_equal(encoded[30:, 6], np.ones(30)), "a missing age is flagged"
 
 
+def test_metadata_outside_training_changes_no_encoding_of_training() -> None:
+    table, train = metadata(40, np.random.default_rng(8)), np.arange(40) < 25
+    other = table.copy()
+    other.loc[~train, "age_years"] = 900.0
+    other.loc[~train, "device"] = "unheard of"
+    before, after = encode_metadata(table, train), encode_metadata(other, train)
+    assert before.shape == after.shape
+    assert np.array_equal(before[train], after[train])
+
+
 def test_a_class_without_training_units_gets_a_small_probability() -> None:
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, 90)

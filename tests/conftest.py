@@ -15,6 +15,7 @@ MARKS = {
     "tests/comparison/test_end_to_end.py": "pipeline",
     "tests/training/test_stage.py": "slow",
     "tests/contract/test_thread_limits.py": "slow",
+    "tests/contract/test_imports_in_threads.py": "slow",
     "tests/features/test_build.py::test_stage_runs_as_a_command": "slow",
     "tests/comparison/test_differences.py::test_seed_variance_alone_is_rarely_called_a_difference": "slow",
     "tests/registry/gate/test_model_process.py": "slow",

@@ -25,6 +25,8 @@ from auscult.core.threads import Progress, in_order
 #: Modules and libraries that determine the audio: part of the cache key.
 _CODE = ("auscult.audio.resampling", "auscult.audio.compiled", "auscult.audio.container")
 _LIBRARIES = ("numba", "numpy", "scipy", "soundfile", "soxr")
+#: What the threads import.
+_IMPORTS = ("auscult.audio.compiled", "scipy.signal")
 
 
 class StoredAudio:
@@ -105,7 +107,8 @@ def write_audio(paths: Paths, params: ResampleParams, workers: int) -> str:
     progress = Progress("resample", len(sources))
     with replacing_folder(paths.audio) as folder:
         with ArrayWriter(folder / "audio.npy", (sum(lengths),)) as writer:
-            for entry, new in in_order(lambda source: _audio(source, params, store), sources, workers):
+            audios = in_order(lambda source: _audio(source, params, store), sources, workers, imports=_IMPORTS)
+            for entry, new in audios:
                 writer.append(entry.array)
                 keys.append(entry.key)
                 computed += new

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -17,12 +18,22 @@ Result = TypeVar("Result")
 _REPORT_EVERY_S = 5.0
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, *, imports: Sequence[str] = ()
+) -> Iterator[Result]:
     """Yield the results of *function* in the order of *items*; at most two per worker are in memory.
 
     Threads suffice: decoding, resampling, filtering and transforms release the interpreter lock.
     An error in an item is raised when its turn comes.
+
+    Parameters
+    ----------
+    imports
+        Modules that *function* imports where it needs them. They are imported before the threads start: two threads
+        that import parts of SciPy at the same time can each find the other's part half imported.
     """
+    for module in imports:
+        importlib.import_module(module)
     if workers <= 1:
         yield from map(function, items)
         return

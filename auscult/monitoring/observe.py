@@ -45,6 +45,8 @@ _AFTER_BANDS: dict[str, tuple[str, str]] = {
 #: IEC 61260-1:2014: the ratio of an octave (base ten), nominal mid-band frequencies, exact ones 1000 Hz · G^x.
 _OCTAVE = 10**0.3
 _NOMINAL_HZ = {31.5: -5, 63: -4, 125: -3, 250: -2, 500: -1, 1000: 0, 2000: 1, 4000: 2, 8000: 3, 16000: 4}
+#: What the threads import.
+_IMPORTS = ("auscult.audio.compiled", "scipy.fft", "scipy.ndimage", "scipy.signal")
 #: Least width (in octaves) of the part of an octave band that lies in the model's band.
 _LEAST_OCTAVES = 1 / 3
 #: Least power, relative to full scale or to the whole: silence has finite decibels.
@@ -107,10 +109,8 @@ def observe(
     """
     import pandas as pd
 
-    import auscult.audio.compiled  # noqa: F401  load the compiled code before threads need it
-
     named = sorted((readable(path.relative_to(base).as_posix() if base else path.name), path) for path in files)
-    examined = in_order(partial(_examine, model, params), [path for _, path in named], workers)
+    examined = in_order(partial(_examine, model, params), [path for _, path in named], workers, imports=_IMPORTS)
     progress, rows, seen = Progress("monitor", len(named)), [], set()
     for (name, _), (audio_sha256, row) in zip(named, examined, strict=True):
         if audio_sha256 in seen:

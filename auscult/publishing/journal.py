@@ -6,15 +6,16 @@ A kill may come at any moment. The journal is written before each step that leav
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from auscult.core.errors import AuscultError, DataError
+from auscult.core.locks import hold
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json, write_json
 from auscult.publishing.push import is_published
@@ -52,7 +53,7 @@ class Entry:
 class InProgressError(AuscultError):
     """Another run of the flow holds the journal's lock; ``flow_run_id`` is Prefect's id of it, or empty."""
 
-    def __init__(self, flow: str, holder: str, lock: Path) -> None:
+    def __init__(self, flow: str, holder: str, *, lock: Path) -> None:
         name, _, self.flow_run_id = holder.partition("\n")
         super().__init__(
             f"another {flow} is in progress: {name or 'unknown'}",
@@ -80,16 +81,8 @@ class Journal:
             Another run holds it; the message names that run.
         """
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                raise InProgressError(self.flow, file.read(), self._lock) from error
-            file.seek(0)
-            file.truncate()
-            file.write(f"{name}, process {os.getpid()}\n{flow_run_id}")
-            file.flush()
+        busy = partial(InProgressError, self.flow, lock=self._lock)
+        with hold(self._lock, busy=busy, holder=f"{name}, process {os.getpid()}\n{flow_run_id}"):
             yield
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import AnnotationError, Dataset
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
 from auscult.validation.additions import batches, check_unchanged
+
+#: What the threads import.
+_IMPORTS = ("auscult.audio.compiled", "scipy.fft", "scipy.ndimage")
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,8 @@ def examine_all(
     prefix = folder.relative_to(DATA_DIR).as_posix()
     progress = Progress("validate", len(recordings))
     examined = []
-    for item in in_order(lambda recording: _examine(dataset, source, raw, recording, params), recordings, workers):
+    examine = partial(_examine, dataset, source, raw, params=params)
+    for item in in_order(examine, recordings, workers, imports=_IMPORTS):
         examined.append(item)
         progress.step()
     return [replace(item, path=f"{prefix}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]

@@ -11,9 +11,7 @@ A killed run can also leave commands running: a ``git push`` goes on alone and w
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +22,7 @@ from typing import Any
 import psutil
 
 from auscult.core.errors import AuscultError
+from auscult.core.locks import hold
 from auscult.core.process import OWNER
 
 FOLDER = Path(".dvc/tmp")
@@ -41,16 +40,7 @@ def only_run(folder: Path = FOLDER) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "make-repro.lock"
-    with path.open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise _in_progress(f"process {file.read().strip() or 'unknown'}, auscult run", path) from error
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+    with hold(path, busy=lambda pid: _in_progress(f"process {pid or 'unknown'}, auscult run", path)):
         yield
 
 
@@ -65,8 +55,7 @@ def clear_dead(folder: Path = FOLDER) -> list[int]:
     lock = folder / "rwlock"
     if not lock.exists():
         return []
-    with (folder / "rwlock.lock").open("a+") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with hold(folder / "rwlock.lock"):
         try:
             content = json.loads(lock.read_text(encoding="utf-8"))
         except ValueError:  # cut off in the middle of a write: no process holds the guard, so none is writing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, DataError
+from auscult.core.locks import hold
 from auscult.core.paths import Paths
 from auscult.core.storage import replacing_file, replacing_folder
 from auscult.core.withdrawals import Withdrawals
@@ -86,8 +86,6 @@ def rewrite(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) 
 def locked(root: Path) -> Iterator[None]:
     """Hold the lock on the additions of this repository; wait while another process holds it.
 
-    The kernel releases it when the process dies.
-
     Raises
     ------
     AuscultError
@@ -96,8 +94,7 @@ def locked(root: Path) -> Iterator[None]:
     if not (root / ".dvc").is_dir():
         raise AuscultError("this is not a DVC repository", where=str(root), next_step="name the repository's root")
     (root / ".dvc/tmp").mkdir(exist_ok=True)
-    with (root / ".dvc/tmp/additions.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with hold(root / ".dvc/tmp/additions.lock"):
         yield
 
 

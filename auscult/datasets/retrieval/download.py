@@ -12,20 +12,19 @@ without a checksum it cannot tell whether the file on the server has changed.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import requests
 
 from auscult.core.errors import DownloadError
+from auscult.core.locks import hold
 from auscult.datasets import RemoteFile
 from auscult.datasets.retrieval.source import check_url, redacted
 
@@ -72,7 +71,8 @@ def download(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_
             return target
         _LOG.info("download: downloading %s again: %s", target, problem)
     part = folder / f"{file.name}.part"
-    with _locked(part):
+    busy = DownloadError(f"another run is downloading {file.name}", where=str(part), next_step="wait until it ends")
+    with hold(part.with_name(f".{part.name}.lock"), busy=lambda _: busy):
         if _complete(part, file):
             _finish(part, target)
             return target
@@ -92,19 +92,6 @@ def download(file: RemoteFile, folder: Path, *, attempts: int = ATTEMPTS, pause_
         next_step="run the same command again (it resumes the download), or give your own copy: "
         "auscult run --dataset NAME --source FOLDER_ZIP_OR_URL",
     )
-
-
-@contextmanager
-def _locked(part: Path) -> Iterator[None]:
-    """Lock a download against a concurrent run."""
-    with part.with_name(f".{part.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DownloadError(
-                f"another run is downloading {part.stem}", where=str(part), next_step="wait until it ends"
-            ) from error
-        yield
 
 
 def _download_from(url: str, file: RemoteFile, part: Path, attempts: int, pause_s: float) -> None:

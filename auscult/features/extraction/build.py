@@ -160,7 +160,8 @@ def _write_rows(
         for array, cutter in cutters.items():
             shape = (sum(len(job.items[array]) for job in jobs), representation.bins(params), cutter.frames)
             writers[array] = stack.enter_context(ArrayWriter(folder / f"{array}.npy", shape))
-        for job, results in zip(jobs, in_order(rows_of, jobs, workers), strict=True):
+        imports = ("auscult.audio.compiled", "scipy.signal") if representation.copies else ()  # copies are filtered
+        for job, results in zip(jobs, in_order(rows_of, jobs, workers, imports=imports), strict=True):
             for array, (rows, valid) in results.items():
                 writers[array].append(rows)
                 tables[array] += [

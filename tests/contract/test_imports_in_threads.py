@@ -65,7 +65,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def imported(code: str, folder: Path, *arguments: str, workers: int = 3) -> list[str]:
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "AUSCULT_WORKERS": str(workers)}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("IMPORTED")]
     return line.split()[1:]

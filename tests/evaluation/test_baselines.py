@@ -48,11 +48,36 @@ def test_the_constant_answer_for_several_classes_is_normal_even_if_rare_because_
     assert set(constant(units(THREE, y)).predicted) == {0}
 
 
-def test_the_metadata_only_baseline_uses_a_device_that_determines_the_class() -> None:
+@pytest.mark.parametrize("column", ["device", "location", "sex", "age_years", "duration_s"])
+def test_the_metadata_only_baseline_uses_a_value_that_determines_the_class(column: str) -> None:
     rng = np.random.default_rng(1)
     table = metadata(240, rng)
-    y = (table["device"] == "B").to_numpy().astype(np.int64)
-    assert (metadata_only(units(TWO, y), table).predicted == y).mean() > 0.95
+    value = {"device": "B", "location": "Al", "sex": "male"}.get(column)
+    y = (table[column] == value if value else table[column] > table[column].median()).to_numpy().astype(np.int64)
+    unseen = np.arange(240) % 3 == 2
+    assert (metadata_only(units(TWO, y), table).predicted == y)[unseen].mean() > 0.93
+
+
+def test_gradient_boosting_learns_what_no_linear_model_can() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(900, 4)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    unseen = np.arange(900) % 3 == 2
+    found = gradient_boosting(units(TWO, y), x)
+    assert (found.predicted == y)[unseen].mean() > 0.85
+
+
+def test_gradient_boosting_decides_with_offsets_so_that_a_rare_class_is_found() -> None:
+    rng = np.random.default_rng(5)
+    y = (rng.random(1500) < 0.06).astype(np.int64)
+    x = (rng.normal(size=(1500, 3)) + y[:, None] * 0.9).astype(np.float32)
+    found = gradient_boosting(units(TWO, y), x)
+    unseen = np.arange(1500) % 3 == 2
+    recall = [
+        (predicted == 1)[unseen & (y == 1)].mean() for predicted in (found.predicted, found.probabilities.argmax(1))
+    ]
+    assert recall[0] > 0.6
+    assert recall[0] > recall[1] + 0.2
 
 
 def test_the_metadata_only_baseline_learns_nothing_from_random_labels() -> None:

@@ -45,12 +45,22 @@ def test_a_patient_is_drawn_with_all_units_or_not_at_all() -> None:
 
 
 def test_the_interval_covers_the_true_value_about_as_often_as_its_confidence() -> None:
-    hits = 0
-    for seed in range(60):
+    repeats, hits = 200, 0
+    for seed in range(repeats):
         predictions = by_patient(patients=40, each=5, seed=seed)
         metrics, _ = metrics_with_intervals(predictions, patient_weights(predictions.patients, 200, seed), 0.9, "test")
         hits += metrics["accuracy"]["low"] <= 0.7 <= metrics["accuracy"]["high"]
-    assert 0.75 <= hits / 60 <= 1.0
+    assert 0.84 <= hits / repeats <= 0.96
+
+
+def test_an_interval_of_95_percent_is_about_three_times_as_wide_as_one_of_50() -> None:
+    predictions = by_patient(patients=60)
+    weights = patient_weights(predictions.patients, 2000, 1)
+    wide, narrow = (
+        metrics_with_intervals(predictions, weights, confidence, "test")[0]["accuracy"] for confidence in (0.95, 0.5)
+    )
+    ratio = (wide["high"] - wide["low"]) / (narrow["high"] - narrow["low"])
+    assert ratio == pytest.approx(1.96 / 0.674, rel=0.15)
 
 
 def test_identical_predictions_differ_by_exactly_zero() -> None:

@@ -19,6 +19,7 @@ from auscult.core.records import ITEM_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.sections import Params
 from auscult.core.storage import read_json, read_table, write_table
 from auscult.features import representations
+from auscult.features.extraction.augment import stretch_rate
 from auscult.features.extraction.build import write_features
 from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
 
@@ -104,6 +105,9 @@ def test_copies_are_made_of_training_recordings_only(params: Params, build: Buil
         for n, copy in copies.iterrows():
             original = originals.loc[copy["item_id"]]
             assert copy["start_s"] == original["start_s"]
+            if copy["copy"] == "stretch" and original["frames"] < rows.shape[2]:
+                speed = stretch_rate(copy["recording_id"], params.features.augmented)
+                assert copy["frames"] == pytest.approx(min(original["frames"] / speed, rows.shape[2]), abs=2)
             assert not np.array_equal(rows[n], rows[table.index[table["item_id"] == copy["item_id"]][0]])
 
 

@@ -90,6 +90,33 @@ def test_each_switch_changes_the_training(data: TrainingData, parameter: str) ->
     assert on.history[0]["train_loss"] != off.history[0]["train_loss"]
 
 
+def test_the_kept_weights_are_a_moving_average_over_the_steps(data: TrainingData) -> None:
+    kept = fit(data, epochs=1).weights
+    torch.manual_seed(3)
+    network = cnn1d.build(*data.features.shape[1:], 3, HYPERPARAMETERS)
+    start = {name: value.detach().clone() for name, value in network.named_parameters()}
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=float(HYPERPARAMETERS["learning_rate"]), weight_decay=loop.WEIGHT_DECAY
+    )
+    rows = data.training_rows(use_synthetic=False)
+    weights = loop.class_weights(rows.target, 3)
+    loop.train_epoch(network, data, rows, optimiser, weights, PARAMS, torch.Generator().manual_seed(3))
+    last = {name: value.detach() for name, value in network.named_parameters()}
+    moved = sum(float((last[name] - start[name]).abs().sum()) for name in start)
+    behind = sum(float((last[name] - kept[name]).abs().sum()) for name in start)
+    assert 0.05 * moved < behind < moved
+
+
+def test_synthetic_rows_change_the_training(data: TrainingData) -> None:
+    params = PARAMS.model_copy(update={"epochs": 1})
+    with_synthetic = HYPERPARAMETERS | {"use_synthetic": True}
+    losses = [
+        loop.fit(data, "cnn1d", each, params, seed=3).history[0]["train_loss"]
+        for each in (HYPERPARAMETERS, with_synthetic)
+    ]
+    assert losses[0] != losses[1]
+
+
 def test_class_weights_favour_rare_classes_and_have_mean_one() -> None:
     target = np.repeat([0, 1, 2], [90, 9, 1])
     weights = loop.class_weights(target, 3)

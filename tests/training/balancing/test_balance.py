@@ -17,7 +17,7 @@ from auscult.core.storage import read_table, write_table
 from auscult.features.examples import examples
 from auscult.features.extraction.build import write_features
 from auscult.training.balancing.plan import growth, write_balanced
-from auscult.training.balancing.smote import NormalisedRows, smote
+from auscult.training.balancing.smote import NormalisedRows, RowNeighbours, smote
 from tests.audio.recordings import BINARY, PATHS, SOUNDS, make_root
 
 SMOTE_PARAMS = BalanceParams(method="smote", neighbours=5, max_ratio=3.0, seed=29)
@@ -78,14 +78,24 @@ def test_very_small_classes_grow(tmp_path: Path, size: int) -> None:
     assert made["step"].between(0, 1).all()
 
 
-def test_distances_ignore_padding_and_scale(tmp_path: Path) -> None:
-    features, table = random_rows(tmp_path / "a.npy", {0: 50})
-    rows = features.load(table["row"].to_numpy()).reshape(50, 3, 7)
+def test_distances_ignore_the_values_of_padding_and_the_scale_of_a_bin(tmp_path: Path) -> None:
+    _, table = random_rows(tmp_path / "a.npy", {0: 50})
+    array = np.load(tmp_path / "a.npy")
+    other = array * np.array([0.1, 1.0, 30.0], dtype=np.float32)[:, None] + 7.0  # another unit in each bin
     valid = np.arange(7) < table["frames"].to_numpy()[:, None]
-    assert not rows.transpose(0, 2, 1)[~valid].any()
-    inside = rows.transpose(0, 2, 1)[valid]
-    np.testing.assert_allclose(inside.mean(0), 0, atol=1e-5)
-    np.testing.assert_allclose(inside.std(0), 1, atol=1e-5)
+    other[np.broadcast_to(~valid[:, None], other.shape)] = 1e4
+    np.save(tmp_path / "b.npy", other)
+    rows = table["row"].to_numpy()[:, None]
+
+    inside = array.transpose(0, 2, 1)[valid]
+    scaled = np.where(valid[:, None], (array - inside.mean(0)[:, None]) / inside.std(0)[:, None], 0.0)
+    apart = np.sqrt(((scaled[:, None] - scaled[None]) ** 2).sum(axis=(2, 3)))
+    nearest = np.argsort(apart, axis=1)[:, :6]
+    for path in ("a.npy", "b.npy"):
+        found = RowNeighbours(NormalisedRows.fit(tmp_path / path, table, masked=True), 5).fit(rows)
+        distances, neighbours = found.kneighbors()
+        np.testing.assert_allclose(distances, np.take_along_axis(apart, nearest, axis=1), atol=2e-3)
+        np.testing.assert_array_equal(neighbours, nearest)
 
 
 @pytest.mark.parametrize("method", ["smote", "oversample"])

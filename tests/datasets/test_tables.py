@@ -172,7 +172,7 @@ def test_a_segment_without_a_recording_is_rejected_by_its_name(write: Write) -> 
         (GOOD.replace("sex", "name"), "line 1: there is no column 'name'"),
         (GOOD.replace("sex", "file"), "line 1: the column 'file' is duplicated"),
         (GOOD.replace("P2", '"P2'), "line 3: the row cannot be read"),
-        (GOOD.encode("utf-16"), "line 1: the table is not UTF-8"),
+        (GOOD.encode("utf-16-le"), "line 1: the table is not a text file"),
         (GOOD.replace("P2", "Müller").encode("latin-1"), "line 3: the table is not UTF-8"),
         ("", "line 1: there is no header"),
         ("# only a note\n", "line 1: there is no header"),

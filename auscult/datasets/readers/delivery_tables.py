@@ -17,7 +17,7 @@ import difflib
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -114,11 +114,11 @@ class TablesLayout:
 
     def _describe(self, folder: Path, content: _Content) -> dict[str, str]:
         """Read the recordings; return file → recording, for segments that name the file."""
-        needed = self._dataset.needed_columns
-        rows = _read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
+        needed, files = self._dataset.needed_columns, _Files(folder)
+        optional = [c for c in DESCRIPTIONS if c not in needed]
+        rows = _read_rows(folder / RECORDINGS, [*KEYS, *needed], optional, lambda cell: bool(files.find(cell)))
         if not rows:
             raise _table_error(folder / RECORDINGS, 1, "no row follows the header", "add a row for each recording")
-        files = _Files(folder)
         lines: dict[str, int] = {}
         ids: dict[str, str] = {}
         for row in rows:
@@ -162,7 +162,11 @@ class TablesLayout:
     def _annotate(self, folder: Path, content: _Content, ids: dict[str, str]) -> None:
         """Read the segments; a row without a known recording becomes a recording that will be rejected."""
         path = folder / SEGMENTS
-        rows = _read_rows(path, TIMES, ("recording_id", "file"))
+
+        def names_one(cell: str) -> bool:
+            return normal(cell) in content.recordings or normal_path(cell) in ids
+
+        rows = _read_rows(path, TIMES, ("recording_id", "file"), names_one)
         if rows and not rows[0].cells.keys() & {"recording_id", "file"}:
             raise _table_error(path, 1, "neither recording_id nor file is among the columns", "add one of them")
         seen: dict[tuple[str, Segment], int] = {}
@@ -280,8 +284,10 @@ class _Row:
         raise AnnotationError(f"{column} {text!r} is no {what}{hint}")
 
 
-def _read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -> list[_Row]:
-    """Return the rows of a table without blank lines and lines that begin with ``#``.
+def _read_rows(
+    path: Path, needed: Collection[str], optional: Collection[str], names_one: Callable[[str], bool]
+) -> list[_Row]:
+    """Return the rows of a table without blank lines and lines that begin with ``#``, unless these name a recording.
 
     Fields are separated by commas, semicolons or tabs. UTF-16, a byte-order mark, any line ends and Excel's line
     ``sep=;`` are accepted.
@@ -303,7 +309,7 @@ def _read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -
     try:
         for cells in reader:
             fields = [text_tables.plain(cell) for cell in cells]
-            if any(fields) and not _is_note(fields[0]):
+            if any(fields) and (not _is_note(fields[0]) or names_one(fields[0])):
                 if header:
                     rows.append(_row(line, fields, header, decimal_comma=separator != ","))
                 else:

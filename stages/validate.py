@@ -5,6 +5,7 @@ from __future__ import annotations
 from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.errors import DataError
+from auscult.core.identifiers import look_alikes
 from auscult.core.paths import Paths
 from auscult.core.process import run, workers
 from auscult.core.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS
@@ -30,6 +31,7 @@ def main() -> None:
     check_rejects(tables, dataset, paths, params.validate_)
     outcomes = check_expectations(tables, dataset, paths, params.validate_)
     summary = summarise(dataset, tables, outcomes, withdrawn=len(withdrawn))
+    alike = look_alikes(tables.recordings["patient_id"])
     with replacing_folder(paths.manifest) as folder:
         write_table(folder / "recordings.parquet", tables.recordings, RECORDING_COLUMNS)
         write_table(folder / "segments.parquet", tables.segments, SEGMENT_COLUMNS)
@@ -37,7 +39,7 @@ def main() -> None:
         write_table(folder / "fingerprints.parquet", tables.fingerprints, FINGERPRINT_COLUMNS)
         write_json(folder / "tasks.json", [task.to_json() for task in dataset.tasks])
         write_json(folder / "summary.json", summary)
-        write_text(folder / "validation.html", render(summary, tables.rejects))
+        write_text(folder / "validation.html", render(summary, tables.rejects, alike))
 
 
 if __name__ == "__main__":

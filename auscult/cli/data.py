@@ -27,7 +27,7 @@ def add(
     """Add the recordings of a delivery to a data set: exit code 2 if nothing can be added.
 
     With --json: schema, dataset, dry_run, batches, accepted and present (names), rejected (recording_id, reason,
-    detail), parts (by patient), new_patients.
+    detail), parts (by patient), new_patients, look_alikes (groups of patient ids).
 
     Example: auscult data add ~/delivery --dry-run
     """
@@ -118,7 +118,7 @@ def withdraw(
     """Record that a patient has withdrawn consent: everything made from now on is without them.
 
     With --json: schema, dataset, patient, since, dry_run, recordings, segments and additions (numbers), parts, models
-    (experiments), registered (experiment, version, champion).
+    (experiments), registered (experiment, version, champion), look_alikes (patient ids).
 
     Example: auscult data withdraw 226 --dry-run
     """

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import unicodedata
 from pathlib import Path
+
+from auscult.core.identifiers import normal
 
 
 def file_sha256(path: Path) -> str:
@@ -16,7 +19,14 @@ def file_sha256(path: Path) -> str:
 
 def patient_key(dataset: str, patient_id: str) -> str:
     """Return a pseudonym of a patient: 16 hex digits, equal for the same patient of the same data set."""
-    return hashlib.sha256(f"{dataset}/{patient_id}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{dataset}/{normal(patient_id)}".encode()).hexdigest()[:16]
+
+
+def patient_keys(dataset: str, patient_id: str) -> frozenset[str]:
+    """Return the key of a patient, and the one that versions before 0.2 made of an id with decomposed accents."""
+    decomposed = unicodedata.normalize("NFD", normal(patient_id))
+    older = hashlib.sha256(f"{dataset}/{decomposed}".encode()).hexdigest()[:16]
+    return frozenset((patient_key(dataset, patient_id), older))
 
 
 def digest(*parts: object) -> str:

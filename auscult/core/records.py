@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from auscult.core.identifiers import normal
+
 Part = Literal["train", "validation", "test", "exempt"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test", "exempt")
 
@@ -95,7 +97,7 @@ class Recording:
 
     ``path`` is relative to the folder that the data set reads, with forward slashes; it is empty if
     labels name a recording without an audio file. ``missing`` lists the metadata that the publisher's
-    tables lack.
+    tables lack. Every reader makes these records, so both ids get their one form here.
     """
 
     recording_id: str
@@ -109,6 +111,10 @@ class Recording:
     published_part: Literal["train", "test"] | None = None
     exempt_reason: str | None = None
     missing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("recording_id", "patient_id"):
+            object.__setattr__(self, name, normal(getattr(self, name)))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from auscult.core.digests import patient_key
+from auscult.core.digests import patient_keys
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import write_text
@@ -45,8 +45,10 @@ class Withdrawals:
         return frozenset(self.since)
 
     def holds(self, patient_id: str | None) -> bool:
-        """Return whether a patient has withdrawn; False for ``None`` and the empty id."""
-        return bool(self.since) and bool(patient_id) and patient_key(self.dataset, str(patient_id)) in self.since
+        """Return whether a patient has withdrawn, in whatever Unicode form; False for ``None`` and the empty id."""
+        if not self.since or not patient_id:
+            return False
+        return not patient_keys(self.dataset, str(patient_id)).isdisjoint(self.since)
 
     def any_of(self, patient_ids: Iterable[str | None]) -> bool:
         """Return whether at least one of the patients has withdrawn."""

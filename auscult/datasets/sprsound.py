@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
 from auscult.core.errors import LayoutError
+from auscult.core.identifiers import normal
 from auscult.core.records import Recording, Segment
 from auscult.core.tasks import Task
 from auscult.datasets import AnnotationError, AnnotationMissingError, Counts, Dataset, RemoteFile
@@ -179,7 +180,7 @@ class SprSound(Dataset):
     def patient_of(self, name: str) -> str | None:
         """Return the number at the start of a recording's name; the age in the name contains a point."""
         path = PurePosixPath(name)
-        match = _NAME.fullmatch(path.name) or _NAME.fullmatch(path.stem)
+        match = _NAME.fullmatch(normal(path.name)) or _NAME.fullmatch(normal(path.stem))
         return match["patient"] if match is not None else None
 
 
@@ -188,10 +189,11 @@ def _targets(source: Path) -> Iterator[tuple[str, Path]]:
     for path in files_below(source):
         folder = _FOLDERS.get(path.parent.name.lower())
         inside = path.relative_to(source).parts[:-1]
-        if folder is None or not _NAME.fullmatch(path.stem) or any(_OTHER_YEAR.fullmatch(part) for part in inside):
+        name = normal(path.stem)
+        if folder is None or not _NAME.fullmatch(name) or any(_OTHER_YEAR.fullmatch(part) for part in inside):
             continue
         if path.suffix.lower() == ".json" if folder.endswith("json") else is_audio(path.name):
-            yield f"{folder}/{path.stem}{path.suffix.lower()}", path
+            yield f"{folder}/{name}{path.suffix.lower()}", path
 
 
 def _recording(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from auscult.core.identifiers import look_alikes
 from auscult.core.reject_reasons import ABSENT, REASONS
 from auscult.core.tasks import Task
 from auscult.datasets import Counts, Dataset
@@ -30,6 +31,8 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], wit
     notes = _notes(dataset, tables, withdrawn)
     for note in notes:
         logger.info("validate: note: %s", note)
+    for group in look_alikes(recordings["patient_id"]):
+        logger.warning("validate: patient ids that look alike: %s", ", ".join(map(repr, group)))
     reject_counts = Counter(rejects["reason"])
     counts = {
         "recordings": len(recordings),
@@ -105,6 +108,8 @@ def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
     absent = int((tables.rejects["reason"] == ABSENT).sum())
     if absent:
         notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")
+    if alike := len(look_alikes(tables.recordings["patient_id"])):
+        notes.append(f"groups of patient ids that look alike, such as P10 and p10, and may be one patient's: {alike}")
     notes += [f"{what}: {count}" for what, count in sorted(tables.notes.items())]
     return notes
 

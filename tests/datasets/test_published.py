@@ -44,7 +44,7 @@ def by_id(dataset: Dataset, raw: Path) -> dict[str, Recording]:
         (ICBHI, "0 1 2 0\n", "line 1: crackles and wheezes must be 0 or 1"),
         (ICBHI, "\n", "no cycle"),
         (ICBHI, "\x00\xff", "columns"),
-        (ICBHI, b"\xff\xfe\x00\x01", "not a text file"),
+        (ICBHI, b"\xff\x00\xfe\x01", "not a text file"),
         (SPRSOUND, '{"record_annotation": "Normal",\n "event_annotation": [', "line 2"),
         (SPRSOUND, "[]", "an object is needed"),
         (SPRSOUND, '{"record_annotation": "Normal"}', "no list event_annotation"),

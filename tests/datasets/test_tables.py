@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from auscult.core.errors import DataError
-from auscult.core.records import Segment
+from auscult.core.records import Recording, Segment
 from auscult.datasets import AnnotationError, UnknownLabelError, load, names
-from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS, TablesLayout, reader
+from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS, TablesLayout, owners, reader
 
 GOOD = """file,patient_id,label,device,location,age_years,sex
 a.wav,P1,COPD,Meditron,Al,63.5,F
@@ -82,6 +83,14 @@ def test_every_data_set_accepts_its_own_labels(name: str, write: Write) -> None:
         pytest.param(lambda text: text.replace("a.wav", '"a.wav"').encode(), id="quotes"),
         pytest.param(lambda text: text.replace("a.wav", ".\\a.wav").encode(), id="backslashes"),
         pytest.param(lambda text: text.replace("file,", "File , ").encode(), id="capitals and blanks"),
+        pytest.param(lambda text: text.encode("utf-16"), id="UTF-16"),
+        pytest.param(lambda text: text.replace(",", "\t").replace(".5", ",5").encode("utf-16"), id="tabs and UTF-16"),
+        pytest.param(lambda text: f"sep=;\r\n{text.replace(',', ';')}".encode(), id="Excel's line"),
+        pytest.param(lambda text: text.replace("\n", "\r").encode(), id="line ends of old Macs"),
+        pytest.param(lambda text: text.replace("P1", '="P1"').encode(), id="a formula"),
+        pytest.param(lambda text: text.replace("P2", '"=""P2"""').encode(), id="a quoted formula"),
+        pytest.param(lambda text: text.replace("a.wav", "a.wav\u00a0").replace("P1", " P1 ").encode(), id="blanks"),
+        pytest.param(lambda text: text.replace("63.5", "63.50").replace("2.5", "2.500").encode(), id="pandas"),
     ],
 )
 def test_formats_of_spreadsheets_are_accepted(changed: Callable[[str], bytes], write: Write) -> None:
@@ -102,6 +111,7 @@ def test_formats_of_spreadsheets_are_accepted(changed: Callable[[str], bytes], w
         ("P1,COPD", ",COPD", "line 2: patient_id is empty"),
         ("P1,COPD", "P1,n/a", "line 2: label is empty"),
         ("Meditron,Al", "Meditron,", "line 2: location is empty"),
+        ("63.5", "6_3.5", "line 2: age_years '6_3.5' is no age in years"),
         ("63.5", "sixty", "line 2: age_years 'sixty' is no age in years"),
         ("63.5", '"63,5"', "line 2: age_years '63,5' is no age in years: write 63.5"),
         ("63.5", "63,5", "line 2: 8 fields, the header has 7 (a decimal comma? write 0.5, not 0,5)"),
@@ -172,7 +182,7 @@ def test_a_segment_without_a_recording_is_rejected_by_its_name(write: Write) -> 
         (GOOD.replace("sex", "name"), "line 1: there is no column 'name'"),
         (GOOD.replace("sex", "file"), "line 1: the column 'file' is duplicated"),
         (GOOD.replace("P2", '"P2'), "line 3: the row cannot be read"),
-        (GOOD.encode("utf-16"), "line 1: the table is not UTF-8"),
+        (GOOD.encode("utf-16-le"), "line 1: the table is not a text file"),
         (GOOD.replace("P2", "Müller").encode("latin-1"), "line 3: the table is not UTF-8"),
         ("", "line 1: there is no header"),
         ("# only a note\n", "line 1: there is no header"),
@@ -197,3 +207,60 @@ def test_an_excerpt_contains_only_the_given_recordings(write: Write) -> None:
     written = TablesLayout(load("sample")).excerpt(folder, {"b"})
     assert written[RECORDINGS].decode().splitlines()[1:] == ["b.wav,P2,b,URTI,Meditron,Ar,,"]
     assert written[SEGMENTS].decode().splitlines()[1:] == ["b,0,3,wheeze"]
+
+
+def named(folder: Path, on_disk: list[str], in_table: str) -> list[tuple[str, str, str]]:
+    """Return id, path and fault of the recordings of a table with one row."""
+    for name in on_disk:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    for name, text in ((RECORDINGS, "P1,COPD,Meditron,Al,,"), (SEGMENTS, "0,1,normal")):
+        header = (GOOD if name == RECORDINGS else CYCLES).splitlines()[0]
+        (folder / name).write_text(f'{header}\n# a note,,,\n"{in_table}",{text}\n', encoding="utf-8")
+    source = TablesLayout(load("sample"))
+    return [(each.recording_id, each.path, " ".join(each.missing)) for each in source.recordings(folder)]
+
+
+NFC, NFD = (unicodedata.normalize(form, "Müßig") for form in ("NFC", "NFD"))
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "in_table", "name"),
+    [
+        (f"{NFD}.wav", f"{NFC}.wav", NFC),
+        (f"{NFC}.wav", f"{NFD}.wav", NFC),
+        (f"{NFD}/x.wav", f"{NFC}\\x.wav", "x"),
+        ("trailing .wav", "trailing .wav ", "trailing"),
+        ("trailing .wav", "trailing.wav", "trailing"),
+        (" leading.wav", " leading.wav", "leading"),
+        ("no-break\u00a0.wav", "no-break.wav", "no-break"),
+        ("#1 left, 14:05.WAV", "#1 left, 14:05.WAV", "#1 left, 14:05"),
+    ],
+)
+def test_a_file_is_found_by_its_name_in_every_form(on_disk: str, in_table: str, name: str, tmp_path: Path) -> None:
+    assert named(tmp_path, [on_disk], in_table) == [(name, on_disk, "")]
+    source = TablesLayout(load("sample"))
+    written = source.excerpt(tmp_path, {name})
+    for table, content in written.items():
+        (tmp_path / table).write_bytes(content)
+    assert TablesLayout(load("sample")).excerpt(tmp_path, {name}) == written
+    assert owners(written[RECORDINGS]) == [Recording(name, "P1", on_disk)]
+
+
+def test_a_name_that_several_files_have_is_refused_and_the_exact_one_is_found(tmp_path: Path) -> None:
+    both = [f"{NFC}.wav", f"{NFD} .wav"]
+    assert named(tmp_path, both, f"{NFC}.wav")[0][1:] == (f"{NFC}.wav", "")
+    _, path, fault = named(tmp_path, both, f"{NFD}.wav")[0]
+    assert path == "" and all(ascii(name) in fault for name in both)
+
+
+def test_a_blank_behind_the_ending_is_named(tmp_path: Path) -> None:
+    assert "did you mean 'c.wav '" in named(tmp_path, ["c.wav "], "c.wav")[0][2]
+
+
+def test_a_line_break_in_a_quoted_cell_is_part_of_it(write: Write) -> None:
+    folder = write(GOOD.replace("P2", '"P\n2"').replace("Ar,", '"Ar\r\nleft",'))
+    source = TablesLayout(load("sample"))
+    b = source.recordings(folder)[1]
+    assert (b.patient_id, b.location, b.missing) == ("P\n2", "Ar\r\nleft", ())
+    assert owners(source.excerpt(folder, {"b"})[RECORDINGS]) == [Recording("b", "P\n2", "b.wav")]

@@ -58,6 +58,11 @@ class Added:
         """Names of the batches."""
         return [each.batch for each in self.deliveries if each.accepted]
 
+    @property
+    def look_alikes(self) -> list[tuple[str, ...]]:
+        """Groups of patient ids that may be one patient's."""
+        return sorted({group for each in self.deliveries for group in each.look_alikes})
+
     def check(self) -> None:
         """Raise a :class:`DataError` with the reasons if nothing was added and nothing is present."""
         if not self.accepted and not self.present:
@@ -83,6 +88,7 @@ class Added:
             ],
             "parts": parts,
             "new_patients": new,
+            "look_alikes": self.look_alikes,
         }
 
     def __str__(self) -> str:
@@ -102,6 +108,10 @@ class Added:
             _rejected(self.rejected),
             _listed("known patients, who keep their part", lines),
             _listed("new patients", [f"{patient}: {parts[patient]}" for patient in new]),
+            _listed(
+                "patient ids that look alike: if a line is one patient, use one id in the tables",
+                [", ".join(map(repr, group)) for group in self.look_alikes],
+            ),
         ]
         return "\n\n".join(block for block in blocks if block)
 
@@ -136,7 +146,7 @@ def add_all(dataset_name: str | None, folder: Path, root: Path = Path(), *, dry_
     folder
         Folder in a layout of the data set, or with ``recordings.csv`` and ``segments.csv``; or a folder of these.
     dry_run
-        Write nothing. Of several deliveries each is then examined as if it were the only one.
+        Write nothing, but find what the same call without it would.
 
     Raises
     ------
@@ -154,8 +164,10 @@ def add_all(dataset_name: str | None, folder: Path, root: Path = Path(), *, dry_
     errors: list[DataError] = []
     for each in folders:
         try:
-            delivery = examine(name, each, root)
-            if not dry_run:
+            delivery = examine(name, each, root, assumed=deliveries if dry_run else ())
+            if dry_run:
+                batch.check(delivery)
+            else:
                 batch.add(delivery)
         except DataError as error:
             rejected.append(Rejected(each.name, "no_delivery", error.what))

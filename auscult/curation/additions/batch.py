@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,9 +51,16 @@ def add(delivery: Delivery) -> str | None:
         sweep(added)
         if not _dvc_file(target).exists():
             with replacing_folder(target) as scratch:
-                _copy(delivery, scratch)
+                _fill(delivery, scratch, shutil.copyfile)  # never links: DVC changes its own files
             track(target, delivery.root)
     return delivery.batch
+
+
+def check(delivery: Delivery) -> None:
+    """Raise as :func:`add` would because of the delivery itself; nothing is written to the repository."""
+    if delivery.accepted:
+        with tempfile.TemporaryDirectory(prefix="auscult-delivery-") as scratch:
+            _fill(delivery, Path(scratch), lambda file, place: place.symlink_to(file.resolve(strict=True)))
 
 
 def rewrite(dataset: Dataset, folder: Path, withdrawn: Withdrawals, root: Path) -> str | None:
@@ -135,12 +142,12 @@ def sweep(added: Path) -> None:
             shutil.rmtree(path)
 
 
-def _copy(delivery: Delivery, folder: Path) -> None:
-    """Copy the files, never link them: DVC changes its own files, and must not change the delivery."""
+def _fill(delivery: Delivery, folder: Path, put: Callable[[Path, Path], object]) -> None:
+    """Put the files into an empty folder and write the tables; check that they are what was examined."""
     for place, file in delivery.files.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(file, folder / place)
+            put(file, folder / place)
         except FileNotFoundError as error:
             raise _changed(f"{file} does not exist any more", file) from error
     for place, content in delivery.tables.items():

@@ -76,6 +76,8 @@ class Delivery:
         Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` will assign.
     known
         Those of these patients who are in the present data: they keep their part.
+    look_alikes
+        Groups of patient ids that may be one patient's, with at least one id of an accepted recording.
     files
         Path in the batch → the delivery's file: of accepted recordings, and a publisher's tables.
     tables
@@ -91,6 +93,7 @@ class Delivery:
     rejected: tuple[Rejected, ...]
     parts: Mapping[str, str]
     known: frozenset[str]
+    look_alikes: tuple[tuple[str, ...], ...]
     files: Mapping[str, Path]
     tables: Mapping[str, bytes]
     checksums: Mapping[str, str]
@@ -183,6 +186,7 @@ def _about(delivery: Delivery) -> list[str]:
         f"Segments: {_tally(s.label for item in delivery.accepted for s in item.segments) or 'none'}",
         f"Known patients, who keep their part: {_placed(delivery, delivery.known)}",
         f"New patients: {_placed(delivery, delivery.new)}",
+        *([f"Groups of patient ids that look alike: {len(delivery.look_alikes)}"] if delivery.look_alikes else []),
     ]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -17,7 +17,8 @@ from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.digests import file_sha256
 from auscult.core.errors import DataError
-from auscult.core.paths import Paths
+from auscult.core.identifiers import look_alikes, normal
+from auscult.core.paths import DATA_DIR, Paths
 from auscult.core.process import workers
 from auscult.core.sections import Params, ValidateParams
 from auscult.core.storage import read_table
@@ -40,7 +41,7 @@ from auscult.validation.manifest import Examined, Present, Tables, build, examin
 _NEW = "delivery"
 
 
-def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
+def examine(dataset_name: str, delivery: Path, root: Path = Path(), *, assumed: Sequence[Delivery] = ()) -> Delivery:
     """Examine every recording of a delivery, alone and together with the present data; nothing is written.
 
     Parameters
@@ -52,6 +53,8 @@ def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
         ``segments.csv``. It is never changed.
     root
         Root of the repository, or of a worktree of it; by default the current directory.
+    assumed
+        Deliveries whose accepted recordings count as present, though they were not added: for a dry run.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
     # A file that changes after this is not added.
     checksums = {target: _checksum(dataset, target, file, withdrawn) for target, file in files.items()}
     with locked(root):
-        present = read_present(dataset, root, params.validate_)
+        present = read_present(dataset, root, params.validate_, assumed)
     found = _examine_alone(dataset, delivery, files, params.validate_, withdrawn)
     rejected = _unplaced(delivery, delivered) + _withdrawn(withdrawn_paths)
     present_names, valid = _against_present(found, present, rejected)
@@ -84,6 +87,7 @@ def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
     else:
         kept, tables = _files_of(files, found, set(accepted)), {}
     parts = present.parts_with(build(valid), params, pinned.read(dataset_name, root)) if valid else {}
+    alike = look_alikes({*parts, *present.recordings["patient_id"]})
     return Delivery(
         dataset=dataset_name,
         root=root,
@@ -92,6 +96,7 @@ def examine(dataset_name: str, delivery: Path, root: Path = Path()) -> Delivery:
         rejected=tuple(sorted(rejected, key=lambda entry: (entry.recording_id, entry.reason))),
         parts=parts,
         known=frozenset(parts) & frozenset(present.recordings["patient_id"]),
+        look_alikes=tuple(group for group in alike if not parts.keys().isdisjoint(group)),
         files=kept,
         tables=tables,
         checksums={target: checksums[target] for target in kept}
@@ -147,13 +152,13 @@ def _named(files: Mapping[str, Path], scratch: Path) -> Iterator[None]:
 
 def _unplaced(delivery: Path, files: Mapping[str, Path]) -> list[Rejected]:
     """Return the audio files that belong to no recording, except second encodings of a recording."""
-    taken, stems = set(files.values()), {PurePosixPath(target).stem for target in files}
+    taken, stems = set(files.values()), {normal(PurePosixPath(target).stem) for target in files}
     tables = RECORDINGS in files
     detail = f"no row of {RECORDINGS} names it" if tables else "its name or folder is not that of a recording"
     return [
         Rejected(path.relative_to(delivery).as_posix(), "unplaced", detail)
         for path in files_below(delivery)
-        if is_audio(path.name) and path not in taken and (tables or path.stem not in stems)
+        if is_audio(path.name) and path not in taken and (tables or normal(path.stem) not in stems)
     ]
 
 
@@ -190,7 +195,7 @@ def _files_of(files: Mapping[str, Path], found: Sequence[Examined], accepted: se
     return {
         target: file
         for target, file in files.items()
-        if target not in paths and PurePosixPath(target).stem not in names
+        if target not in paths and normal(PurePosixPath(target).stem) not in names
     }
 
 
@@ -276,8 +281,8 @@ class PresentData:
         return self.recordings[self.recordings["recording_id"] == item.recording.recording_id]
 
 
-def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> PresentData:
-    """Read the manifest, and examine additions that are newer than it.
+def read_present(dataset: Dataset, root: Path, params: ValidateParams, assumed: Sequence[Delivery] = ()) -> PresentData:
+    """Read the manifest, examine additions that are newer than it, and count *assumed* deliveries as additions.
 
     Raises
     ------
@@ -317,6 +322,13 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams) -> Presen
         check_unchanged(added[name])
         examined = examine_all(dataset, added[name], params, workers(), batch=name, withdrawn=withdrawn)
         found = [index.check(item) for item in examined]
+        index.add(found)
+        newer += found
+    for delivery in assumed:
+        folder = (paths.added / delivery.batch).relative_to(DATA_DIR).as_posix()
+        found = [
+            replace(item, batch=delivery.batch, path=f"{folder}/{item.recording.path}") for item in delivery.accepted
+        ]
         index.add(found)
         newer += found
     if newer:

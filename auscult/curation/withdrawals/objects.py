@@ -13,6 +13,7 @@ from auscult.core.paths import ADDED_DIR, WITHDRAWN_DIR, Paths
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.withdrawals import patient_lookup
 from auscult.datasets import Dataset
+from auscult.datasets.readers.copies import normal_path
 from auscult.datasets.readers.delivery_tables import RECORDINGS, SEGMENTS, owners
 from auscult.versioning.dvc_internals import ObjectStore
 from auscult.versioning.dvc_objects import FOLDER, ObjectReader
@@ -174,10 +175,10 @@ class _Partitioner:
         content = self._reader.read(table)
         if content is None:
             return [(md5, None) for _, md5 in files]
-        owner = owners(content)
-        some = self._withdrawn.any_of(owner.values())
+        patients = {normal_path(each.path): each.patient_id for each in owners(content)}
+        some, tables = self._withdrawn.any_of(patients.values()), (RECORDINGS, SEGMENTS)
         return [
-            (md5, self._withdrawn.holds(owner[place]) if place in owner else some and place in (RECORDINGS, SEGMENTS))
+            (md5, some if place in tables else self._withdrawn.holds(patients.get(normal_path(place))))
             for place, md5 in files
         ]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import io
+import json
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from auscult.core.errors import DataError
+from auscult.core.identifiers import normal
 from auscult.core.paths import Paths
+from auscult.core.records import Recording
 from auscult.core.withdrawals import Withdrawals
 from auscult.datasets import Dataset
 from auscult.datasets.readers.delivery_tables import RECORDINGS, TablesLayout, owners
@@ -28,7 +31,9 @@ _NAMES = re.compile(rb"[\w.]{4,120}")
 def patients_in_folder(dataset: Dataset, folder: Path) -> set[str]:
     """Return the patients of a folder in the raw layout, or of an addition with tables."""
     table = folder / RECORDINGS
-    return set(owners(table.read_bytes()).values()) if table.is_file() else withdrawn_files.patients(dataset, folder)
+    if not table.is_file():
+        return withdrawn_files.patients(dataset, folder)
+    return {each.patient_id for each in owners(table.read_bytes())}
 
 
 def patients_in_deliveries(dataset: Dataset, folder: Path) -> dict[Path, set[str]]:
@@ -60,8 +65,14 @@ def mentions(dataset: Dataset, content: bytes, withdrawn: Withdrawals, aliases: 
     names = {name.decode(errors="ignore").strip("._") for name in set(_NAMES.findall(content)) if name[:1].isalnum()}
     if withdrawn.any_of({dataset.patient_of(name) for name in names}):
         return True
-    written = {form.encode() for name in aliases for form in (name, html.escape(name))}
+    written = {form.encode() for name in aliases for form in _forms(name)}
     return any(re.search(rb"(?<!\w)" + re.escape(form) + rb"(?!\w)", content) for form in written if form in content)
+
+
+def _forms(name: str) -> Iterator[str]:
+    """Yield a name as files and texts may hold it: composed or decomposed, as HTML, or as JSON in ASCII."""
+    for form in (name, unicodedata.normalize("NFD", name)):
+        yield from (form, html.escape(form), json.dumps(form)[1:-1])
 
 
 def file_mentions(dataset: Dataset, path: Path, withdrawn: Withdrawals, aliases: Collection[str] = ()) -> bool:
@@ -80,10 +91,10 @@ def aliases(
     Such recordings came with an addition with tables.
     """
     outs, manifest = _outs(versions), Paths(dataset.name).manifest
-    owners = [_owners_in_manifest(reader, out.md5) for out in outs if out.path == f"{manifest}/recordings.parquet"]
-    owners += [_owners_in_table(reader.read(md5) or b"") for _, md5 in _addition_tables(reader, outs, dataset.name)]
-    found = {(name, patient) for each in owners for name, patient in each.items() if withdrawn.holds(patient)}
-    return frozenset(name for name, patient in found if dataset.patient_of(name) != patient)
+    known = [_owners_in_manifest(reader, out.md5) for out in outs if out.path == f"{manifest}/recordings.parquet"]
+    known += [owners(reader.read(md5) or b"") for _, md5 in _addition_tables(reader, outs, dataset.name)]
+    found = {each for listed in known for each in listed if withdrawn.holds(each.patient_id)}
+    return frozenset(each.recording_id for each in found if dataset.patient_of(each.recording_id) != each.patient_id)
 
 
 def patients_in_versions(reader: ObjectReader, versions: Iterable[Version], dataset: Dataset) -> set[str]:
@@ -96,8 +107,8 @@ def patients_in_versions(reader: ObjectReader, versions: Iterable[Version], data
         elif out.is_folder and (out.path == paths.raw.as_posix() or out.path.startswith(f"{paths.added}/")):
             found |= {dataset.patient_of(place) for place, _ in reader.listing(out.md5) or ()}
     for _, md5 in _addition_tables(reader, outs, dataset.name):
-        found |= set(_owners_in_table(reader.read(md5) or b"").values())
-    return {patient for patient in found if patient}
+        found |= {each.patient_id for each in owners(reader.read(md5) or b"")}
+    return {normal(patient) for patient in found if patient}
 
 
 def patient_index(reader: ObjectReader, versions: Iterable[Version], dataset: str) -> list[set[str]]:
@@ -124,15 +135,9 @@ def _addition_tables(reader: ObjectReader, outs: Iterable[Out], dataset: str) ->
             yield md5, table
 
 
-def _owners_in_table(content: bytes) -> dict[str, str]:
-    """Return recording → patient from the table of an addition."""
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
-    return {row["recording_id"]: row["patient_id"] for row in rows if row.get("recording_id") and row.get("patient_id")}
-
-
-def _owners_in_manifest(reader: ObjectReader, md5: str) -> dict[str, str]:
-    """Return recording → patient from a manifest's table; empty if the table is unavailable."""
+def _owners_in_manifest(reader: ObjectReader, md5: str) -> list[Recording]:
+    """Return id and patient of each recording of a manifest's table; none if the table is unavailable."""
     with suppress(Exception):
         table = pd.read_parquet(io.BytesIO(reader.read(md5) or b""), columns=["recording_id", "patient_id"])
-        return dict(zip(table["recording_id"], table["patient_id"], strict=True))
-    return {}
+        return [Recording(name, patient, "") for name, patient in table.itertuples(index=False)]
+    return []

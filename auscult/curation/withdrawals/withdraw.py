@@ -13,8 +13,9 @@ import pandas as pd
 
 from auscult.core import params as parameters
 from auscult.core import withdrawals
-from auscult.core.digests import patient_key
+from auscult.core.digests import patient_key, patient_keys
 from auscult.core.errors import DataError, ParameterError
+from auscult.core.identifiers import look_alikes, normal
 from auscult.core.paths import Paths
 from auscult.core.sections import Params
 from auscult.core.storage import read_json, read_table
@@ -57,6 +58,8 @@ class Withdrawn:
         Experiments whose model below ``models/`` learned from the patient.
     registered
         Registered versions that learned from the patient.
+    look_alikes
+        Other patient ids of the data set that look like this one, and are not withdrawn with it.
     """
 
     dataset: str
@@ -69,6 +72,7 @@ class Withdrawn:
     additions: int
     models: list[str]
     registered: list[learned_models.LearnedVersion]
+    look_alikes: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -84,6 +88,10 @@ class Withdrawn:
                 f" additions to be written again without them: {self.additions}",
                 f"Models that learned from this patient: {', '.join(self.models) or 'none'}",
                 f"Registered versions that learned from this patient: {', '.join(map(str, self.registered)) or 'none'}",
+                *(
+                    f"Another patient id looks like this one: {each!r}. If it is the same patient, withdraw it too"
+                    for each in self.look_alikes
+                ),
                 *(["Nothing was changed"] if self.dry_run else ["", *_next(self)]),
             ]
         )
@@ -97,7 +105,7 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
     Parameters
     ----------
     patient
-        Patient id, as in the data set's file names.
+        Patient id, as in the data set's file names; in any Unicode form, with or without outer blanks.
     since
         Date (ISO 8601) of the withdrawal; by default today.
 
@@ -110,20 +118,29 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
     """
     params = parameters.load(root / parameters.FILE)
     dataset, table = load(params.dataset), withdrawals.read(params.dataset, root)
-    key = patient_key(dataset.name, patient)
+    patient = normal(patient)
     if not dry_run:
         with locked(root):
             sweep(root / Paths(dataset.name).added)
-    if key not in table.since:
-        _check_known(dataset, patient, root)
-    after = replace(table, since=dict(table.since) | {key: table.since.get(key, _day(since))})
-    found = _affected(dataset, patient, key, after, root, dry_run=dry_run)
+    known = _known(dataset, root)
+    day = next((table.since[key] for key in patient_keys(dataset.name, patient) if key in table.since), None)
+    if day is None:
+        _check_known(dataset, patient, known, root)
+        day = _day(since)
+    keys = {patient_key(dataset.name, patient)}
+    older = patient_keys(dataset.name, patient) - keys
+    if older and (
+        learned_models.in_workspace(dataset.name, older, root) or learned_models.registered(dataset.name, older, root)
+    ):
+        keys |= older  # a purge finds models by the keys that they record
+    after = replace(table, since=dict.fromkeys(keys, day) | dict(table.since))
+    found = _affected(dataset, patient, day, after, known, root, dry_run=dry_run)
     if dry_run:
         return found
     pins = _pins(dataset, params, after, root)
     if pins is not None:  # first: once the table is written, the assignment must be recorded
         pinned.write(pins, root)
-    if key not in table.since:
+    if after != table:
         withdrawals.write(after, root)
     with locked(root):
         for folder in _batches_of(dataset, after, root):
@@ -140,27 +157,38 @@ def _day(since: str | None) -> str:
         raise ParameterError(f"{since!r} is not a date", where="--since", next_step="write it as 2026-11-25") from error
 
 
-def _check_known(dataset: Dataset, patient: str, root: Path) -> None:
-    """Raise a :class:`DataError` if no version has this patient; the message names the closest id only."""
+def _known(dataset: Dataset, root: Path) -> set[str]:
+    """Return the patients of the workspace."""
     paths = Paths(dataset.name)
     folders = [folder for folder in (root / paths.raw, *batches(root / paths.added)) if folder.is_dir()]
-    known = set().union(*(patients_in_folder(dataset, folder) for folder in folders))
+    return set().union(*(patients_in_folder(dataset, folder) for folder in folders))
+
+
+def _check_known(dataset: Dataset, patient: str, known: set[str], root: Path) -> None:
+    """Raise a :class:`DataError` if no version has this patient; the message names the closest id only."""
     if patient in known or patient in _in_history(dataset, root):
         return
+    paths = Paths(dataset.name)
     if not known:
         raise DataError(
             f"the workspace has no data of the data set {dataset.name}",
             where=str(paths.raw),
             next_step="dvc pull (or dvc repro), then the same command again",
         )
-    close = difflib.get_close_matches(patient, sorted(known), n=1, cutoff=0.7)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    close = _like(patient, known) or difflib.get_close_matches(patient, sorted(known), n=1, cutoff=0.7)
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
     raise DataError(
         f"the data set {dataset.name} has no patient {patient!r}{hint}",
         where=f"{paths.raw}, {paths.added}",
         next_step="write the id as in the file names of the recordings, or the tables of an addition;"
         " params.yaml names the data set",
     )
+
+
+def _like(patient: str, known: set[str]) -> list[str]:
+    """Return the other ids that look like the patient's."""
+    groups = look_alikes(known | {patient})
+    return [other for group in groups if patient in group for other in group if other != patient]
 
 
 def _in_history(dataset: Dataset, root: Path) -> set[str]:
@@ -173,25 +201,28 @@ def _in_history(dataset: Dataset, root: Path) -> set[str]:
     return set()
 
 
-def _affected(dataset: Dataset, patient: str, key: str, after: Withdrawals, root: Path, *, dry_run: bool) -> Withdrawn:
+def _affected(
+    dataset: Dataset, patient: str, day: str, after: Withdrawals, known: set[str], root: Path, *, dry_run: bool
+) -> Withdrawn:
     """Look the patient up in the manifest, the additions, the models and the registry."""
-    paths = Paths(dataset.name)
+    paths, keys = Paths(dataset.name), patient_keys(dataset.name, patient)
 
     def rows_of(path: Path) -> pd.DataFrame:
         table = read_table(root / path) if (root / path).exists() else pd.DataFrame(columns=["patient_id", "part"])
-        return table[table["patient_id"] == patient]
+        return table[table["patient_id"].astype(str).map(normal) == patient]
 
     return Withdrawn(
         dataset=dataset.name,
         patient=patient,
-        since=after.since[key],
+        since=day,
         dry_run=dry_run,
         recordings=len(rows_of(paths.manifest / "recordings.parquet")),
         segments=len(rows_of(paths.manifest / "segments.parquet")),
         parts=sorted(set(rows_of(paths.split / "assignment.parquet")["part"])),
         additions=len(_batches_of(dataset, after, root)),
-        models=learned_models.in_workspace(dataset.name, {key}, root),
-        registered=learned_models.registered(dataset.name, {key}, root),
+        models=learned_models.in_workspace(dataset.name, keys, root),
+        registered=learned_models.registered(dataset.name, keys, root),
+        look_alikes=_like(patient, known),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from auscult.core.errors import LayoutError
+from auscult.core.identifiers import normal
 
 #: File name extensions of audio, in order of preference.
 AUDIO_ENDINGS = (".wav", ".flac")
@@ -81,11 +82,30 @@ def is_audio(name: str) -> bool:
 
 
 def audio_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the audio files of a folder by name without extension; ``.wav`` before ``.flac``."""
+    """Return the audio files of a folder by recording; ``.wav`` before ``.flac``."""
     found: dict[str, Path] = {}
-    if folder.is_dir():
-        for ending in AUDIO_ENDINGS:
-            for path in sorted(folder.iterdir()):
-                if path.suffix.lower() == ending and not path.name.startswith("."):
-                    found.setdefault(path.stem, path)
+    for ending in AUDIO_ENDINGS:
+        found = by_stem(folder, ending) | found
     return found
+
+
+def by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    """Return the files of a folder with this extension by recording id: the name without it, in its normal form."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() == ending and not path.name.startswith("."):
+            found.setdefault(normal(path.stem), path)
+    return found
+
+
+def normal_path(place: str) -> str:
+    """Return a path by which a table and a folder agree: forward slashes, every name in the normal form of ids.
+
+    Examples
+    --------
+    >>> normal_path("./left/first .wav ")
+    'left/first.wav'
+    """
+    path = PurePosixPath(place.replace("\\", "/").strip())
+    names = [normal(name) for name in path.parts[:-1]] + [normal(path.stem) + path.suffix]
+    return "/".join(names) if place else ""

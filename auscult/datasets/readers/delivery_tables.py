@@ -15,16 +15,19 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import math
-from collections.abc import Collection, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from auscult.core.errors import DataError
+from auscult.core.identifiers import normal
 from auscult.core.records import Recording, Segment
 from auscult.datasets import AnnotationError, AnnotationMissingError, Dataset, UnknownLabelError
-from auscult.datasets.readers.copies import files_below, is_audio
+from auscult.datasets.readers import text_tables
+from auscult.datasets.readers.copies import files_below, is_audio, normal_path
 
 RECORDINGS, SEGMENTS = "recordings.csv", "segments.csv"
 #: Columns of recordings.csv: always required, and required by some data sets.
@@ -32,8 +35,6 @@ KEYS = ("file", "patient_id")
 DESCRIPTIONS = ("recording_id", "label", "device", "location", "age_years", "sex")
 TIMES = ("start_s", "end_s", "label")
 _SEXES: dict[str, Literal["female", "male"]] = {"female": "female", "f": "female", "male": "male", "m": "male"}
-#: Cells that mean unknown.
-_UNKNOWN = frozenset(("", "na", "n/a", "nan", "none", "null"))
 
 
 def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
@@ -41,10 +42,11 @@ def reader(dataset: Dataset, folder: Path) -> Dataset | TablesLayout:
     return TablesLayout(dataset) if (folder / RECORDINGS).is_file() else dataset
 
 
-def owners(content: bytes) -> dict[str, str]:
-    """Return file → patient of a ``recordings.csv`` written by :meth:`TablesLayout.excerpt`."""
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace")))
-    return {row["file"]: row["patient_id"] for row in rows if row.get("file") and row.get("patient_id")}
+def owners(content: bytes) -> list[Recording]:
+    """Return id, patient and file of each row of a ``recordings.csv`` written by :meth:`TablesLayout.excerpt`."""
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", errors="replace"), newline=""))
+    found = [{key: row.get(key) or "" for key in ("recording_id", "patient_id", "file")} for row in rows]
+    return [Recording(row["recording_id"], row["patient_id"], row["file"]) for row in found if row["patient_id"]]
 
 
 @dataclass
@@ -112,15 +114,15 @@ class TablesLayout:
 
     def _describe(self, folder: Path, content: _Content) -> dict[str, str]:
         """Read the recordings; return file → recording, for segments that name the file."""
-        needed = self._dataset.needed_columns
-        rows = _read_rows(folder / RECORDINGS, [*KEYS, *needed], [c for c in DESCRIPTIONS if c not in needed])
+        needed, files = self._dataset.needed_columns, _Files(folder)
+        optional = [c for c in DESCRIPTIONS if c not in needed]
+        rows = _read_rows(folder / RECORDINGS, [*KEYS, *needed], optional, lambda cell: bool(files.find(cell)))
         if not rows:
             raise _table_error(folder / RECORDINGS, 1, "no row follows the header", "add a row for each recording")
-        audio = {path.relative_to(folder).as_posix() for path in files_below(folder) if is_audio(path.name)}
         lines: dict[str, int] = {}
         ids: dict[str, str] = {}
         for row in rows:
-            recording = self._recording(row, audio)
+            recording = self._recording(row, files)
             name = recording.recording_id
             if name in lines:
                 fault = f"{_line(RECORDINGS, row)}: {name!r} is in line {lines[name]} already"
@@ -128,15 +130,16 @@ class TablesLayout:
                 recording = replace(first, missing=(*first.missing, fault))
             lines.setdefault(name, row.line)
             content.recordings[name] = recording
-            ids.setdefault(_normal(row.cells["file"]), name)
+            ids.setdefault(normal_path(row.cells["file"]), name)
         return ids
 
-    def _recording(self, row: _Row, audio: Collection[str]) -> Recording:
-        cells, file = row.cells, _normal(row.cells["file"])
+    def _recording(self, row: _Row, files: _Files) -> Recording:
+        cells, file = row.cells, row.cells["file"]
         faults = [row.fault] if row.fault else []
         faults += [f"{name} is empty" for name in (*KEYS, *self._dataset.needed_columns) if not cells[name]]
-        if file and file not in audio:
-            faults.append(_absent(file, audio))
+        path = files.find(file)
+        if file and not path:
+            faults.append(files.absent(file))
         age, sex = None, _SEXES.get(cells.get("sex", "").lower())
         try:
             age = row.number("age_years", "age in years") if cells.get("age_years") else None
@@ -145,9 +148,9 @@ class TablesLayout:
         if cells.get("sex") and sex is None:
             faults.append(f"sex {cells['sex']!r} is neither female nor male")
         return Recording(
-            recording_id=cells.get("recording_id") or PurePosixPath(file).stem or _line(RECORDINGS, row),
+            recording_id=cells.get("recording_id") or PurePosixPath(normal_path(file)).stem or _line(RECORDINGS, row),
             patient_id=cells["patient_id"],
-            path=file if file in audio else "",
+            path=path,
             device=cells.get("device") or None,
             location=cells.get("location") or None,
             age_years=age,
@@ -159,13 +162,17 @@ class TablesLayout:
     def _annotate(self, folder: Path, content: _Content, ids: dict[str, str]) -> None:
         """Read the segments; a row without a known recording becomes a recording that will be rejected."""
         path = folder / SEGMENTS
-        rows = _read_rows(path, TIMES, ("recording_id", "file"))
+
+        def names_one(cell: str) -> bool:
+            return normal(cell) in content.recordings or normal_path(cell) in ids
+
+        rows = _read_rows(path, TIMES, ("recording_id", "file"), names_one)
         if rows and not rows[0].cells.keys() & {"recording_id", "file"}:
             raise _table_error(path, 1, "neither recording_id nor file is among the columns", "add one of them")
         seen: dict[tuple[str, Segment], int] = {}
         for row in rows:
             file = row.cells.get("file", "")
-            name = row.cells.get("recording_id") or ids.get(_normal(file), "")
+            name = normal(row.cells.get("recording_id", "")) or ids.get(normal_path(file), "")
             where = _line(SEGMENTS, row)
             if name not in content.recordings:
                 called = name or file or where
@@ -199,16 +206,31 @@ def _line(table: str, row: _Row) -> str:
     return f"{table}, line {row.line}"
 
 
-def _normal(file: str) -> str:
-    """Return a path with forward slashes and without ``./``."""
-    return PurePosixPath(file.replace("\\", "/")).as_posix() if file else ""
+class _Files:
+    """The audio files of a folder, found by the names that a table gives them."""
 
+    def __init__(self, folder: Path) -> None:
+        self._all = [path.relative_to(folder).as_posix() for path in files_below(folder)]
+        self._audio = {name for name in self._all if is_audio(name)}
+        self._normal: dict[str, list[str]] = defaultdict(list)
+        for name in self._audio:
+            self._normal[normal_path(name)].append(name)
 
-def _absent(file: str, audio: Collection[str]) -> str:
-    if not is_audio(file):
-        return f"{file!r} is no .wav or .flac"
-    alike = {PurePosixPath(name).stem.lower(): name for name in audio}.get(PurePosixPath(file).stem.lower())
-    return f"there is no file {file!r}" + (f"; did you mean {alike!r}?" if alike else "")
+    def find(self, file: str) -> str:
+        """Return the path of a file; empty if there is none, or if several files have this name but for blanks."""
+        exact = PurePosixPath(file.replace("\\", "/")).as_posix()
+        found = [exact] if exact in self._audio else self._normal.get(normal_path(file), [])
+        return found[0] if len(found) == 1 else ""
+
+    def absent(self, file: str) -> str:
+        """Return why :meth:`find` finds nothing."""
+        if not is_audio(file):
+            return f"{file!r} is no .wav or .flac"
+        if same := sorted(self._normal.get(normal_path(file), [])):
+            return f"{file!r} may be any of {', '.join(map(ascii, same))}: rename all but one"
+        alike = {PurePosixPath(normal_path(name)).stem.lower(): name for name in self._all}
+        close = alike.get(PurePosixPath(normal_path(file)).stem.lower())
+        return f"there is no file {file!r}" + (f"; did you mean {close!r}?" if close else "")
 
 
 def _text(value: object) -> str:
@@ -236,7 +258,7 @@ class _Row:
     cells
         Column → stripped text; empty if unknown.
     decimal_comma
-        Whether the fields are separated by semicolons, so that a comma in a number is a decimal comma.
+        Whether the fields are not separated by commas, so that a comma in a number is a decimal comma.
     fault
         What is wrong with the row as a whole; empty if nothing is.
     """
@@ -255,42 +277,41 @@ class _Row:
             If it is not a number; *what* says what it should be, such as "time in seconds".
         """
         text = self.cells[column]
-        plain = text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
-        try:
-            value = float(plain)
-        except ValueError:
-            value = math.nan
-        if math.isfinite(value):
+        value = text_tables.number(text, decimal_comma=self.decimal_comma)
+        if value is not None:
             return value
         hint = f": write {text.replace(',', '.')}" if text.count(",") == 1 and text.replace(",", "").isdigit() else ""
         raise AnnotationError(f"{column} {text!r} is no {what}{hint}")
 
 
-def _read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -> list[_Row]:
-    """Return the rows of a table without blank lines and lines that begin with ``#``.
+def _read_rows(
+    path: Path, needed: Collection[str], optional: Collection[str], names_one: Callable[[str], bool]
+) -> list[_Row]:
+    """Return the rows of a table without blank lines and lines that begin with ``#``, unless these name a recording.
 
-    Fields are separated by commas or by semicolons. A byte-order mark and any line ends are accepted.
+    Fields are separated by commas, semicolons or tabs. UTF-16, a byte-order mark, any line ends and Excel's line
+    ``sep=;`` are accepted.
 
     Raises
     ------
     DataError
-        If it is not UTF-8, has no header, or an open quote, or a column is missing, unknown or duplicated.
+        If it is not UTF-8 or UTF-16, has no header, or an open quote, or a column is missing, unknown or duplicated.
     """
     text = _read_text(path)
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip('" ').startswith("#")]
+    lines = [line for _, line in text_tables.lines(text) if not _is_note(line)]
     if not lines:
         raise _table_error(path, 1, "there is no header", "auscult data template FOLDER writes one")
-    semicolons = ";" in lines[0] and "," not in lines[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",", strict=True)
+    separator = max(",;\t", key=lines[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     rows: list[_Row] = []
     line = 1
     try:
         for cells in reader:
-            fields = [cell.strip() for cell in cells]
-            if any(fields) and not fields[0].startswith("#"):
+            fields = [text_tables.plain(cell) for cell in cells]
+            if any(fields) and (not _is_note(fields[0]) or names_one(fields[0])):
                 if header:
-                    rows.append(_row(line, fields, header, semicolons))
+                    rows.append(_row(line, fields, header, decimal_comma=separator != ","))
                 else:
                     header = _header(path, line, fields, needed, optional)
             line = reader.line_num + 1
@@ -299,20 +320,25 @@ def _read_rows(path: Path, needed: Collection[str], optional: Collection[str]) -
     return rows
 
 
+def _is_note(line: str) -> bool:
+    """Return whether a line is a comment, or states the separator as Excel does."""
+    return line.lstrip('" ').startswith("#") or re.fullmatch(r"sep=.?\s*", line) is not None
+
+
 def _table_error(path: Path, line: int, what: str, next_step: str) -> DataError:
     """Return the error for a table that cannot be read."""
     return DataError(f"{path.name}, line {line}: {what}", where=f"{path}:{line}", next_step=next_step)
 
 
 def _read_text(path: Path) -> str:
+    advice = 'save it as "CSV UTF-8"'
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise _table_error(path, line, "the table is not UTF-8", 'save it as "CSV UTF-8"') from error
+        text = text_tables.read_text(path, utf16=True)
+    except text_tables.NotTextError as error:
+        raise _table_error(path, error.line, "the table is not UTF-8", advice) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise _table_error(path, line, "the table is not a text file", 'save it as "CSV UTF-8"')
+        raise _table_error(path, line, "the table is not a text file", advice)
     return text
 
 
@@ -336,13 +362,14 @@ def _header(path: Path, line: int, fields: list[str], needed: Collection[str], o
     return names
 
 
-def _row(line: int, fields: list[str], header: list[str], semicolons: bool) -> _Row:
+def _row(line: int, fields: list[str], header: list[str], *, decimal_comma: bool) -> _Row:
     while len(fields) > len(header) and not fields[-1]:
         fields = fields[:-1]
     fault = ""
     if len(fields) > len(header):
-        comma = "" if semicolons else " (a decimal comma? write 0.5, not 0,5)"
+        comma = "" if decimal_comma else " (a decimal comma? write 0.5, not 0,5)"
         fault = f"{len(fields)} fields, the header has {len(header)}{comma}"
     padded = [*fields, *[""] * (len(header) - len(fields))]
-    cells = {name: "" if value.lower() in _UNKNOWN else value for name, value in zip(header, padded, strict=False)}
-    return _Row(line, cells, semicolons, fault)
+    unknown = text_tables.UNKNOWN
+    cells = {name: "" if value.lower() in unknown else value for name, value in zip(header, padded, strict=False)}
+    return _Row(line, cells, decimal_comma, fault)

@@ -63,6 +63,25 @@ def replacing_file(target: Path) -> Iterator[Path]:
             scratch.unlink(missing_ok=True)
 
 
+@contextmanager
+def copying_content_only() -> Iterator[None]:
+    """Let :mod:`shutil` copy files whose modes and times cannot be copied.
+
+    Libraries such as MLflow copy with :func:`shutil.copy2`, which fails on a share that refuses ``chmod``.
+    """
+    copystat = shutil.copystat
+
+    def tolerant(*arguments: Any, **options: Any) -> None:
+        with suppress(PermissionError):
+            copystat(*arguments, **options)
+
+    shutil.copystat = tolerant
+    try:
+        yield
+    finally:
+        shutil.copystat = copystat
+
+
 def sweep_leftovers(target: Path) -> None:
     """Remove temporary files of killed runs beside *target*; restore a *target* that a kill left renamed."""
     for old in target.parent.glob(f".{target.name}.*.old"):

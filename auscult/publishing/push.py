@@ -43,7 +43,8 @@ def git_remote(root: Path) -> str | None:
 
 def identity(workspace: Path) -> tuple[str, ...]:
     """Return git's options for the author of a commit: none if git knows the user, else the project's name."""
-    return () if succeeds(workspace, "git", "config", "user.email") else _PROJECT
+    known = all(succeeds(workspace, "git", "config", name) for name in ("user.name", "user.email"))
+    return () if known else _PROJECT
 
 
 def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:

@@ -180,17 +180,17 @@ def die_with_parent(*, worker: bool = False) -> None:
     worker
         True in a worker process of a stage, which then dies with the stage.
     """
-    ancestors = _ancestors(worker) + _owner()
+    ancestors = [*_ancestors(worker), *_owner()]
     if ancestors:
         threading.Thread(target=_watch, args=(ancestors,), name="die-with-parent", daemon=True).start()
 
 
-def _ancestors(worker: bool) -> list[tuple[int, float]]:
-    """Return (pid, start time) of the parents up to ``dvc``; without ``dvc``, of a worker's stage alone."""
-    chain: list[tuple[int, float]] = []
+def _ancestors(worker: bool) -> list[psutil.Process]:
+    """Return the parents up to ``dvc``; without ``dvc``, a worker's stage alone."""
+    chain: list[psutil.Process] = []
     try:
         for parent in psutil.Process().parents()[:8]:
-            chain.append((parent.pid, parent.create_time()))
+            chain.append(parent)
             if any(Path(word).name == "dvc" for word in parent.cmdline()[:3]):
                 return chain
     except psutil.Error:
@@ -198,20 +198,20 @@ def _ancestors(worker: bool) -> list[tuple[int, float]]:
     return chain[:1] if worker else []
 
 
-def _owner() -> list[tuple[int, float]]:
-    """Return (pid, start time) of the flow that this process belongs to, if any."""
+def _owner() -> list[psutil.Process]:
+    """Return the process of the flow that this process belongs to, if any."""
     owner = os.environ.get(OWNER, "")
     try:
-        return [(int(owner), psutil.Process(int(owner)).create_time())] if owner.isdigit() else []
+        return [psutil.Process(int(owner))] if owner.isdigit() else []
     except psutil.Error:
         os._exit(EXIT_INTERRUPTED)  # it has ended already
 
 
-def _watch(ancestors: list[tuple[int, float]]) -> None:
+def _watch(ancestors: list[psutil.Process]) -> None:
     while True:
-        for pid, started in ancestors:
-            try:
-                alive = psutil.Process(pid).create_time() == started and psutil.Process(pid).status() != "zombie"
+        for process in ancestors:
+            try:  # is_running() does not depend on the clock, which may be set meanwhile; create_time() does
+                alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
             except psutil.Error:
                 alive = False
             if not alive:

@@ -52,7 +52,12 @@ def demanding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of a user whose settings suit a person at a terminal; the signing key is not there."""
     root = make(tmp_path / "demanding", remote=False)
     settings = tmp_path / "gitconfig"
-    wanted = ("commit.gpgSign=true", "user.signingKey=0xDEADBEEFDEADBEEF", "merge.ff=only", "merge.verifySignatures=true")
+    wanted = (
+        "commit.gpgSign=true",
+        "user.signingKey=0xDEADBEEFDEADBEEF",
+        "merge.ff=only",
+        "merge.verifySignatures=true",
+    )
     for setting in (*wanted, "color.ui=always", "core.quotePath=true", "status.showUntrackedFiles=no"):
         name, _, value = setting.partition("=")
         git(root, "config", "--file", str(settings), name, value)

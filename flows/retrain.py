@@ -1,6 +1,6 @@
 """``retrain``: train a challenger on new data or a new revision; promote it only if it is shown to be better.
 
-    auscult models retrain [--revision REVISION] [--data FOLDER]
+    auscult models retrain [--revision REVISION] [--data FOLDER] [--experiment NAME]...
 
 Everything happens in a temporary worktree. The steps are in :mod:`auscult.retraining.steps`; this module defines
 their order, their retries and their names in Prefect.
@@ -8,6 +8,7 @@ their order, their retries and their names in Prefect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from auscult.versioning import graph
 
 
 @flow(name="retrain", flow_run_name=lambda: steps.run_name("retrain", datetime.now(UTC), str(flow_run.id or "")))
-def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
+def retrain(revision: str | None = None, data: str | None = None, experiments: list[str] | None = None) -> State[Any]:
     """Retrain a revision, with the new recordings in *data* if given, and decide which model is in service.
 
     Parameters
@@ -39,11 +40,13 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
         checked out.
     data
         Folder with new recordings in a layout of the data set.
+    experiments
+        Only these are trained and decided on; by default all are trained, and those in service decided on.
 
     Returns
     -------
     State
-        Completed, named ``Promoted`` or ``Kept``, with the reason as its message.
+        Completed, named ``Promoted`` or ``Kept``, with the reason and the pages of the decisions as its message.
     """
     root = Path.cwd()
     if data is not None and not Path(data).is_dir():
@@ -52,11 +55,15 @@ def retrain(revision: str | None = None, data: str | None = None) -> State[Any]:
     journal = Journal(root, "retrain")
     name, flow_run_id = str(flow_run.name or "retrain"), str(flow_run.id or "")
     with journal.running(name, flow_run_id, get_run_logger().warning) as entry:
-        return _retrain(root, journal, entry, revision, data)
+        return _retrain(root, journal, entry, revision, data, experiments)
 
 
-def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None) -> State[Any]:
-    delay = steps.read_params(root, root)[1].retrain.retry_delay_s
+def _retrain(
+    root: Path, journal: Journal, entry: Entry, revision: str | None, data: str | None, asked: list[str] | None
+) -> State[Any]:
+    _, settings = steps.read_params(root, root)
+    chosen, delay = steps.choose(settings, asked), settings.retrain.retry_delay_s
+    upto = steps.stages_of(chosen) if asked else []
     retry: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [delay, 4 * delay]}
     _fetch.with_options(**retry)(root, return_state=True)  # without the remote: retrain what was fetched before
     revision = revision or steps.newest(root)
@@ -64,36 +71,37 @@ def _retrain(root: Path, journal: Journal, entry: Entry, revision: str | None, d
     params, settings = steps.read_params(root, workspace)
     if data is not None:
         _add_recordings(root, workspace, params.dataset, data, entry.name)
-    _run_stages(workspace, retry)
+    _run_stages(workspace, retry, upto)
     _track(workspace)
-    decided = [_decide(root, workspace, params, settings, name) for name in settings.retrain.experiments]
+    decided = [_decide(root, workspace, params, settings, name) for name in chosen]
     records = [_keep_decision(root, entry.name, params.dataset, each) for each in decided]
     promoted = [each for each in decided if each.decision.outcome == "promote"]
     reason = "; ".join(f"{each.experiment}: {each.decision.reason}" for each in decided)
+    pages = "".join(f"\n{page}" for each in decided if (page := steps.page_of(entry.name, params.dataset, each)))
     if not promoted:
         journal.close(entry)
-        return Completed(name="Kept", message=reason)
+        return Completed(name="Kept", message=reason + pages)
     message = steps.message(params.dataset, revision, decided)
     entry = journal.write(steps.name_branch(root, entry, params.dataset))
-    pushed = _push_data.with_options(**retry)(workspace)
+    pushed = _push_data.with_options(**retry)(workspace, upto)
     entry = _commit(root, journal, entry, message, promoted, data_pushed=pushed)
     _publish_branch.with_options(**retry)(root, entry)
     skipped = journal.complete(entry)
     if entry.remote:
         _propose(root, entry, message.partition("\n")[0], records)
     name = "Kept" if len(skipped) == len(promoted) else "Promoted"
-    return Completed(name=name, message="; ".join([reason, *skipped]))
+    return Completed(name=name, message="; ".join([reason, *skipped]) + pages)
 
 
-def _run_stages(workspace: Path, retry: dict[str, Any]) -> None:
-    """Run a task per stage of ``dvc.yaml``, in DVC's order; unchanged stages are skipped."""
+def _run_stages(workspace: Path, retry: dict[str, Any], upto: Sequence[str]) -> None:
+    """Run a task per stage of ``dvc.yaml``, in DVC's order, by default for all; unchanged stages are skipped."""
 
     def run(node: str, due: bool) -> graph.Outcome:
         # Only the download depends on other machines: any other stage would fail again.
         options: dict[str, Any] = retry if node == "download" else {}
         return _stage.with_options(name=node, task_run_name=node, **options)(workspace, node, due)
 
-    graph.walk(workspace, run)
+    graph.walk(workspace, run, upto)
 
 
 @task(name="fetch", cache_policy=NO_CACHE)
@@ -142,8 +150,8 @@ def _keep_decision(root: Path, name: str, dataset: str, decided: Decided) -> dic
 
 
 @task(name="push data", cache_policy=NO_CACHE)
-def _push_data(workspace: Path) -> bool:
-    pushed = push.push_data(workspace)
+def _push_data(workspace: Path, upto: Sequence[str]) -> bool:
+    pushed = push.push_data(workspace, steps.push_targets(workspace, upto))
     get_run_logger().info("outputs pushed" if pushed else "DVC has no shared remote: the outputs stay in its cache")
     return pushed
 

@@ -27,6 +27,8 @@ MARKS = {
     "tests/workflows/test_linters.py": "slow",
     "tests/audio/test_resampled.py::test_concurrent_runs_write_equal_outputs": "slow",
     "tests/registry/tracking/": "slow",
+    "tests/cli/test_flow_commands.py": "slow",
+    "tests/scheduling/test_crashed_runs.py": "slow",
     "tests/registry/gate/test_judging.py": "slow",
     "tests/packaging/": "slow",
     "tests/benchmarks/": "slow",

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import time
-import traceback
 from contextlib import nullcontext
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from auscult.cli import data, measure, models, pipeline
-from auscult.core.errors import EXIT_USER_ERROR, AuscultError
-from auscult.core.process import log_to_stdout, prepare
+from auscult.core.errors import EXIT_INTERRUPTED
+from auscult.core.process import accept_every_character, log_to_stdout, prepare, report
 from auscult.versioning.commands import forget_other_repositories
 
-EXIT_FAULT = 3
-EXIT_INTERRUPTED = 130
 #: What a shell reports of a program that SIGPIPE has ended.
 EXIT_PIPE_CLOSED = 141
 
@@ -62,24 +56,23 @@ def options(
 def main() -> None:
     """Run one command and end the process with its exit code."""
     prepare()
+    accept_every_character(utf8=not {"--json", "--markdown"}.isdisjoint(sys.argv))
     forget_other_repositories()
     logging = nullcontext() if "--json" in sys.argv else log_to_stdout()  # JSON must stand alone on standard output
     try:
         with logging:
             code = app(standalone_mode=False)
         sys.stdout.flush()
-    except AuscultError as error:
-        print(f"\nERROR: {error}", file=sys.stderr, flush=True)
-        code = EXIT_USER_ERROR
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except BrokenPipeError:  # `… | head`: Python must not flush once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_PIPE_CLOSED
-    except SystemExit as ended:  # Typer ends a closed pipe with 1, which is an answer
-        code = EXIT_PIPE_CLOSED if isinstance(ended.__context__, BrokenPipeError) else ended.code
+    except SystemExit as ended:  # by Typer or a library; 1, which they use for any trouble, is an answer here
+        closed = isinstance(ended.__context__, BrokenPipeError)
+        code = EXIT_PIPE_CLOSED if closed else report(ended) if ended.code else 0
     except Exception as error:
-        code = _show_usage(error) if isinstance(error, typer.BadParameter.__bases__) else _report(error)
+        code = _show_usage(error) if isinstance(error, typer.BadParameter.__bases__) else report(error)
     raise SystemExit(code)
 
 
@@ -87,19 +80,3 @@ def _show_usage(error: Any) -> int:
     """Print what is wrong with the command line, and how it is used."""
     error.show()
     return int(error.exit_code)
-
-
-def _report(error: Exception) -> int:
-    """Write the traceback into a file and name it: a crash must never look like an answer."""
-    folder = Path(".cache") if Path("dvc.yaml").exists() else Path(tempfile.gettempdir())
-    file = folder / f"auscult-error-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join([f"auscult {' '.join(sys.argv[1:])}\n\n", *traceback.format_exception(error)]), "utf-8")
-        where = str(file)
-    except OSError:
-        traceback.print_exception(error)
-        where = "above"
-    print(f"\nERROR: a fault of Auscult: {type(error).__name__}: {error}", file=sys.stderr)
-    print(f"  where: {where}\n  next: report it with that file", file=sys.stderr, flush=True)
-    return EXIT_FAULT

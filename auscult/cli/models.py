@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from auscult.cli.project import need_project
+from auscult.core.errors import AuscultError
 
 app = typer.Typer(help="Models in service: list, history, retrain, promote, roll back.", no_args_is_help=True)
 Because = Annotated[str, typer.Option(help="The reason; it is kept with the model.")]
@@ -49,13 +52,17 @@ def history(experiment: Experiment, as_json: AsJson = False) -> None:
 def retrain(
     revision: Annotated[str, typer.Option(help="Branch, tag or commit to retrain.")] = "HEAD",
     data: Annotated[str | None, typer.Option(help="Folder of new recordings to add first.")] = None,
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option(help="Train and decide on this experiment in service only; may be repeated. By default all."),
+    ] = None,
 ) -> None:
     """Train a challenger now; it serves only if it is shown to be better than the champion.
 
     Example: auscult models retrain --data ~/delivery
     """
     need_project()
-    print(outcome(run_flow("retrain", revision, data)))
+    print(outcome(run_flow("retrain", revision, data, experiment or None)))
 
 
 @app.command()
@@ -105,16 +112,29 @@ def run_flow(name: str, *arguments: Any) -> Any:
 
     The library does not import flows: Prefect loads them from their file, as it does for a deployment.
     """
-    from auscult.scheduling.serving import configure_prefect
+    from auscult.scheduling.processes import tag_of
+    from auscult.scheduling.serving import configure_prefect, need_server
 
     configure_prefect()  # before Prefect is imported
+    need_server()
+    from prefect import tags
     from prefect.flows import load_flow_from_entrypoint
 
     flow: Any = load_flow_from_entrypoint(f"flows/{name}.py:{name}")
-    state: Any = flow(*arguments, return_state=True)
+    for logger in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(logger).addFilter(_without_traceback)
+    with tags(tag_of(os.getpid())):
+        state: Any = flow(*arguments, return_state=True)
     if not state.is_completed():
         state.result()
     return state
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Leave the traceback of a user's error out of Prefect's messages: the error says everything."""
+    if record.exc_info and isinstance(record.exc_info[1], AuscultError):
+        record.exc_info = None
+    return True
 
 
 def outcome(state: Any) -> str:

@@ -1,15 +1,20 @@
 """Errors that a user can act on: what is wrong, where, and the next command.
 
 A process prints an :class:`AuscultError` without a traceback and exits with
-:data:`EXIT_USER_ERROR`. Any other exception is a bug and keeps its traceback.
+:data:`EXIT_USER_ERROR`. Any other exception is a bug: its traceback goes into a log file, and the process exits with
+:data:`EXIT_FAULT` (:func:`auscult.core.process.report`). 1 is left for answers such as "different".
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
 
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_FAULT, EXIT_INTERRUPTED = 2, 3, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class AuscultError(Exception):
@@ -58,6 +63,30 @@ class DownloadError(DataError):
 
 class LeakError(DataError):
     """Data of one patient are in two parts of a split."""
+
+
+def refused_by_machine(error: OSError, place: Path | None = None) -> AuscultError | None:
+    """Return the error for a full disk, or for a file or folder that this user may not use; else ``None``.
+
+    Parameters
+    ----------
+    place
+        What was being read or written; by default what *error* names.
+    """
+    file = str(place or error.filename or "")
+    if error.errno in _FULL:
+        return AuscultError(
+            f"no space left on the disk{f' while writing {file}' if file else ''}",
+            where=str(Path(file).parent) if file else "",
+            next_step="free some space (`dvc gc --workspace --all-branches` removes older outputs) and run it again",
+        )
+    if error.errno in _REFUSED and file:
+        return AuscultError(
+            f"the system refuses access to {file}: {error.strerror}",
+            where=str(error.filename or file),
+            next_step="give this user the right to read and write there, and run the same command again",
+        )
+    return None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "", next_step: str = "") -> ParameterError:

@@ -1,25 +1,29 @@
 """Set-up and exit of a process of the pipeline.
 
 ``run(main)`` is the last line of every stage: it limits the maths libraries to one thread
-per worker, disables telemetry, sends log messages to standard output, prints a user's error
-without a traceback, and ends the process when the process that started it is gone.
+per worker, disables telemetry, sends log messages to standard output, prints errors without a
+traceback, and ends the process when the process that started it is gone.
 """
 
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import sys
+import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from auscult.core.errors import EXIT_USER_ERROR, AuscultError
+from auscult.core.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USER_ERROR, AuscultError, refused_by_machine
+from auscult.core.paths import CACHE_DIR
 
 _ENVIRONMENT = {
     # One thread inside each worker: the stages parallelise over recordings and trials themselves,
@@ -44,7 +48,7 @@ _LOGGERS = ("auscult", "stages", "flows", "benchmarks", "__main__")
 def run(main: Callable[[], None], *, at_once: bool = True) -> None:
     """Run the main function of a process and exit.
 
-    Exit codes: 0 done, 1 a bug (traceback), 2 an :class:`AuscultError` (message only), 130 interrupted.
+    Exit codes: 0 done, 130 interrupted, and those of :func:`report`.
 
     Parameters
     ----------
@@ -58,21 +62,69 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
     with log_to_stdout():
         try:
             main()
-        except AuscultError as error:
-            print(f"\nERROR: {error}", file=sys.stderr, flush=True)
-            raise SystemExit(EXIT_USER_ERROR) from None
         except KeyboardInterrupt:
-            raise SystemExit(130) from None
+            raise SystemExit(EXIT_INTERRUPTED) from None
+        except Exception as error:
+            raise SystemExit(report(error)) from None
     if at_once:
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(0)
 
 
+def report(error: BaseException) -> int:
+    """Print one message about an error that ends this process, and return the exit code.
+
+    An :class:`AuscultError`, and what the machine refuses (a full disk, for example), is the user's to solve: 2. Any
+    other error is a bug: its traceback goes into a log file that the message names, and the code is 3, so that no
+    crash looks like an answer.
+    """
+    known = refused_by_machine(error) if isinstance(error, OSError) else error
+    if isinstance(known, AuscultError):
+        print(f"\nERROR: {known}", file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    print(f"\nERROR: a fault of Auscult: {what}", file=sys.stderr)
+    print(f"  where: {_keep_traceback(error)}\n  next:  report it with that file", file=sys.stderr, flush=True)
+    return EXIT_FAULT
+
+
+def _keep_traceback(error: BaseException) -> str:
+    """Write a traceback into a file; return its path, or "above" if it was printed (in CI, where files are lost)."""
+    text = "".join([f"{' '.join(sys.orig_argv)}\n\n", *traceback.format_exception(error)])
+    name = f"auscult-error-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
+    folders = [CACHE_DIR] if Path("dvc.yaml").exists() else []
+    for folder in [] if os.environ.get("CI") else [*folders, Path(tempfile.gettempdir())]:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError:  # read-only, or full
+            continue
+        return str(folder / name)
+    print(text, file=sys.stderr)
+    return "above"
+
+
 def prepare() -> None:
     """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
     os.environ.update(_ENVIRONMENT)
+    accept_every_character()
     die_with_parent()
+
+
+def accept_every_character(*, utf8: bool = False) -> None:
+    """Print ``?`` for what the terminal's encoding (Latin-1, ASCII) does not have, instead of an error.
+
+    Parameters
+    ----------
+    utf8
+        Standard output is read by a program: JSON and Markdown are UTF-8 everywhere, and nothing in them is replaced.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if utf8 and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # in JSON, these are valid escapes
 
 
 @contextmanager
@@ -128,17 +180,17 @@ def die_with_parent(*, worker: bool = False) -> None:
     worker
         True in a worker process of a stage, which then dies with the stage.
     """
-    ancestors = _ancestors(worker) + _owner()
+    ancestors = [*_ancestors(worker), *_owner()]
     if ancestors:
         threading.Thread(target=_watch, args=(ancestors,), name="die-with-parent", daemon=True).start()
 
 
-def _ancestors(worker: bool) -> list[tuple[int, float]]:
-    """Return (pid, start time) of the parents up to ``dvc``; without ``dvc``, of a worker's stage alone."""
-    chain: list[tuple[int, float]] = []
+def _ancestors(worker: bool) -> list[psutil.Process]:
+    """Return the parents up to ``dvc``; without ``dvc``, a worker's stage alone."""
+    chain: list[psutil.Process] = []
     try:
         for parent in psutil.Process().parents()[:8]:
-            chain.append((parent.pid, parent.create_time()))
+            chain.append(parent)
             if any(Path(word).name == "dvc" for word in parent.cmdline()[:3]):
                 return chain
     except psutil.Error:
@@ -146,22 +198,22 @@ def _ancestors(worker: bool) -> list[tuple[int, float]]:
     return chain[:1] if worker else []
 
 
-def _owner() -> list[tuple[int, float]]:
-    """Return (pid, start time) of the flow that this process belongs to, if any."""
+def _owner() -> list[psutil.Process]:
+    """Return the process of the flow that this process belongs to, if any."""
     owner = os.environ.get(OWNER, "")
     try:
-        return [(int(owner), psutil.Process(int(owner)).create_time())] if owner.isdigit() else []
+        return [psutil.Process(int(owner))] if owner.isdigit() else []
     except psutil.Error:
-        os._exit(1)  # it has ended already
+        os._exit(EXIT_INTERRUPTED)  # it has ended already
 
 
-def _watch(ancestors: list[tuple[int, float]]) -> None:
+def _watch(ancestors: list[psutil.Process]) -> None:
     while True:
-        for pid, started in ancestors:
-            try:
-                alive = psutil.Process(pid).create_time() == started and psutil.Process(pid).status() != "zombie"
+        for process in ancestors:
+            try:  # is_running() does not depend on the clock, which may be set meanwhile; create_time() does
+                alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
             except psutil.Error:
                 alive = False
             if not alive:
-                os._exit(1)
+                os._exit(EXIT_INTERRUPTED)
         time.sleep(0.2)

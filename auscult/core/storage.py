@@ -11,11 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auscult.core.errors import AuscultError, DataError
+from auscult.core.errors import DataError, refused_by_machine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,40 +29,57 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
     After an error or a kill an existing *target* is unchanged.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sweep_leftovers(target)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if target.exists():
-            old = scratch.with_suffix(".old")
-            target.rename(old)
-            scratch.rename(target)
-            shutil.rmtree(old)
-        else:
-            scratch.rename(target)
-    except OSError as error:
-        raise _disk_error(error, target) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_leftovers(target)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            yield scratch
+            _open_to_all(scratch, 0o755)
+            if target.exists():
+                old = scratch.with_suffix(".old")
+                target.rename(old)
+                scratch.rename(target)
+                shutil.rmtree(old)
+            else:
+                scratch.rename(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a temporary file that replaces *target* when the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    scratch = Path(name)
+    with _naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        scratch = Path(name)
+        try:
+            yield scratch
+            _open_to_all(scratch, 0o644)
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def copying_content_only() -> Iterator[None]:
+    """Let :mod:`shutil` copy files whose modes and times cannot be copied.
+
+    Libraries such as MLflow copy with :func:`shutil.copy2`, which fails on a share that refuses ``chmod``.
+    """
+    copystat = shutil.copystat
+
+    def tolerant(*arguments: Any, **options: Any) -> None:
+        with suppress(PermissionError):
+            copystat(*arguments, **options)
+
+    shutil.copystat = tolerant
     try:
-        yield scratch
-        scratch.chmod(0o644)
-        scratch.replace(target)
-    except OSError as error:
-        raise _disk_error(error, target) from error
+        yield
     finally:
-        scratch.unlink(missing_ok=True)
+        shutil.copystat = copystat
 
 
 def sweep_leftovers(target: Path) -> None:
@@ -78,14 +95,25 @@ def sweep_leftovers(target: Path) -> None:
                 leftover.unlink(missing_ok=True)
 
 
-def _disk_error(error: OSError, target: Path) -> Exception:
-    if error.errno in (28, 122):  # ENOSPC, EDQUOT
-        return AuscultError(
-            f"no space left on the disk while writing {target}",
-            where=str(target.parent),
-            next_step="free some space (`dvc gc --workspace --all-branches` removes older outputs) and run it again",
-        )
-    return error
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Raise what the machine refuses as an error that names *target*."""
+    try:
+        yield
+    except OSError as error:
+        raise _named(error, target) from error
+
+
+def _named(error: OSError, target: Path) -> Exception:
+    """Return the error for the user; it names *target* instead of its temporary file."""
+    ours = error.filename is None or f".{target.name}." in str(error.filename)
+    return refused_by_machine(error, target if ours else None) or error
+
+
+def _open_to_all(scratch: Path, mode: int) -> None:
+    """Give a temporary file or folder the usual mode; a share without modes (exFAT, CIFS) refuses, and needs none."""
+    with suppress(PermissionError, NotImplementedError):
+        scratch.chmod(mode)
 
 
 def write_text(path: Path, text: str) -> None:

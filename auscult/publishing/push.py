@@ -43,7 +43,8 @@ def git_remote(root: Path) -> str | None:
 
 def identity(workspace: Path) -> tuple[str, ...]:
     """Return git's options for the author of a commit: none if git knows the user, else the project's name."""
-    return () if succeeds(workspace, "git", "config", "user.email") else _PROJECT
+    known = all(succeeds(workspace, "git", "config", name) for name in ("user.name", "user.email"))
+    return () if known else _PROJECT
 
 
 def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:
@@ -62,6 +63,11 @@ def commit(workspace: Path, message: str, paths: Sequence[str]) -> str:
 def push_data(workspace: Path, targets: Sequence[str] = ()) -> bool:
     """Push the outputs that the lock and the ``.dvc`` files name; return False if DVC has no shared remote.
 
+    Parameters
+    ----------
+    targets
+        Only the outputs of these stages and ``.dvc`` files, and of the stages that they need; by default all.
+
     Raises
     ------
     AuscultError
@@ -70,7 +76,7 @@ def push_data(workspace: Path, targets: Sequence[str] = ()) -> bool:
     remote = default_remote(workspace)
     if remote is None or not remote.shared:
         return False
-    dvc(workspace, "push", "--quiet", *targets)
+    dvc(workspace, "push", "--quiet", *(["--with-deps", *targets] if targets else []))
     if not targets:
         status = json.loads(dvc(workspace, "data", "status", "--json", "--not-in-remote") or "{}")
         lost = [*status.get("not_in_remote", []), *status.get("not_in_cache", [])]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import shutil
+import tempfile
 import time
 import warnings
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auscult.core.paths import ARTIFACTS, DATABASE
-from auscult.core.storage import read_json
+from auscult.core.storage import copying_content_only, read_json
 from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs, find, tracked
 from auscult.registry.wheel import build_wheel, library_version
 
@@ -213,11 +215,17 @@ def _log_model(run_id: str, outputs: Outputs) -> Any:
         ),
         outputs=Schema([ColSpec("string", "label"), *(ColSpec("double", f"probability_{name}") for name in classes)]),
     )
-    artifacts = {"model": str(outputs.folder.resolve())}
-    if (wheel := build_wheel()) is not None:
-        artifacts["wheel"] = str(wheel)
     requirements = [f"auscult[serve]=={library_version()}", *(f"{name}=={version(name)}" for name in REQUIREMENTS)]
-    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+    wheel = build_wheel()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        mlflow.start_run(run_id=run_id),
+        copying_content_only(),
+        warnings.catch_warnings(),
+    ):
+        # A copy: MLflow refuses links, which the files are where DVC's cache.type is symlink.
+        copied = shutil.copytree(outputs.folder, Path(scratch) / outputs.folder.name, copy_function=shutil.copyfile)
+        artifacts = {"model": str(copied)} | ({"wheel": str(wheel)} if wheel is not None else {})
         warnings.filterwarnings("ignore", message=".*input example.*")  # an example would need an audio file
         return mlflow.pyfunc.log_model(
             name="model",

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from auscult.core.errors import AuscultError
 from auscult.core.paths import DATABASE
+from auscult.core.storage import copying_content_only
 from auscult.registry.outputs import MODEL_TAG, registered_name
 
 if TYPE_CHECKING:
@@ -186,7 +187,8 @@ class Registry:
 
     def keep_record(self, version: Version, folder: Path) -> None:
         """Store the files of a decision as artifacts of the version's run, under ``decision/<name of the folder>``."""
-        self.client.log_artifacts(version.run_id, str(folder), f"decision/{folder.name}")
+        with copying_content_only():
+            self.client.log_artifacts(version.run_id, str(folder), f"decision/{folder.name}")
 
     def by_digest(self, dataset: str, experiment: str, digest: str) -> Version:
         """Return the version registered for a model's files.

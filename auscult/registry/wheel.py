@@ -63,9 +63,9 @@ def build_wheel(folder: Path = CACHE_DIR / "wheels") -> Path | None:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, copy)
             command = [sys.executable, "-c", _BUILD, str(made.resolve())]
-            done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
+            done = subprocess.run(command, cwd=scratch, capture_output=True, check=False)
             if done.returncode != 0:
-                last = "\n".join(f"    {line}" for line in done.stderr.splitlines()[-10:])
+                last = "\n".join(f"    {line}" for line in done.stderr.decode(errors="replace").splitlines()[-10:])
                 raise AuscultError(
                     f"the wheel of this library could not be built:\n{last}",
                     where=str(_ROOT),

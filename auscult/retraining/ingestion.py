@@ -115,7 +115,7 @@ def _check(workspace: Path, log: Callable[[str], None]) -> None:
     def run(node: str, due: bool) -> graph.Outcome:
         return graph.reproduce(workspace, node, log)[0] if due else "unchanged"
 
-    graph.walk(workspace, run, upto="split")
+    graph.walk(workspace, run, upto=["split"])
 
 
 def write_rejected(root: Path, dataset: str, run: str, rejected: Sequence[Rejected]) -> Path:

@@ -23,7 +23,7 @@ from auscult.registry.gate.page import markdown, write_page
 from auscult.registry.gate.rule import Decision
 from auscult.registry.outputs import digest_of_model
 from auscult.registry.versions import Registry
-from auscult.settings import Settings, load
+from auscult.settings import FILE, Settings, load
 from auscult.versioning import worktree
 from auscult.versioning.commands import CommandError, follow, git, succeeds
 
@@ -104,6 +104,36 @@ def read_params(root: Path, workspace: Path) -> tuple[Params, Settings]:
     return params, settings
 
 
+def choose(settings: Settings, asked: Sequence[str] | None) -> list[str]:
+    """Return the experiments to retrain and decide on: those asked for, by default all that are in service.
+
+    Raises
+    ------
+    ParameterError
+        One is not in service.
+    """
+    in_service = settings.retrain.experiments
+    where, next_step = f"{FILE}: retrain.experiments", "name one of these, or add it there"
+    for name in asked or ():
+        if name not in in_service:
+            raise unknown_name("experiment in service", name, in_service, where=where, next_step=next_step)
+    return [name for name in in_service if not asked or name in asked]
+
+
+def stages_of(experiments: Sequence[str]) -> list[str]:
+    """Return the last stages that decisions on these experiments need."""
+    return ["describe", *(f"evaluate@{name}" for name in experiments)]
+
+
+def push_targets(workspace: Path, stages: Sequence[str]) -> list[str]:
+    """Return what to push after a retraining up to some stages: their outputs, and the additions; empty for all.
+
+    Outputs of other experiments, as the lock of an earlier run names them, may be in no cache here.
+    """
+    additions = sorted(str(file.relative_to(workspace)) for file in (workspace / ADDED_DIR).rglob("*.dvc"))
+    return [*stages, *additions] if stages else []
+
+
 def track(workspace: Path, log: Callable[[str], None]) -> None:
     """Record the trained models in MLflow."""
     follow(workspace, [sys.executable, "-m", "auscult", "models", "track"], log)
@@ -128,13 +158,19 @@ def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[
     Nothing is written if the model has not changed.
     """
     record = {"dataset": dataset, "experiment": decided.experiment, "run": run, **decided.decision.to_json()}
-    if decided.decision.rule != "unchanged":
-        folder = root / DECISIONS / dataset / decided.experiment / run
+    if page := page_of(run, dataset, decided):
+        folder = root / page.parent
         write_json(folder / "decision.json", record)
-        write_page(folder / "index.html", record)
+        write_page(root / page, record)
         registry = Registry(root)
         registry.keep_record(registry.version(dataset, decided.experiment, decided.version), folder)
     return record
+
+
+def page_of(run: str, dataset: str, decided: Decided) -> Path | None:
+    """Return the page of a decision, relative to the repository; ``None`` if the model has not changed."""
+    unchanged = decided.decision.rule == "unchanged"
+    return None if unchanged else DECISIONS / dataset / decided.experiment / run / "index.html"
 
 
 def message(dataset: str, revision: str, decided: Sequence[Decided]) -> str:

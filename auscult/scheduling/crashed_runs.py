@@ -11,7 +11,7 @@ import psutil
 
 from auscult.core.errors import AuscultError
 from auscult.publishing.journal import InProgressError, Journal
-from auscult.scheduling.processes import is_command, is_flow_run
+from auscult.scheduling.processes import is_alive, is_flow_run
 
 #: Flows that keep a journal.
 JOURNALS = ("retrain", "ingest")
@@ -35,10 +35,18 @@ def clean_up(root: Path) -> Iterator[str]:
             yield f"{flow}: {error.what}"
         except AuscultError as error:
             yield f"{flow}: {error}"
-    yield from _mark_crashed(root, alive)
+    yield from mark_crashed(alive)
 
 
-def _mark_crashed(root: Path, alive: set[str]) -> Iterator[str]:
+def mark_crashed(alive: set[str] | None = None) -> Iterator[str]:
+    """Mark runs without a living process as crashed in Prefect; yield a line for each.
+
+    Parameters
+    ----------
+    alive
+        Ids of further runs that are alive. With ``None``, only runs of ``auscult`` commands are examined: those of a
+        worker that runs may not have a process yet.
+    """
     # Prefect reads its environment when it is imported, and serve() sets that first.
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
@@ -49,12 +57,14 @@ def _mark_crashed(root: Path, alive: set[str]) -> Iterator[str]:
     wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": active}}})
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=wanted)
-        alive |= _with_a_process()  # after the query, so that a run that has just started does not count as dead
-        manual = _runs_manually(root)
+        # After the query, so that a run that has just started does not count as dead.
+        known = set() if alive is None else alive | _with_a_process()
         for run in runs:
-            if str(run.id) in alive or (manual and run.deployment_id is None):
+            manual = is_alive(run.tags)
+            if str(run.id) in known or manual or (alive is None and manual is None):
                 continue
-            state: State[Any] = Crashed(message="Its process was killed; its changes were undone.")
+            undone = "its changes were undone" if alive is not None else "the next start undoes its changes"
+            state: State[Any] = Crashed(message=f"Its process was killed; {undone}.")
             client.set_flow_run_state(run.id, state, force=True)
             yield f"{run.name} was interrupted: marked as crashed, it can be run again"
 
@@ -66,12 +76,3 @@ def _with_a_process() -> set[str]:
         with suppress(psutil.Error):
             found.add(process.environ().get("PREFECT__FLOW_RUN_ID", ""))
     return found
-
-
-def _runs_manually(root: Path) -> bool:
-    """Return whether a person's ``auscult models retrain``, ``data ingest`` or ``monitor`` runs in this repository."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if is_command(process, "retrain", "ingest", "monitor") and Path(process.cwd()) == root.resolve():
-                return True
-    return False

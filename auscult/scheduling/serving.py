@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 import time
+from contextlib import suppress
+from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import getproxies, urlopen
 
 from auscult.core.digests import digest, file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json
-from auscult.scheduling.crashed_runs import clean_up
-from auscult.scheduling.processes import RUNNING, Children, end_orphaned
+from auscult.scheduling.crashed_runs import clean_up, mark_crashed
+from auscult.scheduling.processes import RUNNING, Children, Stop, end_orphaned
 from auscult.versioning.commands import follow
 
 HOME = CACHE_DIR / "prefect"
@@ -28,6 +31,9 @@ POOL = "auscult"
 DEPLOYED = "deployed.txt"
 HOST = "127.0.0.1"
 _START_S = 120.0
+#: How often runs of killed commands are looked for.
+_LOOK_S = 60.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _log = logging.getLogger(__name__)
 
 
@@ -35,8 +41,14 @@ def configure_prefect(root: Path = Path()) -> None:
     """Set Prefect's environment variables; call it before Prefect is imported.
 
     Flows report to the server of ``auscult serve-flows`` if it runs, else to a temporary server on the same database.
-    Variables that are set already are kept.
+    Variables that are set already are kept. A proxy of the environment is not used to talk to this machine.
+
+    Raises
+    ------
+    AuscultError
+        The environment names a SOCKS proxy, which Prefect's client cannot use.
     """
+    _pass_by_proxies()
     home = (root / HOME).resolve()
     home.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_HOME", str(home))
@@ -61,11 +73,53 @@ def api_of_running(home: Path) -> str | None:
 
 def responds(url: str, path: str = "health") -> bool:
     """Return whether a Prefect server responds at an address, and knows the path."""
+    return _status(url, path, timeout_s=2) == 200
+
+
+def need_server() -> None:
+    """Look for the server that the user's environment or profile names, before a flow runs into it for minutes.
+
+    Raises
+    ------
+    AuscultError
+        Nothing responds there.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if url and _status(url, "health", timeout_s=10) is None:
+        raise AuscultError(
+            f"no Prefect server responds at {url}",
+            where="PREFECT_API_URL",
+            next_step="start that server, or unset PREFECT_API_URL: then flows use this project's own",
+        )
+
+
+def _status(url: str, path: str, timeout_s: float) -> int | None:
+    """Return the status of the response to a request; ``None`` if there is none."""
     try:
-        with urlopen(f"{url}/{path}", timeout=2) as response:
-            return bool(response.status == 200)
-    except (OSError, ValueError):  # URLError is an OSError
-        return False
+        with urlopen(f"{url.rstrip('/')}/{path}", timeout=timeout_s) as response:
+            return int(response.status)
+    except HTTPError as error:  # such as 401 of Prefect Cloud: the client has the key
+        return error.code
+    except (OSError, ValueError, HTTPException):  # URLError is an OSError
+        return None
+
+
+def _pass_by_proxies() -> None:
+    proxies = getproxies()
+    if find_spec("socksio") is None:
+        for scheme in ("http", "https", "all"):
+            if proxies.get(scheme, "").startswith("socks"):
+                raise AuscultError(
+                    f"Prefect's client cannot use a SOCKS proxy: {proxies[scheme]}",
+                    where=f"{scheme.upper()}_PROXY or {scheme}_proxy",
+                    next_step="unset it for this command (git has a setting of its own: git config http.proxy), "
+                    "or: python -m pip install socksio",
+                )
+    known = [host.strip() for host in proxies.get("no", "").split(",") if host.strip()]
+    spared = ",".join([*known, *(host for host in _LOOPBACK if host not in known)])
+    os.environ.update({"NO_PROXY": spared, "no_proxy": spared})
 
 
 def serve(port: int, root: Path = Path()) -> None:
@@ -82,9 +136,9 @@ def serve(port: int, root: Path = Path()) -> None:
     configure_prefect(root)
     end_orphaned(home)
     _refuse_taken(port)
-    for stop in (signal.SIGTERM, signal.SIGINT):  # a shell lets background processes ignore Ctrl-C
-        signal.signal(stop, signal.default_int_handler)
-    children = Children(home, url)
+    stop = Stop()
+    children = Children(home, url, stop)
+    stop.listen()
     try:
         children.start("server", ["server", "start", "--host", HOST, "--port", str(port)])
         _wait_for(url, children, home)
@@ -92,8 +146,12 @@ def serve(port: int, root: Path = Path()) -> None:
         deploy(root, home)
         children.start("worker", ["worker", "start", "--pool", POOL, "--type", "process"])
         _log.info("\nPrefect's page: http://%s:%d\nCtrl-C stops it; runs and schedules are kept.", HOST, port)
+        looked = time.monotonic()
         while True:
             time.sleep(0.5)
+            if time.monotonic() - looked > _LOOK_S:
+                looked = time.monotonic()
+                _tell_of_killed_commands()
             for name in children.ended():
                 if name == "worker":  # before the next worker starts runs of its own
                     _clean_up(root)
@@ -102,7 +160,16 @@ def serve(port: int, root: Path = Path()) -> None:
     except KeyboardInterrupt:
         _log.info("\nflows: stopping")
     finally:
-        children.end()
+        try:
+            stop.ignore()
+        finally:
+            children.end()
+
+
+def _tell_of_killed_commands() -> None:
+    with suppress(Exception):  # the server is busy, or was just killed: the next look, or the loop, finds it
+        for line in mark_crashed():
+            _log.info("flows: %s", line)
 
 
 def _clean_up(root: Path) -> None:

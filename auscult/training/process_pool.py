@@ -10,13 +10,12 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from multiprocessing.context import ForkProcess
 
-from auscult.core.errors import EXIT_USER_ERROR, AuscultError
-from auscult.core.process import die_with_parent, workers
+from auscult.core.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, AuscultError
+from auscult.core.process import die_with_parent, report, workers
 
 
 def run_all(jobs: Iterable[tuple[str, Callable[[], None]]]) -> None:
@@ -62,14 +61,10 @@ def _child(job: Callable[[], None]) -> None:
     try:
         job()
         code = 0
-    except AuscultError as error:
-        print(f"\nERROR: {error}", file=sys.stderr)
-        code = EXIT_USER_ERROR
     except KeyboardInterrupt:
-        code = 130
-    except BaseException:
-        traceback.print_exc()
-        code = 1
+        code = EXIT_INTERRUPTED
+    except BaseException as error:
+        code = report(error)
     _flush()
     os._exit(code)  # do not run the parent's exit handlers
 
@@ -85,7 +80,7 @@ def _failure(name: str, code: int) -> AuscultError:
     elif code == -9:
         why = "killed by signal 9, probably as memory ran out"
     else:
-        why = f"by signal {-code}" if code < 0 else "with the traceback above"
+        why = f"by signal {-code}" if code < 0 else "by the fault above"
     return AuscultError(
         f"the training process of {name} ended: {why}",
         where=name,

@@ -16,6 +16,17 @@ from auscult.core.process import OWNER
 #: Replaces the first word ``dvc`` of a command: the DVC of this interpreter, not that of PATH.
 DVC = (sys.executable, "-m", "dvc")
 _TAIL = 30
+#: Settings of git that replace the user's: flows work unattended, and what git prints is read by programs.
+_SETTINGS = {
+    "core.hooksPath": os.devnull,  # those of ``dvc install`` check out and push
+    # A key that needs a passphrase, or is not there, would stop a flow after its training.
+    **dict.fromkeys(("commit.gpgSign", "tag.gpgSign", "push.gpgSign", "merge.verifySignatures"), "false"),
+    "merge.ff": "true",
+    # DVC compares bytes: also of a revision whose .gitattributes does not say so.
+    **{"core.autocrlf": "false", "core.eol": "lf"},
+    **{"color.ui": "false", "core.quotePath": "false", "log.showSignature": "false"},
+    "status.showUntrackedFiles": "normal",
+}
 #: Variables that point git to another repository than that of the working directory, as a hook of a linked worktree or
 #: ``git rebase --exec`` sets them (`git rev-parse --local-env-vars`, without those that only hold settings).
 LOCAL_GIT_VARIABLES = frozenset(
@@ -87,7 +98,7 @@ def follow(place: Path, command: Sequence[str], tell: Callable[[str], None]) -> 
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         errors="replace",
     )
     lines: deque[str] = deque(maxlen=_TAIL)
@@ -111,7 +122,9 @@ def on_terminal(place: Path, *command: str) -> int:
 
     SIGTERM is passed on to the command. After Ctrl-C, which the command receives as well, wait for its end.
     """
-    process = subprocess.Popen(_resolved(command), cwd=place, env=environment(owned=False))
+    encoding = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]  # empty: the terminal's
+    environ = environment(owned=False) | {"PYTHONIOENCODING": f"{encoding}:replace"}
+    process = subprocess.Popen(_resolved(command), cwd=place, env=environ)
     previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
     try:
         return process.wait()
@@ -125,25 +138,27 @@ def on_terminal(place: Path, *command: str) -> int:
 def environment(*, owned: bool = True) -> dict[str, str]:
     """Return the environment of a child process.
 
-    This interpreter's folder comes first in PATH, so that ``python`` in ``dvc.yaml`` is this one. git asks no
-    questions and runs no hooks: those of ``dvc install`` check out and push while a flow is working. It finds the
-    repository by the working directory (:data:`LOCAL_GIT_VARIABLES` are removed).
+    This interpreter's folder comes first in PATH, so that ``python`` in ``dvc.yaml`` is this one; it finds the stages
+    in the working directory (PYTHONSAFEPATH is removed) and prints UTF-8. git asks no questions, runs no hooks and
+    signs nothing. It finds the repository by the working directory (:data:`LOCAL_GIT_VARIABLES` are removed).
 
     Parameters
     ----------
     owned
         Whether the command must end when this process does (:data:`auscult.core.process.OWNER`).
     """
-    settings = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
-    inherited = {name: value for name, value in os.environ.items() if name not in LOCAL_GIT_VARIABLES}
-    found = inherited | {
+    count = os.environ.get("GIT_CONFIG_COUNT", "")
+    first = int(count) if count.isdigit() else 0
+    unwanted = LOCAL_GIT_VARIABLES | {"PYTHONSAFEPATH"}
+    found = {name: value for name, value in os.environ.items() if name not in unwanted} | {
         "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8:replace",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_COUNT": str(settings + 1),
-        f"GIT_CONFIG_KEY_{settings}": "core.hooksPath",
-        f"GIT_CONFIG_VALUE_{settings}": os.devnull,
+        "GIT_CONFIG_COUNT": str(first + len(_SETTINGS)),
     }
+    for number, (name, value) in enumerate(_SETTINGS.items(), start=first):
+        found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     return found | {OWNER: str(os.getpid())} if owned else found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from auscult.core import withdrawals
 from auscult.core.errors import DataError
-from auscult.versioning.commands import git
+from auscult.versioning.commands import CommandError, git
 from auscult.versioning.dvc_internals import ObjectStore, Repository
 from auscult.versioning.lockfile import LOCK, DamagedError, at_commit
 
@@ -51,7 +51,17 @@ def _inside(place: Path, url: str) -> bool:
         return False
     folder = Path(place, path).resolve()  # a link to a shared disk leads outside
     common = Path(place, git(place, "rev-parse", "--git-common-dir")).resolve()
-    return any(folder.is_relative_to(top) for top in (place.resolve(), common.parent))
+    tops = [place.resolve(), common.parent]
+    for name in ("config", "config.worktree"):  # of a submodule: its git folder lies in another repository
+        tops += [(common / checkout).resolve() for checkout in _checkout_of(place, common / name)]
+    return any(folder.is_relative_to(top) for top in tops)
+
+
+def _checkout_of(place: Path, config: Path) -> list[str]:
+    """Return the ``core.worktree`` that a configuration file of git states, if any."""
+    with suppress(CommandError):
+        return [git(place, "config", "--file", str(config), "core.worktree")]
+    return []
 
 
 def reachable_remotes(

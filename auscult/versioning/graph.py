@@ -58,7 +58,7 @@ def stale(place: Path) -> set[str]:
     return set(json.loads(dvc(place, "status", "--json") or "{}"))
 
 
-def walk(place: Path, run: Callable[[str, bool], Outcome], upto: str | None = None) -> None:
+def walk(place: Path, run: Callable[[str, bool], Outcome], upto: Sequence[str] = ()) -> None:
     """Call *run* with the name of each stage, in DVC's order, and whether it is due.
 
     A stage is due if it differs from ``dvc.lock``, or if it reads outputs of a stage that *run* did not return as
@@ -67,10 +67,10 @@ def walk(place: Path, run: Callable[[str, bool], Outcome], upto: str | None = No
     Parameters
     ----------
     upto
-        Only this stage and those that it needs, directly or not; by default all.
+        Only these stages and those that they need, directly or not; by default all.
     """
     ordered, old, changed = nodes(place), stale(place), set[str]()
-    wanted = {node.name for node in ordered} if upto is None else {upto}
+    wanted = {*upto} or {node.name for node in ordered}
     for node in reversed(ordered):
         if node.name in wanted:
             wanted |= set(node.needs)

@@ -94,7 +94,9 @@ def _started(owner: int, child: psutil.Process) -> bool:
     """Return whether the process that started *child* is alive; a younger one with its id is another process."""
     try:
         process = psutil.Process(owner)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= child.create_time()
+        # Both times are read now: they change where the clock is set, and process_iter() keeps the earlier one.
+        younger = psutil.Process(child.pid).create_time() < process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and not younger
     except psutil.NoSuchProcess:
         return False
 

@@ -41,6 +41,7 @@ def create(root: Path, name: str, revision: str) -> Path:
     place = root / FOLDER / name
     place.parent.mkdir(parents=True, exist_ok=True)
     (root / CACHE_DIR).mkdir(exist_ok=True)
+    _allow_worktrees(root)
     try:
         git(root, "worktree", "add", "--quiet", "--detach", str(place), commit)
         for shared in _SHARED:
@@ -50,6 +51,19 @@ def create(root: Path, name: str, revision: str) -> Path:
         remove(root, place)
         raise
     return place
+
+
+def _allow_worktrees(root: Path) -> None:
+    """Move a submodule's ``core.worktree`` into the configuration of its own checkout, as git-worktree(1) asks for.
+
+    git ignores the setting in other worktrees; DVC's git library does not, and takes another folder for the worktree.
+    """
+    common = Path(root, git(root, "rev-parse", "--git-common-dir"))
+    shared, own = (("config", "--file", str(common / name)) for name in ("config", "config.worktree"))
+    if succeeds(root, "git", *shared, "core.worktree"):
+        git(root, "config", "extensions.worktreeConfig", "true")
+        git(root, *own, "core.worktree", git(root, *shared, "core.worktree"))
+        git(root, *shared, "--unset", "core.worktree")
 
 
 def resolve(root: Path, revision: str) -> str:

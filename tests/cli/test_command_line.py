@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -78,6 +79,7 @@ def test_every_command_names_the_missing_project_directory(
         (AuscultError("wrong", next_step="mend it"), 2),
         (KeyboardInterrupt(), 130),
         (ValueError("a fault"), 3),
+        (SystemExit("a library gives up"), 3),  # with 1
         (typer.Exit(1), 1),
     ],
 )
@@ -98,7 +100,7 @@ def test_the_exit_code_says_how_a_command_ended(
     logs = list(tmp_path.glob(".cache/auscult-error-*.log"))
     assert len(logs) == (1 if code == 3 else 0)
     if logs:
-        assert "ValueError: a fault" in logs[0].read_text()
+        assert str(raised) in logs[0].read_text()
         assert str(logs[0].relative_to(tmp_path)) in capsys.readouterr().err
 
 
@@ -115,6 +117,20 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
     assert (tmp_path / "delivery/recordings.csv").exists()
+
+
+def test_json_is_utf_8_on_every_terminal(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    code = (
+        "import sys, types; from auscult.registry import promotion; from auscult.cli.main import main\n"
+        "from dataclasses import dataclass\n@dataclass\nclass Found: name: str\n"
+        "promotion.overview = lambda: Found('ü→\\udcff')\nimport json; dumps = json.dumps\n"
+        "json.dumps = lambda *a, **k: dumps(*a, **k | {'ensure_ascii': False})\n"
+        "sys.argv = ['auscult', 'models', 'list', '--json']; main()"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert json.loads(done.stdout) == {"name": "ü→\udcff"}, done.stderr
 
 
 def test_help_loads_no_heavy_package() -> None:

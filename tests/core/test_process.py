@@ -18,8 +18,13 @@ from tests.waiting import HANGS_AFTER_S, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+def start(code: str, place: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, cwd=place, env=environment | variables)
+
+
+CRASH = "from auscult.core.process import run\ndef main(): 1/0\nrun(main)"
 
 
 def test_a_users_error_exits_with_2_and_no_traceback() -> None:
@@ -38,10 +43,39 @@ def test_output_is_flushed_before_the_exit() -> None:
     assert (done.returncode, len(done.stdout)) == (0, 100_001)
 
 
-def test_a_bug_exits_with_1_and_a_traceback() -> None:
-    done = start("from auscult.core.process import run\ndef main(): 1/0\nrun(main)")
-    assert done.returncode == 1
-    assert "ZeroDivisionError" in done.stderr
+def test_a_bug_exits_with_3_and_names_the_file_with_its_traceback(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    done = start(CRASH, tmp_path)
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr and "Traceback" not in done.stderr
+    (log,) = tmp_path.glob(".cache/auscult-error-*.log")
+    assert str(log.relative_to(tmp_path)) in done.stderr
+    assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("variables", [{"CI": "true"}, {}], ids=["in CI", "no folder can be written"])
+def test_a_traceback_is_printed_where_a_file_would_be_lost(tmp_path: Path, variables: dict[str, str]) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    (tmp_path / ".cache").touch()  # no folder
+    nowhere = "import tempfile; tempfile.gettempdir = lambda: '/proc/none'\n"
+    done = start(nowhere + CRASH, tmp_path, **variables)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr and "where: above" in done.stderr
+
+
+def test_a_full_disk_is_no_bug() -> None:
+    done = start(
+        "import errno\nfrom auscult.core.process import run\n"
+        "def main(): raise OSError(errno.ENOSPC, 'No space left on device', 'data/x.npy')\nrun(main)"
+    )
+    assert (done.returncode, "data/x.npy" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_without_a_character_gets_a_question_mark(encoding: str) -> None:
+    code = "from auscult.core.process import run\ndef main(): print('→ x')\nrun(main)"
+    done = start(code, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "? x\n", "")
 
 
 def test_messages_are_plain_lines_on_standard_output() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from auscult.core.errors import AuscultError, DataError
 from auscult.core.records import REJECT_COLUMNS
 from auscult.core.storage import (
     ArrayWriter,
+    copying_content_only,
     open_array,
     read_json,
     read_table,
@@ -58,6 +61,44 @@ def test_a_full_disk_is_a_users_error_and_keeps_the_old_file(tmp_path: Path) -> 
     with pytest.raises(AuscultError, match="no space left"), replacing_file(target):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert read_json(target) == {"good": True}
+
+
+@pytest.fixture
+def without_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that has no modes, such as exFAT, refuses every chmod."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+
+
+@pytest.mark.usefixtures("without_modes")
+def test_a_share_that_refuses_modes_gets_files_and_folders(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "out") as scratch:
+        write_json(scratch / "a.json", 1)
+    assert read_json(tmp_path / "out/a.json") == 1
+    with pytest.raises(PermissionError):
+        shutil.copy2(tmp_path / "out/a.json", tmp_path / "b.json")
+    with copying_content_only():
+        shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert read_json(tmp_path / "copy/a.json") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_a_users_error_that_names_the_file(tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", f"{tmp_path}/.x.json.abc.part")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", refuse)
+        with pytest.raises(AuscultError, match=r"/x\.json"):
+            write_json(tmp_path / "x.json", 1)
+
+
+def test_a_refused_input_is_not_blamed_on_the_output(tmp_path: Path) -> None:
+    with pytest.raises(AuscultError, match=r"in\.wav") as raised, replacing_file(tmp_path / "x.json"):
+        raise PermissionError(errno.EACCES, "Permission denied", "raw/in.wav")
+    assert "x.json" not in str(raised.value)
 
 
 def test_json_rejects_nan(tmp_path: Path) -> None:

@@ -190,11 +190,12 @@ def test_a_kill_at_a_random_moment_publishes_and_promotes_both_or_neither(servic
     before = service.branches()
     moments = random.Random(7)
     for decided, at_most_s in ((False, 15.0), (True, 5.0)):  # before and after the decision
-        began = service.begin("models", "retrain")
+        began = service.begin("models", "retrain", "--experiment", EXPERIMENT)
         wait_for(lambda decided=decided: _is_running(service, decided), service.said, began)  # type: ignore[misc]
         time.sleep(moments.uniform(0.0, at_most_s))
         began.send_signal(signal.SIGKILL)
         began.wait()
+        wait_for(lambda: service.runs()[-1]["state_type"] == "CRASHED", service.said)
         if service.champion() is not None:  # decided and published, or neither
             assert len(service.branches()) == len(before) + 1
     with Journal(service.root, "retrain").held("a test"):

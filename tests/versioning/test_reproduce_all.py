@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auscult.versioning.graph import reproduce_all
+from auscult.versioning.graph import Outcome, reproduce_all, walk
 from tests.flows.repositories import make
 
 
@@ -57,3 +57,17 @@ def test_an_invalid_dvc_yaml_is_a_fault_of_the_run(root: Path) -> None:
     run = reproduce_all(root)
     assert run.stages == {} and run.fault.startswith("dvc repro: ")
     assert run.missing_reason("evaluate@x") == run.fault
+
+
+def test_a_walk_up_to_some_stages_leaves_out_what_they_do_not_need(root: Path) -> None:
+    (root / "dvc.yaml").write_text(GRAPH)
+    seen: list[str] = []
+
+    def run(name: str, due: bool) -> Outcome:
+        seen.append(name)
+        return "ran"
+
+    walk(root, run, ["d", "a stage of a later revision"])
+    assert seen == ["a", "d"]
+    walk(root, run)
+    assert sorted(seen[2:]) == ["a", "b", "c", "d"]

@@ -12,6 +12,7 @@ from configobj import ConfigObj
 
 from auscult.core.errors import AuscultError
 from auscult.versioning import worktree
+from auscult.versioning.dvc_objects import default_remote
 from tests.flows.repositories import git, make
 
 
@@ -152,3 +153,27 @@ def test_fill_names_an_addition_that_is_missing_everywhere(root: Path, remote: s
     place = worktree.create(root, "retrain-1", "HEAD")
     with pytest.raises(AuscultError, match=r"data/added/sample/0123456789ab\.dvc"):
         worktree.fill(place)
+
+
+def test_a_worktree_of_an_older_revision_has_the_bytes_of_git_with_autocrlf(root: Path) -> None:
+    git(root, "config", "core.autocrlf", "true")
+    place = worktree.create(root, "try-1", "HEAD")
+    assert b"\r" not in (place / "params.yaml").read_bytes()
+
+
+def test_a_submodule_can_have_worktrees(root: Path, tmp_path: Path) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    git(above, "init", "-q")
+    git(above, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(root), "project")
+    project = above / "project"
+    (project / ".dvc/config").write_text("[core]\n    remote = own\n['remote \"own\"']\n    url = store\n")
+    for name in ("try-1", "try-2"):
+        place = worktree.create(project, name, "HEAD")
+        (place / ".dvc/config").write_text((project / ".dvc/config").read_text())
+        worktree.fill(place)
+        remote = default_remote(place)
+        assert remote is not None and not remote.shared, "its folder lies in the submodule"
+        worktree.remove(project, place)
+    assert git(project, "status", "--porcelain", "--untracked-files=no") == "M .dvc/config"
+    assert "project" in git(above, "submodule", "status")

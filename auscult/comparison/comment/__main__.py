@@ -15,7 +15,8 @@ from pathlib import Path
 from auscult.comparison import document
 from auscult.comparison.comment import artifact, pull_request, text
 from auscult.comparison.comment.pull_request import WorkflowRun
-from auscult.core.errors import EXIT_USER_ERROR, AuscultError
+from auscult.core.errors import AuscultError
+from auscult.core.process import report
 from auscult.versioning.github import GitHub
 
 _LOG = logging.getLogger(__name__)
@@ -29,14 +30,13 @@ NEXT_STEPS = {
 
 
 def main() -> None:
-    """Comment; exit with 2 and a message where GitHub refuses."""
+    """Comment; exit with 2 and a message where GitHub refuses, with 3 after a crash."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         run = pull_request.read_event(Path(_variable("GITHUB_EVENT_PATH")))
         comment(GitHub(_variable("GITHUB_API_URL"), _variable("GITHUB_TOKEN"), NEXT_STEPS), run)
-    except AuscultError as error:
-        print(f"\nERROR: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(EXIT_USER_ERROR) from None
+    except Exception as error:
+        raise SystemExit(report(error)) from None
 
 
 def comment(github: GitHub, run: WorkflowRun) -> None:

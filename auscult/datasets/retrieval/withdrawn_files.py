@@ -47,7 +47,7 @@ def leave_out_of_raw(dataset: Dataset, raw: Path, withdrawn: Withdrawals) -> str
         try:
             os.link(source, target)
         except OSError:  # the file system has no hard links
-            shutil.copy2(source, target)
+            shutil.copyfile(source, target)
 
     with replacing_folder(raw) as folder:
         shutil.copytree(raw, folder, copy_function=link, dirs_exist_ok=True)

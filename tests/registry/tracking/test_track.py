@@ -53,6 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features(paths, "logmel", loaded.features, 1)
         for seed, name in enumerate(TASKS):
             _write_model(paths, name, seed)
+        _link(paths.model("parts"), root / "cache")
         judged = file_sha256(paths.model("whole") / "model.json")
         write_json(paths.evaluation("whole") / "evaluation.json", {"model_sha256": judged})
         write_json(paths.data / "version.json", {"name": "sample-0123abcd"})
@@ -62,6 +63,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     printed = _track(root)
     assert "auscult-sample-whole version 1" in printed
     return root
+
+
+def _link(folder: Path, cache: Path) -> None:
+    """Replace the files of a folder by links into a cache, as DVC's ``cache.type symlink`` does."""
+    cache.mkdir()
+    for number, file in enumerate([path for path in folder.rglob("*") if path.is_file()]):
+        file.rename(cache / str(number))
+        file.symlink_to((cache / str(number)).resolve())
+
+
+def test_a_model_whose_files_are_links_is_logged_as_files(root: Path) -> None:
+    logged = list((root / "mlartifacts").rglob("artifacts/artifacts/parts/*"))
+    assert {"model.json", "weights"} <= {path.name for path in logged}
+    assert not any(path.is_symlink() for path in (root / "mlartifacts").rglob("*"))
 
 
 def test_a_second_call_finds_nothing_new_without_importing_mlflow(root: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from auscult.cli.project import need_project
 from auscult.core.errors import AuscultError
 
-app = typer.Typer(help="Models in service: list, history, retrain, promote, roll back.", no_args_is_help=True)
+app = typer.Typer(help="Models in service: list, history, retrain, promote, roll back, retire.", no_args_is_help=True)
 Because = Annotated[str, typer.Option(help="The reason; it is kept with the model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Experiment = Annotated[str, typer.Argument(help="Experiment of params.yaml.")]
@@ -93,6 +93,30 @@ def rollback(experiment: Experiment, because: Because) -> None:
     from auscult.registry import promotion
 
     print(promotion.roll_back(experiment, because))
+
+
+@app.command()
+def retire(experiment: Experiment, because: Because) -> None:
+    """Take the model out of service, with nothing in its place; no retraining promotes that model again.
+
+    Example: auscult models retire sounds_logmel_cnn2d --because "misses stridor"
+    """
+    need_project()
+    from auscult.registry import promotion
+
+    print(promotion.retire(experiment, because))
+
+
+@app.command()
+def restore() -> None:
+    """Put the models into service again that git records, after mlflow.db was lost; DVC has their files.
+
+    Example: auscult models restore
+    """
+    need_project()
+    from auscult.registry.restoring import restore
+
+    restore(print)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from auscult.core.paths import CODE, Paths
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import slug
-from auscult.versioning import lockfile, worktree
+from auscult.versioning import clone, lockfile, worktree
 from auscult.versioning.commands import CommandError, git, git_bytes
 from auscult.versioning.graph import Run, StageRun, without_root
 
@@ -67,20 +67,20 @@ def base_of(root: Path, revision: str, head: Revision) -> Revision:
         There is no such revision, although head has earlier commits.
     """
     first = not git(root, "rev-list", "--max-count=1", "--min-parents=1", head.commit, "--")
-    shallow = git(root, "rev-parse", "--is-shallow-repository") == "true"
+    lacking = clone.completion(root)
     try:
         asked = worktree.resolve(root, revision)
     except AuscultError:
-        if not first or shallow:
+        if not first or lacking:
             raise
         return Revision(revision[:120], "", False, _FIRST_COMMIT)
     try:
         commit = git(root, "merge-base", asked, head.commit)
     except CommandError:
         reason = f"{revision} and head have no commit in common"
-        hint = "; this clone is shallow: git fetch --unshallow" if shallow else ""
+        hint = f"; this clone has only a part of the history: {lacking}" if lacking else ""
         return Revision(revision[:120], "", False, reason + hint)
-    if commit == head.commit and first and not shallow and not head.dirty:
+    if commit == head.commit and first and not clone.is_shallow(root) and not head.dirty:
         return Revision(revision[:120], "", False, _FIRST_COMMIT)
     return Revision(revision[:120], commit, False, "")
 

@@ -227,7 +227,7 @@ def _finish(params: Params) -> None:
         raise AuscultError(
             "the results are complete, but MLflow was not brought up to date; the message above the table says why",
             where="mlflow.db",
-            next_step="fix it, or move mlflow.db away (it is made again), then: auscult models track",
+            next_step="do what it says, then: auscult models track",
         )
 
 

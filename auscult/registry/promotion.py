@@ -7,7 +7,8 @@ from pathlib import Path
 
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError, unknown_name
-from auscult.registry.versions import BEFORE, MANUAL, REASON, ROLLED_BACK, SINCE, Registry, Version
+from auscult.registry import service_record
+from auscult.registry.versions import BEFORE, MANUAL, REASON, RESTORED, ROLLED_BACK, SINCE, Registry, Version
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,18 @@ class Registered:
     #: Rule and reason of that promotion; empty if there was none.
     rule: str
     reason: str
-    #: When and why it was rolled back; empty if it was not.
+    #: When and why it was rolled back or retired; empty if it was not.
     rolled_back: str
+    #: When and why it came into service again by a rollback of a later one; empty if it did not.
+    restored: str
 
     def __str__(self) -> str:
         lines = [f"version {self.number}, registered {self.created}"]
         if self.served_since is not None:
             until = "in service" if self.served_until is None else f"until {self.served_until}"
             lines.append(f"  served since {self.served_since}, {until}; {self.rule}: {self.reason}")
+        if self.restored:
+            lines.append(f"  in service again since {self.restored}")
         if self.rolled_back:
             lines.append(f"  rolled back {self.rolled_back}")
         return "\n".join(lines)
@@ -39,17 +44,32 @@ class Registered:
 
 @dataclass(frozen=True)
 class InService:
-    """An experiment with the version in service and the challenger, if another one."""
+    """An experiment with the version in service and the challenger, if another one.
+
+    Attributes
+    ----------
+    retired
+        If nothing is in service: the version that was taken out of it last.
+    lost
+        Number of the version that git records as in service although the registry has none.
+    """
 
     experiment: str
     champion: Registered | None
     challenger: str | None
+    retired: Registered | None
+    lost: str | None
 
     def __str__(self) -> str:
         text = "nothing in service"
         if (served := self.champion) is not None:
             since, rule, reason = (value or "?" for value in (served.served_since, served.rule, served.reason))
             text = f"version {served.number} since {since}, {rule}: {reason}"
+            text += f"; in service again since {served.restored}" if served.restored else ""
+        elif self.lost is not None:
+            text += f", but git records version {self.lost}: auscult models restore"
+        elif self.retired is not None:
+            text += f" since {self.retired.rolled_back} (version {self.retired.number})"
         waiting = f"; challenger: version {self.challenger}" if self.challenger else ""
         return f"{self.experiment}: {text}{waiting}"
 
@@ -93,7 +113,17 @@ def promote(experiment: str, number: str | None, because: str, root: Path = Path
         return f"version {version.number} of {experiment} ({dataset}) is in service already"
     registry.promote(dataset, experiment, version, {"rule": MANUAL, "reason": because})
     instead = f" instead of version {before.number}" if before is not None else ""
-    return f"version {version.number} of {experiment} ({dataset}) is in service{instead}"
+    return f"version {version.number} of {experiment} ({dataset}) is in service{instead}{_objection(registry, version)}"
+
+
+def _objection(registry: Registry, version: Version) -> str:
+    """Return what spoke against a version before a person promoted it; empty if nothing did."""
+    decision = registry.last_decision(version)
+    texts = [f"it was rolled back {version.tags[ROLLED_BACK]}"] if ROLLED_BACK in version.tags else []
+    if (outcome := decision.get("outcome")) in ("refuse", "undecided"):
+        verb = "refused it" if outcome == "refuse" else "did not decide on it"
+        texts.append(f"the gate {verb} ({decision.get('run')}): {decision.get('reason')}")
+    return "".join(f"\nNote: {text}" for text in texts)
 
 
 def roll_back(experiment: str, because: str, root: Path = Path()) -> str:
@@ -103,6 +133,21 @@ def roll_back(experiment: str, because: str, root: Path = Path()) -> str:
     return (
         f"version {restored.number} of {experiment} ({dataset}) is in service again;"
         f" version {rolled_back.number} is rolled back, and no retraining promotes that model"
+    )
+
+
+def retire(experiment: str, because: str, root: Path = Path()) -> str:
+    """Take the version in service out of it, with nothing in its place; return a line that says what was done."""
+    dataset = _dataset(experiment, root)
+    registry = Registry(root)
+    recorded = service_record.champion(root, dataset, experiment)
+    if recorded is not None and registry.champion(dataset, experiment) is None:  # the alias was removed in MLflow
+        registry.record(dataset, experiment)
+        return f"nothing is in service for {experiment} ({dataset}), and git records so now"
+    retired = registry.retire(dataset, experiment, because)
+    return (
+        f"nothing is in service for {experiment} ({dataset}): version {retired.number} is retired, and no retraining"
+        " promotes that model"
     )
 
 
@@ -116,7 +161,12 @@ def overview(root: Path = Path()) -> Overview:
         challenger = registry.challenger(params.dataset, experiment)
         served = _registered(champion, until=None) if champion is not None else None
         waiting = challenger.number if challenger is not None else None
-        found.append(InService(experiment, served, waiting if served is None or waiting != served.number else None))
+        if served is not None and waiting == served.number:
+            waiting = None
+        ended = [] if served is not None else [v for v in history(experiment, root) if v.rolled_back]
+        retired = max(ended, key=lambda version: version.rolled_back, default=None)
+        lost = service_record.champion(root, params.dataset, experiment) if served is None else None
+        found.append(InService(experiment, served, waiting, retired, lost["number"] if lost is not None else None))
     return Overview(params.dataset, tuple(found))
 
 
@@ -153,6 +203,7 @@ def _registered(version: Version, *, until: str | None) -> Registered:
         rule=version.rule,
         reason=version.tags.get(REASON, ""),
         rolled_back=version.tags.get(ROLLED_BACK, ""),
+        restored=version.tags.get(RESTORED, ""),
     )
 
 

@@ -11,15 +11,14 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auscult.core.paths import ARTIFACTS, DATABASE
 from auscult.core.storage import copying_content_only, read_json
+from auscult.registry import database
 from auscult.registry.outputs import MODEL_TAG, OUTPUTS_TAG, Outputs, find, tracked
+from auscult.registry.versions import Registry
 from auscult.registry.wheel import build_wheel, library_version
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
 
 #: Packages whose versions a logged model pins, beside the library itself.
 REQUIREMENTS = (
@@ -57,6 +56,9 @@ def track() -> None:
     recorder = Recorder()
     for outputs in new:
         _log.info("track: %s/%s: %s", outputs.dataset, outputs.experiment, recorder.record(outputs))
+    registry = Registry()
+    for dataset in sorted({outputs.dataset for outputs in new}):
+        registry.record_missing(dataset)
     _log.info("track: to see them: mlflow ui --backend-store-uri sqlite:///%s", DATABASE)
 
 
@@ -65,14 +67,12 @@ class Recorder:
 
     def __init__(self) -> None:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        self._client = database.connect(DATABASE)
         import mlflow
-        from mlflow.tracking import MlflowClient
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         uri = f"sqlite:///{DATABASE.resolve()}"
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
-        self._client: MlflowClient = MlflowClient(uri, uri)
 
     def record(self, outputs: Outputs) -> str:
         """Record one experiment's outputs; return a line that says what was done.

@@ -1,14 +1,16 @@
 """Registered model versions, and which one is in service: the aliases ``champion`` and ``challenger`` in MLflow.
 
 A promotion sets tags of the model version: the previous champion, the time, the rule and the reason. The record of
-the decision is an artifact of the version's run.
+the decision is an artifact of the version's run. Every change is also recorded in git
+(:mod:`auscult.registry.service_record`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,23 +19,27 @@ from urllib.parse import unquote, urlsplit
 
 from auscult.core.errors import AuscultError
 from auscult.core.paths import DATABASE
-from auscult.core.storage import copying_content_only
-from auscult.registry.outputs import MODEL_TAG, registered_name
+from auscult.core.storage import copying_content_only, read_json
+from auscult.registry import database, service_record
+from auscult.registry.outputs import MD5_TAG, MODEL_TAG, registered_name
+from auscult.versioning.commands import CommandError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.tracking import MlflowClient
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 #: Tags of a model version: the champion before it; when, by which rule and why it was promoted; when and why it was
-#: rolled back. They are stored in users' registries and keep their keys ("withdrawn").
-BEFORE, SINCE, RULE, REASON, ROLLED_BACK = (
-    f"auscult.{name}" for name in ("before", "since", "rule", "reason", "withdrawn")
+#: rolled back or retired; when and why it was restored. They are stored in users' registries and keep their keys
+#: ("withdrawn").
+SERVICE_TAGS = BEFORE, SINCE, RULE, REASON, ROLLED_BACK, RESTORED = tuple(
+    f"auscult.{name}" for name in ("before", "since", "rule", "reason", "withdrawn", "restored")
 )
 #: Rule of a promotion by a person, and its value in tags that earlier versions of Auscult wrote.
 MANUAL, _MANUAL_BEFORE = "manual", "by_hand"
 _NONE = "none"
 _TIME = "%Y-%m-%d %H:%M UTC"
+_LONGEST_TAG = 4000
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,14 @@ class Version:
         """Folder of the trained model in the package (:class:`auscult.training.trained_model.TrainedModel`)."""
         return next(iter(sorted(self.package.glob("artifacts/*/model.json"))), self.package / "model.json").parent
 
+    def to_record(self) -> dict[str, Any]:
+        """Return what is needed to find and to mark this version again: plain data."""
+        md5, description = self.tags.get(MD5_TAG, ""), self.folder / "model.json"
+        if not md5 and description.is_file():
+            md5 = hashlib.md5(description.read_bytes()).hexdigest()
+        tags = {key: self.tags[key] for key in SERVICE_TAGS if key in self.tags}
+        return {"number": self.number, "digest": self.digest, "md5": md5, "tags": tags}
+
     @property
     def rule(self) -> str:
         """The rule by which it was promoted; empty if it never was."""
@@ -69,18 +83,16 @@ class Registry:
     """The registry of the repository at *root*, where ``mlflow.db`` lies. ``client`` is MLflow's client of it."""
 
     def __init__(self, root: Path = Path()) -> None:
-        database = (root / DATABASE).resolve()
-        if not database.exists():
+        self.root = root.resolve()
+        place = self.root / DATABASE
+        if not place.exists():
+            known, run = service_record.exists(self.root), "auscult run, which registers the models that it trains"
             raise AuscultError(
-                "there is no model registry here yet",
-                where=str(database),
-                next_step="auscult run, which registers the models that it trains",
+                f"there is no model registry here{', although git records models in service' if known else ' yet'}",
+                where=str(place),
+                next_step="auscult models restore" if known else run,
             )
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow.tracking import MlflowClient
-
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
-        self.client: MlflowClient = MlflowClient(f"sqlite:///{database}", f"sqlite:///{database}")
+        self.client = database.connect(place)
 
     def experiments(self, dataset: str) -> list[str]:
         """Return the experiments with a registered model, also those that ``params.yaml`` no longer names."""
@@ -134,13 +146,14 @@ class Registry:
             BEFORE: current.number if current is not None else _NONE,
             SINCE: _now(),
             RULE: str(decision["rule"]),
-            REASON: str(decision["reason"])[:4000],
+            REASON: str(decision["reason"])[:_LONGEST_TAG],
         }
         for key, value in tags.items():  # before the alias, so that a new champion always has its reason
             self.client.set_model_version_tag(name, version.number, key, value)
-        if ROLLED_BACK in version.tags:
-            self.client.delete_model_version_tag(name, version.number, ROLLED_BACK)
+        for key in {ROLLED_BACK, RESTORED} & set(version.tags):
+            self.client.delete_model_version_tag(name, version.number, key)
         self.client.set_registered_model_alias(name, CHAMPION, version.number)
+        self.record(dataset, experiment)
 
     def roll_back(self, dataset: str, experiment: str, because: str) -> tuple[Version, Version]:
         """Put the previous champion into service again; return the versions (rolled back, restored).
@@ -153,24 +166,107 @@ class Registry:
             Nothing is in service, or there is no previous champion.
         """
         name = registered_name(dataset, experiment)
-        current = self.champion(dataset, experiment)
-        if current is None:
-            raise AuscultError(
-                f"nothing is in service for {experiment} of {dataset}",
-                where="mlflow.db",
-                next_step=f"auscult models promote {experiment} --because …",
-            )
+        current = self._served(dataset, experiment)
         restored = self._before(dataset, experiment, current)
         if restored is None:
             raise AuscultError(
                 f"version {current.number} of {name} has no earlier champion that was not rolled back as well",
                 where="mlflow.db",
-                next_step=f"promote another version: auscult models promote {experiment} --version N --because …",
+                next_step=f"promote another version: auscult models promote {experiment} --version N --because …;"
+                f" or leave nothing in service: auscult models retire {experiment} --because …",
             )
-        # The tag before the alias: after a kill in between, the same command restores the same version.
-        self.client.set_model_version_tag(name, current.number, ROLLED_BACK, f"{_now()}: {because}"[:4000])
+        now = _now()
+        # The tags before the alias: after a kill in between, the same command restores the same version.
+        self._tag(name, current, ROLLED_BACK, f"{now}: {because}")
+        self._tag(name, restored, RESTORED, f"{now}: version {current.number} was rolled back: {because}")
         self.client.set_registered_model_alias(name, CHAMPION, restored.number)
+        self.record(dataset, experiment)
         return current, restored
+
+    def retire(self, dataset: str, experiment: str, because: str) -> Version:
+        """Take the version in service out of it, with nothing in its place; return it.
+
+        It is marked as by a rollback: no retraining promotes that model again.
+
+        Raises
+        ------
+        AuscultError
+            Nothing is in service.
+        """
+        name, current = registered_name(dataset, experiment), self._served(dataset, experiment)
+        self._tag(name, current, ROLLED_BACK, f"{_now()}: {because}")  # before the alias, as in roll_back
+        self.client.delete_registered_model_alias(name, CHAMPION)
+        self.record(dataset, experiment)
+        return current
+
+    def restore(self, dataset: str, experiment: str, tags: Mapping[str, Mapping[str, str]], champion: str) -> None:
+        """Set the tags that a record has, version number → tags, and the champion if none is in service."""
+        name = registered_name(dataset, experiment)
+        for number, recorded in tags.items():
+            for key, value in recorded.items():
+                self.client.set_model_version_tag(name, number, key, value)
+        if champion and self.champion(dataset, experiment) is None:
+            self.client.set_registered_model_alias(name, CHAMPION, champion)
+
+    def record(self, dataset: str, experiment: str) -> None:
+        """Record in git what is in service, and every version that served or was rolled back."""
+        champion = self.champion(dataset, experiment)
+        served = [each for each in self.versions(dataset, experiment) if set(SERVICE_TAGS) & set(each.tags)]
+        if champion is not None and champion.number not in {each.number for each in served}:  # set in MLflow's page
+            served.append(champion)
+        entry = {
+            "champion": champion.number if champion is not None else None,
+            "versions": [each.to_record() for each in served],
+        }
+        try:
+            service_record.write(self.root, dataset, experiment, entry)
+        except CommandError as error:
+            _log.warning("git does not record what is in service: %s", error.lines[-1] if error.lines else error)
+
+    def record_missing(self, dataset: str) -> None:
+        """Record in git what is in service of experiments of which git has no record, as of earlier releases."""
+        for experiment in set(self.experiments(dataset)).difference(service_record.read(self.root, dataset)):
+            if self.champion(dataset, experiment) is not None:
+                self.record(dataset, experiment)
+
+    def check_recorded(self, dataset: str, experiment: str) -> None:
+        """Raise an :class:`AuscultError` if git records a model in service and the registry has none.
+
+        The registry was lost then, and a challenger must not pass for the first model.
+        """
+        recorded = service_record.champion(self.root, dataset, experiment)
+        if recorded is not None and self.champion(dataset, experiment) is None:
+            raise AuscultError(
+                f"nothing is in service for {experiment} of {dataset}, but git records that version"
+                f" {recorded['number']} is",
+                where="mlflow.db",
+                next_step=f"auscult models restore; or, if nothing is to serve: auscult models retire {experiment}"
+                " --because …",
+            )
+
+    def last_decision(self, version: Version) -> dict[str, Any]:
+        """Return the newest record of the gate's decision on a version; empty if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with suppress(MlflowException, OSError):  # the run was deleted, or its artifacts are gone
+            kept = sorted(each.path for each in self.client.list_artifacts(version.run_id, "decision"))
+            if kept:
+                folder = Path(self.client.download_artifacts(version.run_id, kept[-1]))
+                return dict(read_json(folder / "decision.json"))
+        return {}
+
+    def _served(self, dataset: str, experiment: str) -> Version:
+        """Return the version in service; raise an :class:`AuscultError` if there is none."""
+        if (current := self.champion(dataset, experiment)) is not None:
+            return current
+        raise AuscultError(
+            f"nothing is in service for {experiment} of {dataset}",
+            where="mlflow.db",
+            next_step=f"auscult models promote {experiment} --because …",
+        )
+
+    def _tag(self, name: str, version: Version, key: str, value: str) -> None:
+        self.client.set_model_version_tag(name, version.number, key, value[:_LONGEST_TAG])
 
     def _before(self, dataset: str, experiment: str, current: Version) -> Version | None:
         """Return the latest earlier champion that was not rolled back."""

@@ -144,6 +144,7 @@ def decide_on(root: Path, workspace: Path, params: Params, settings: Settings, e
     registry = Registry(root)
     digest = digest_of_model(workspace / Paths(params.dataset).model(experiment))
     challenger = registry.by_digest(params.dataset, experiment, digest)
+    registry.check_recorded(params.dataset, experiment)
     champion = registry.champion(params.dataset, experiment)
     if champion is None or champion.number != challenger.number:
         registry.set_challenger(params.dataset, experiment, challenger)

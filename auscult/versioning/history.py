@@ -16,7 +16,7 @@ from typing import Any
 
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
-from auscult.versioning import lockfile
+from auscult.versioning import clone, lockfile
 from auscult.versioning.commands import git
 from auscult.versioning.dvc_internals import Repository
 from auscult.versioning.dvc_objects import FOLDER
@@ -61,14 +61,20 @@ def versions(root: Path) -> list[Version]:
     """Return the versions of every commit that a branch, tag, remote branch, stash, experiment or reflog leads to.
 
     A commit that only a reflog remembers counts as well: the data of an amended commit may have been pushed before.
+
+    Raises
+    ------
+    AuscultError
+        The clone is shallow, or has some branches only; or an object of git is missing.
     """
+    clone.check_whole(root)
     commits = git(root, "rev-list", "--all", "--reflog").splitlines()
     by_files: dict[frozenset[tuple[str, str]], list[str]] = {}
     with GitObjects(root) as objects:
         trees = _Trees(objects)
         for commit in commits:
             by_files.setdefault(trees.tracking_files(commit), []).append(commit)
-        contents = {blob: objects.read(blob) for files in by_files for _, blob in files}
+        contents = {blob: objects.read_known(blob) for files in by_files for _, blob in files}
     return [
         Version(tuple(e for path, blob in sorted(files) for e in _entries(path, contents[blob])), tuple(commits))
         for files, commits in by_files.items()
@@ -153,13 +159,13 @@ class _Trees:
 
     def tracking_files(self, commit: str) -> frozenset[tuple[str, str]]:
         """Return (path, blob) of ``dvc.lock`` and every ``.dvc`` file of a commit."""
-        tree = self._objects.read(commit).partition(b"\n")[0].split()
+        tree = self._objects.read_known(commit).partition(b"\n")[0].split()
         return self._below(tree[1].decode()) if len(tree) == 2 else frozenset()
 
     def _below(self, tree: str) -> frozenset[tuple[str, str]]:
         if tree not in self._trees:
             found: set[tuple[str, str]] = set()
-            for mode, name, blob in _tree_entries(self._objects.read(tree), len(tree) // 2):
+            for mode, name, blob in _tree_entries(self._objects.read_known(tree), len(tree) // 2):
                 if mode == b"40000":
                     found |= {(f"{name}/{path}", inner) for path, inner in self._below(blob)}
                 elif name == str(LOCK) or (name.endswith(".dvc") and name != ".dvc"):
@@ -209,7 +215,13 @@ def commits(root: Path, dataset: str, stages: Iterable[str]) -> list[Commit]:
     ----------
     stages
         Names in ``dvc.lock``, such as ``train@sounds_logmel_cnn2d``.
+
+    Raises
+    ------
+    AuscultError
+        The clone is shallow, or has some branches only.
     """
+    clone.check_whole(root)
     names, version = tuple(stages), Paths(dataset).version.as_posix()
     form = f"--format=%H{_SEPARATOR}%cI{_SEPARATOR}%s"
     log = git(root, "log", "--full-history", form, "--all", "--", str(LOCK), version)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from auscult.core.errors import AuscultError
 from auscult.core.paths import ARTIFACTS, CACHE_DIR, DATABASE
+from auscult.versioning import clone
 from auscult.versioning.commands import CommandError, dvc, git, succeeds
 from auscult.versioning.dvc_internals import Repository
 from auscult.versioning.dvc_objects import default_remote
@@ -80,7 +81,8 @@ def resolve(root: Path, revision: str) -> str:
     raise AuscultError(
         f"there is no revision {revision!r} here",
         where=str(root),
-        next_step="name a branch, tag or commit of this repository; git fetch brings new ones",
+        next_step="name a branch, tag or commit of this repository; "
+        + (f"this clone lacks some: {missing}" if (missing := clone.completion(root)) else "git fetch brings new ones"),
     )
 
 

@@ -41,6 +41,7 @@ def arguments_for(words: tuple[str, ...]) -> list[str]:
         ("data", "withdraw"): ["226"],
         ("models", "history"): ["sounds"],
         ("models", "promote"): ["sounds", "--because", "a test"],
+        ("models", "retire"): ["sounds", "--because", "a test"],
         ("models", "rollback"): ["sounds", "--because", "a test"],
     }
     return [*words, *needed.get(words, [])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,40 @@ def test_plan_alone_changes_nothing(base: Path) -> None:
     with planned(base / "root", load("sample"), withdraw_table(base), None) as plan:
         assert list(plan.lines()) == first
     assert {path: objects(path) for path in before} == before
+
+
+@pytest.mark.parametrize("options", [("--depth", "1"), ("--single-branch",)])
+def test_purge_refuses_in_a_clone_that_lacks_commits_and_works_after_the_command_it_names(
+    base: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    git(base / "root", "branch", "-q", "with-102", "HEAD~3")  # a branch that a clone of main alone lacks
+    git(base / "root", "checkout", "-q", "--orphan", "apart")
+    git(base / "root", "commit", "-q", "-m", "the same state, without history")
+    root, before = tmp_path / "clone", objects(base / "store")
+    git(tmp_path, "clone", "-q", *options, "--branch", "apart", f"file://{base / 'root'}", str(root))
+    dvc(root, "pull", "-q")
+    with pytest.raises(AuscultError) as caught:
+        purge(root)
+    assert ("--unshallow" in caught.value.next_step) == ("--depth" in options)
+    assert objects(base / "store") == before
+    subprocess.run(caught.value.next_step.partition(", then")[0], cwd=root, shell=True, check=True)
+    assert purge(root).problems == []
+    assert "wav of 102" not in content(base / "store")
+
+
+def test_purge_refuses_while_a_remote_of_git_has_commits_that_were_never_fetched(base: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", str(base / "root"), "clone")
+    dvc(tmp_path / "clone", "pull", "-q")
+    git(base / "root", "commit", "-q", "--allow-empty", "-m", "later")
+    before = objects(base / "store")
+    with pytest.raises(AuscultError, match="refs/heads/main"):
+        purge(tmp_path / "clone")
+    assert objects(base / "store") == before
+    git(tmp_path / "clone", "remote", "set-url", "origin", str(tmp_path / "nowhere"))
+    plan = purge(tmp_path / "clone")
+    with pytest.raises(AuscultError, match="origin"):
+        plan.check()
+    assert "wav of 102" not in content(base / "store")
 
 
 def withdraw_table(base: Path) -> Withdrawals:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from auscult.core.errors import AuscultError
+from auscult.registry import service_record
 from auscult.registry.outputs import registered_name
-from auscult.registry.promotion import history, overview, promote, roll_back
-from auscult.registry.versions import BEFORE, REASON, ROLLED_BACK, RULE, SINCE, Registry, champion_folder
+from auscult.registry.promotion import history, overview, promote, retire, roll_back
+from auscult.registry.restoring import restore
+from auscult.registry.versions import BEFORE, REASON, RESTORED, ROLLED_BACK, RULE, SINCE, Registry, champion_folder
 from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
+from tests.flows.repositories import git
 
 ROOT = Path(__file__).resolve().parents[2]
 BETTER = {"rule": "better", "reason": "score +0.1"}
@@ -132,13 +136,6 @@ def test_a_version_is_found_by_the_digest_of_its_files(root: Path) -> None:
         registry.by_digest(DATASET, EXPERIMENT, "digest-9")
 
 
-def test_a_damaged_registry_does_not_count_as_empty(root: Path) -> None:
-    with sqlite3.connect(root / "mlflow.db") as database:
-        database.execute("drop table registered_model_aliases")
-    with pytest.raises(Exception, match="registered_model_aliases"):
-        Registry(root).champion(DATASET, EXPERIMENT)
-
-
 def test_a_manual_promotion_clears_the_mark_of_a_rollback(root: Path) -> None:
     registry = Registry(root)
     put(registry, "1")
@@ -195,6 +192,125 @@ def test_tags_of_earlier_versions_are_read(root: Path) -> None:
     one, two = (next(each for each in history(EXPERIMENT) if each.number == number) for number in ("1", "2"))
     assert (one.rule, two.rolled_back) == ("manual", "2026-01-01 00:00 UTC: noise")
     assert "manual: why not" in str(overview())
+
+
+def test_a_rollback_shows_when_and_why_the_restored_version_serves_again(root: Path) -> None:
+    registry = Registry(root)
+    put(registry, "1")
+    put(registry, "2")
+    roll_back(EXPERIMENT, "it misses stridor")
+    (listed,) = [each for each in overview().experiments if each.experiment == EXPERIMENT]
+    two = next(each for each in history(EXPERIMENT) if each.number == "2")
+    time = two.rolled_back.partition(": ")[0]
+    assert listed.champion is not None and listed.champion.number == "1"
+    assert listed.champion.restored == f"{time}: version 2 was rolled back: it misses stridor"
+    assert listed.champion.restored in str(overview()) and listed.champion.restored in str(listed.champion)
+    put(registry, "3")
+    put(registry, "1")
+    assert RESTORED not in registry.version(DATASET, EXPERIMENT, "1").tags, "that was an earlier time in service"
+
+
+def test_a_first_champion_is_retired_with_its_time_and_reason(root: Path) -> None:
+    registry = Registry(root)
+    with pytest.raises(AuscultError, match="nothing is in service"):
+        retire(EXPERIMENT, "it misses stridor")
+    put(registry, "1")
+    with pytest.raises(AuscultError) as caught:
+        roll_back(EXPERIMENT, "it misses stridor")
+    assert f"auscult models retire {EXPERIMENT}" in caught.value.next_step
+    retire(EXPERIMENT, "it misses stridor")
+    assert in_service(registry) is None and champion_folder(DATASET, EXPERIMENT, root) is None
+    one = history(EXPERIMENT)[-1]
+    assert one.served_until is not None and one.rolled_back == f"{one.served_until}: it misses stridor"
+    assert one.rolled_back in str(overview())
+    promote(EXPERIMENT, "1", "it was the microphone")
+    assert in_service(registry) == "1" and history(EXPERIMENT)[-1].rolled_back == ""
+
+
+@pytest.mark.parametrize(("outcome", "mentioned"), [("refuse", True), ("undecided", True), ("promote", False)])
+def test_promote_mentions_what_the_gate_decided_last(root: Path, outcome: str, mentioned: bool) -> None:
+    registry = Registry(root)
+    version = registry.version(DATASET, EXPERIMENT, "2")
+    kept = root / f"kept-{outcome}"
+    for run, said in (("retrain-2026-11-21-0300-a", "promote"), ("retrain-2026-11-22-0300-b", outcome)):
+        record = {"outcome": said, "reason": "recall of both is 0.05", "run": run}
+        (kept / run).mkdir(parents=True)
+        (kept / run / "decision.json").write_text(json.dumps(record))
+        registry.client.log_artifacts(version.run_id, str(kept / run), f"decision/{run}")
+    said = promote(EXPERIMENT, "2", "the clinic wants it")
+    assert in_service(registry) == "2"
+    assert ("recall of both is 0.05" in said) == mentioned and ("retrain-2026-11-22-0300-b" in said) == mentioned
+
+
+@pytest.fixture
+def repository(root: Path) -> Path:
+    git(root, "init", "-q", "-b", "main")
+    git(root, "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "start")
+    return root
+
+
+def test_every_change_of_what_serves_is_recorded_in_git_beside_the_branches(repository: Path) -> None:
+    registry, head = Registry(repository), git(repository, "show-ref", "--heads")
+
+    def recorded() -> str | None:
+        found = service_record.champion(repository, DATASET, EXPERIMENT)
+        return found["digest"] if found is not None else None
+
+    for number in ("1", "2"):
+        promote(EXPERIMENT, number, "why not")
+        assert recorded() == f"digest-{number}"
+    roll_back(EXPERIMENT, "it misses stridor")
+    assert recorded() == "digest-1"
+    retire(EXPERIMENT, "so does this")
+    assert recorded() is None and not service_record.exists(repository)
+    put(registry, "3")
+    assert recorded() == "digest-3" and service_record.exists(repository)
+    assert git(repository, "show-ref", "--heads") == head
+    assert git(repository, "rev-list", "--all").count("\n") == 0
+
+
+def test_a_lost_registry_gets_its_champion_and_its_marks_back(repository: Path) -> None:
+    for number in ("1", "3", "2"):
+        put(Registry(repository), number)
+    roll_back(EXPERIMENT, "it misses stridor")
+    before = history(EXPERIMENT)
+    place = repository / "mlflow.db"
+    away = place.rename(repository / "mlflow.db.away")
+    with pytest.raises(AuscultError) as caught:
+        overview()
+    assert caught.value.next_step == "auscult models restore"
+    away.rename(place)
+    with closing(sqlite3.connect(place)) as database:  # the same models, as if registered anew
+        database.execute("delete from registered_model_aliases")
+        database.execute("delete from model_version_tags where key != 'auscult.model'")
+        database.commit()
+    assert "git records version 3" in str(overview())
+    with pytest.raises(AuscultError, match="git records"):
+        Registry(repository).check_recorded(DATASET, EXPERIMENT)
+    told: list[str] = []
+    restore(told.append, repository)
+    assert in_service(Registry(repository)) == "3" and len(told) == 1
+    assert history(EXPERIMENT) == before
+    Registry(repository).check_recorded(DATASET, EXPERIMENT)
+    roll_back(EXPERIMENT, "so does this")
+    assert in_service(Registry(repository)) == "1", "the order of the champions is known again"
+    restore(told.append, repository)
+    assert in_service(Registry(repository)) == "1"
+
+
+def test_a_model_whose_alias_was_removed_in_mlflow_can_be_retired(repository: Path) -> None:
+    registry = Registry(repository)
+    put(registry, "1")
+    registry.client.delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), "champion")
+    with pytest.raises(AuscultError, match="git records"):
+        registry.check_recorded(DATASET, EXPERIMENT)
+    retire(EXPERIMENT, "it misses stridor")
+    registry.check_recorded(DATASET, EXPERIMENT)
+
+
+def test_without_a_record_a_restoration_is_refused(repository: Path) -> None:
+    with pytest.raises(AuscultError, match="no record"):
+        restore(print, repository)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from auscult.registry.outputs import data_hash, registered_name
 from auscult.registry.versions import CHALLENGER, CHAMPION
 from auscult.training.trained_model import DESCRIPTION
 from auscult.versioning import history, worktree
-from auscult.versioning.commands import git
 from auscult.versioning.dvc_objects import RevisionOutputs
 from auscult.versioning.history import Commit
 
@@ -108,7 +107,7 @@ def trace(root: Path, asked: str) -> Traced:
     Raises
     ------
     AuscultError
-        *asked* is neither, nor a revision, or there is no registry.
+        *asked* is neither, nor a revision, there is no registry, or this clone lacks commits.
     """
     params = parameters.load(root / parameters.FILE)
     models = registered(root)
@@ -200,7 +199,7 @@ def _of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLin
     if not model.md5:
         found.append(f"{model} cannot be found in dvc.lock: its files are gone, and no tag has their checksum")
     elif not committed:
-        found.append(_not_committed(root, model, in_workspace=bool(with_model)))
+        found.append(_not_committed(model, in_workspace=bool(with_model)))
     found += [_other_data(model, commit, data) for commit, data in committed if model.data and data not in model.data]
     names = {run.data_hash: run.data_version for run in model.runs if run.data_version}
     for commit, data in committed:
@@ -250,13 +249,10 @@ def _other_data(model: Registered, commit: Commit, recorded: str | None) -> str:
     )
 
 
-def _not_committed(root: Path, model: Registered, *, in_workspace: bool) -> str:
+def _not_committed(model: Registered, *, in_workspace: bool) -> str:
     if in_workspace:
         return f"no commit has {model}, only the workspace's dvc.lock: git commit dvc.lock"
-    text = f"no commit's dvc.lock has {model} (it was refused, or never committed)"
-    if git(root, "rev-parse", "--is-shallow-repository") == "true":
-        text += "; this clone is shallow: git fetch --unshallow, then the same command again"
-    return text
+    return f"no commit's dvc.lock has {model} (it was refused, or never committed)"
 
 
 def _counts(root: Path, commit: Commit, dataset: str) -> dict[str, float]:

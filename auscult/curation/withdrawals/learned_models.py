@@ -135,7 +135,8 @@ def remove(found: Tracked, dataset: str, root: Path) -> list[str]:
     list of str
         Artifacts outside the repository: they are left, and so are the versions, for a person to remove.
     """
-    client = Registry(root).client
+    registry = Registry(root)
+    client = registry.client
     store = client._tracking_client.store
     outside: list[str] = []
     for model in found.models:
@@ -152,6 +153,7 @@ def remove(found: Tracked, dataset: str, root: Path) -> list[str]:
             outside.append(uri)
     for each in found.versions if not outside else ():
         client.delete_model_version(registered_name(dataset, each.experiment), each.version.number)
+        registry.record(dataset, each.experiment)
     with closing(sqlite3.connect(root / DATABASE)) as connection:
         connection.execute("VACUUM")  # SQLite leaves deleted rows in the file until it needs the space
     return outside

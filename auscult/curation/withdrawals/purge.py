@@ -23,7 +23,7 @@ from auscult.curation.withdrawals.patient_lookup import file_mentions, patient_i
 from auscult.datasets import Dataset
 from auscult.publishing.journal import Journal
 from auscult.validation.additions import batches
-from auscult.versioning import dvc_internals, graph, history, lockfile, locks
+from auscult.versioning import clone, dvc_internals, graph, history, lockfile, locks
 from auscult.versioning.commands import git
 from auscult.versioning.dvc_internals import ObjectStore, Repository
 from auscult.versioning.dvc_objects import ObjectReader, reachable_remotes
@@ -66,8 +66,8 @@ def purge(
     Raises
     ------
     AuscultError
-        The workspace still holds a patient, a model in service has learned from one, or DVC is of a version that is
-        not tested.
+        The workspace still holds a patient, a model in service has learned from one, this clone lacks commits, or DVC
+        is of a version that is not tested.
     """
     root = root.resolve()
     dataset = datasets.load(parameters.load(root / parameters.FILE).dataset)
@@ -235,6 +235,8 @@ def planned(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | 
         DVC has no remote of that name.
     DataError
         The content of a folder that must be kept is unknown.
+    AuscultError
+        This clone lacks commits: it is shallow or of a single branch, or a remote of git has others.
     """
     with Repository(root) as repository:
         names = repository.remotes
@@ -245,11 +247,12 @@ def planned(root: Path, dataset: Dataset, withdrawn: Withdrawals, remote: str | 
 
 
 def _plan(repository: Repository, root: Path, dataset: Dataset, withdrawn: Withdrawals, remotes: list[str]) -> Plan:
+    versions, unasked = history.versions(root), clone.check_fetched(root)
     reached, problems = reachable_remotes(repository, root, remotes)
+    problems += unasked
     cache = repository.cache
     reader = ObjectReader([cache, *reached.values()])
-    versions, kept = history.versions(root), _kept(root, dataset)
-    found = partition(reader, versions, kept, dataset, withdrawn)
+    found = partition(reader, versions, _kept(root, dataset), dataset, withdrawn)
     # The commit that is checked out is up to date, whatever its lock records of experiments that were dropped.
     head = git(root, "rev-parse", "HEAD")
     same_as_head = next((version.commits for version in versions if head in version.commits), ())

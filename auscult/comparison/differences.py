@@ -3,8 +3,7 @@
 The predictions of base and head for the same units are weighted with the same resamples of patients
 (:func:`auscult.evaluation.bootstrap.patient_weights`) and evaluated with this checkout's metrics. If the model files
 differ, another seed alone would have moved both models: a normal draw with twice the metric's seed variance is added
-to each resampled difference. The interval ends are the expanded percentiles of :mod:`auscult.registry.gate.interval`,
-or those of Student's t where they reach further.
+to each resampled difference. The rule of the intervals is that of :mod:`auscult.evaluation.bootstrap`.
 
 ``auscult measure seed-variance`` writes the seed variance to ``benchmarks/retraining.json``, a section per data set.
 """
@@ -20,15 +19,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
-from scipy.special import stdtrit
 
-from auscult.comparison.document import Mark, Metric, NoiseKind, Part, PartName
+from auscult.comparison.document import Limit, Mark, Metric, NoiseKind, Part, PartName
 from auscult.core.errors import DataError
 from auscult.core.tasks import Task
 from auscult.evaluation.baselines import COLUMNS
-from auscult.evaluation.bootstrap import DIGITS, interval, metrics_with_intervals, patient_weights
+from auscult.evaluation.bootstrap import (
+    DIGITS,
+    count_patients,
+    interval,
+    metrics_with_intervals,
+    no_interval,
+    patient_weights,
+)
 from auscult.evaluation.metrics import Predictions, confusions, slug
-from auscult.registry.gate.interval import count_patients, expanded_tail
+from auscult.registry.gate.rule import Check, checks
+from auscult.reporting import scale
+from auscult.settings import GateSettings
 
 NOISE_FILE = Path("benchmarks/retraining.json")
 PARTS: tuple[PartName, ...] = ("validation", "test")
@@ -56,12 +63,18 @@ class Evaluated:
     in_git
         Part → metric → value of the metrics file in git. Empty where it could not be read, or where it belongs to the
         current code and parameters: then it may come from another machine.
+    why_outdated
+        Why the file in git may differ from this pipeline's.
+    size_mb
+        Size of the weights; None where there are none.
     """
 
     task: Task
     table: pd.DataFrame
     model: str
     in_git: Mapping[str, Mapping[str, float]]
+    why_outdated: str = ""
+    size_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +87,15 @@ class Method:
         Of one interval, after the experiments have shared the allowed error.
     min_patients
         With normal and with abnormal units each; with fewer there is no interval.
+    gate
+        The gate's settings, whose limits are checked; None: they are not.
     """
 
     confidence: float
     resamples: int
     seed: int
     min_patients: int
+    gate: GateSettings | None = None
 
 
 #: Values without intervals.
@@ -194,6 +210,28 @@ def single(part: PartName, evaluated: Evaluated, absent: Literal["base", "head"]
     return replace(both, metrics=tuple(replace(m, mark="unknown", **no_value) for m in both.metrics), **no_units)
 
 
+def missed_limits(base: Evaluated | None, head: Evaluated, settings: GateSettings | None) -> tuple[Limit, ...]:
+    """Return the limits for which the gate would refuse head's model: what it misses on its test units.
+
+    With fewer test patients than the gate needs it decides nothing, so nothing is missed.
+    """
+    if settings is None or min(count_patients(_predictions(head, _of_part(head, "test")))) < settings.min_patients:
+        return ()
+    before = {each.name: each.value for each in _checks(base, settings)} if base is not None else {}
+    return tuple(
+        Limit(each.name, before.get(each.name), each.value, each.limit, each.at_least)
+        for each in _checks(head, settings)
+        if each.missed
+    )
+
+
+def _checks(evaluated: Evaluated, settings: GateSettings) -> list[Check]:
+    """Return the gate's checks that are defined; the latency is not measured in a comparison."""
+    costs = {} if evaluated.size_mb is None else {"size_mb": evaluated.size_mb}
+    found = checks(_predictions(evaluated, _of_part(evaluated, "test")), settings, costs)
+    return [replace(each, value=round(each.value, DIGITS)) for each in found if np.isfinite(each.value)]
+
+
 def equal_predictions(base: Evaluated, head: Evaluated) -> bool:
     """Return whether base and head have the same units with the same predictions."""
     columns = [*_probabilities(head), *_EQUAL_COLUMNS, *(name for name in BASELINES if name in head.table)]
@@ -208,6 +246,7 @@ def equal_predictions(base: Evaluated, head: Evaluated) -> bool:
 
 def disagreements(evaluated: Evaluated) -> Iterator[str]:
     """Yield how the metrics file in git differs from the metrics of the predictions, a sentence per part and kind."""
+    because = f"; cause: {evaluated.why_outdated}" if evaluated.why_outdated else ""
     for part, recorded in evaluated.in_git.items():
         found = _measure(evaluated, _of_part(evaluated, part), part, POINT_ESTIMATES).metrics
         values = {name: entry["value"] for name, entry in found.items() if "value" in entry}
@@ -217,10 +256,13 @@ def disagreements(evaluated: Evaluated) -> Iterator[str]:
             worst = max(apart, key=lambda name: apart[name])
             yield (
                 f"{len(apart)} {part} metrics in git differ from those of this pipeline; largest difference: {worst},"
-                f" {recorded[worst]:.3f} in git, {values[worst]:.3f} here"
+                f" {scale.shown(worst, recorded[worst])} in git, {scale.shown(worst, values[worst])} here{because}"
             )
         if only_one := sorted(set(recorded) ^ set(values)):
-            yield f"{len(only_one)} {part} metrics are only in git or only in this pipeline, for example {only_one[0]}"
+            yield (
+                f"{len(only_one)} {part} metrics are only in git or only in this pipeline, for example"
+                f" {only_one[0]}{because}"
+            )
 
 
 def _aligned(
@@ -298,24 +340,13 @@ def _metric(
     if same:
         return Metric(name, *values, None, None, "same", "")
     moved = head.resampled[name] - base.resampled[name]
-    reason = _no_interval(name, moved, head.predictions, method)
+    measured = "score" if name.removesuffix("_score") in BASELINES else name
+    reason = _no_interval(measured, moved, head.predictions, method)
     if reason or draws is None:
         return Metric(name, *values, None, None, "unknown", reason or "no interval: its seed variance is not known")
-    moved = (moved + draws)[np.isfinite(moved)]
-    low, high = _ends(values[1] - values[0], moved, min(count_patients(head.predictions)), method.confidence)
-    return Metric(name, *values, low, high, _mark(name, low, high), "")
-
-
-def _ends(value: float, moved: NDArray[np.float64], patients: int, confidence: float) -> tuple[float, float]:
-    """Return both ends of the interval: the expanded percentiles, or Student's t where that reaches further.
-
-    Few patients have few different resamples, so that quantiles alone end too early at a high confidence.
-    """
-    tail = expanded_tail(confidence, patients)
-    low, high = np.quantile(moved, [tail, 1.0 - tail])
-    student = float(stdtrit(patients - 1, (1.0 + confidence) / 2.0))
-    half = student * float(np.sqrt(patients / (patients - 1))) * float(np.std(moved))
-    return round(min(float(low), value - half), DIGITS), round(max(float(high), value + half), DIGITS)
+    difference = values[1] - values[0]
+    ends = interval(difference, moved + draws, method.confidence, head.predictions, measured, paired=True)
+    return Metric(name, *values, ends["low"], ends["high"], _mark(name, ends["low"], ends["high"]), "")
 
 
 def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
@@ -328,8 +359,7 @@ def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions
             f"no interval: {normal} patients with normal, {abnormal} with abnormal {predictions.task.unit}s;"
             f" {method.min_patients} of each are needed"
         )
-    metric = "score" if name.removesuffix("_score") in BASELINES else name
-    return str(interval(moved, method.confidence, predictions, metric).get("no_interval", ""))
+    return no_interval(moved, predictions, name)
 
 
 def _mark(name: str, low: float, high: float) -> Mark:

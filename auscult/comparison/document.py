@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from auscult.core.errors import AuscultError
 
 #: Version of the layout; a reader refuses every other one.
-SCHEMA = 2
+SCHEMA = 3
 #: Largest file that is read, in bytes.
 LARGEST = 4 << 20
 #: Names of the files in the folder of a comparison.
@@ -156,6 +156,32 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A limit of the gate that head's model misses on its test units.
+
+    Attributes
+    ----------
+    name
+        A metric of the metrics files, or ``size_mb``.
+    base, head
+        Values on the test units of each revision; null where base has none.
+    at_least
+        The limit is a minimum; otherwise it is a maximum.
+    """
+
+    name: Name
+    base: float | None
+    head: float
+    limit: float
+    at_least: bool
+
+    @property
+    def kept_by_base(self) -> bool:
+        """Return whether base's model does not miss it, or has no value."""
+        return self.base is None or (self.base >= self.limit if self.at_least else self.base <= self.limit)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One experiment in base and head.
 
@@ -168,6 +194,8 @@ class Experiment:
         ``pooled`` over the data set's experiments, or ``not measured``.
     note
         Why it could not be compared, or a remark.
+    limits
+        Limits of the gate that head's model misses: the gate would refuse it.
     """
 
     name: Name
@@ -176,6 +204,7 @@ class Experiment:
     noise: NoiseKind
     note: Sentence
     parts: Annotated[tuple[Part, ...], Length(2)]
+    limits: Annotated[tuple[Limit, ...], Length(70)] = ()
 
     def part(self, name: str) -> Part | None:
         """Return the part of that name."""

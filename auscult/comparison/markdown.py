@@ -12,7 +12,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from auscult.comparison.document import PAGE, Comparison, Experiment, Metric, NoiseKind, Part, Revision, Stage, shorten
-from auscult.comparison.verdict import points, verdict, with_interval
+from auscult.comparison.verdict import missed, points, refused_anew, verdict, with_interval
+from auscult.reporting import scale
 
 #: Longest comment that GitHub accepts, in characters; here UTF-8 bytes are counted, which are never fewer.
 LIMIT = 65_536
@@ -25,6 +26,7 @@ _LEGEND = (
     "▲ better, ▼ worse: the interval excludes zero (with a ?: seed variance was not measured)."
     " ≈ within noise: the interval includes zero, which does not prove that nothing changed."
     " = same: same model, same predictions. ?: no value or no interval."
+    " ✕ gate: the gate would refuse the model, which misses a limit on the test part."
 )
 #: How an experiment's intervals cover seed variance.
 NOISE_NOTES: dict[NoiseKind, str] = {
@@ -99,6 +101,7 @@ def _sections(document: Comparison, where: str, *, posted: bool) -> list[_Sectio
     sections = [
         _Section(0, "", f"### {_title(document)}\n\n{first}."),
         _Section(0, "", _scores(document)),
+        _Section(10, "limits of the gate", _limits(document)),
         _Section(9, "unreadable files", _faults(document)),
         _Section(8, "data", _data(document)),
         _Section(7, "parameters", _parameters(document)),
@@ -128,7 +131,7 @@ def _scores(document: Comparison) -> str:
         return "There are no experiments."
     heads = ["experiment", "validation: base → head", "difference", "test: base → head", "difference"]
     rows = [
-        [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test")]
+        [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test", gate(each))]
         for each in document.experiments
     ]
     return f"{_table(heads, rows, _ROWS)}\n\n{method_note(document)}\n\n{_LEGEND}"
@@ -139,16 +142,38 @@ def method_note(document: Comparison) -> str:
     shared = document.shared_by
     together = f" ({100 - 100 * (1 - document.confidence) * shared:.4g} % for the {shared} experiments together)"
     return (
-        "Scores are (sensitivity + specificity) / 2, in points of 100. The validation score alone decides the verdict."
+        "Scores are (sensitivity + specificity) / 2, in points of 100, as all metrics but the log loss. The validation"
+        " score alone decides the verdict."
         f" In parentheses: the {100 * document.confidence:.4g} % interval of the difference{together * (shared > 1)},"
         " from resampling the patients that base and head have in common, with seed variance where it was measured."
     )
 
 
-def _score_cells(experiment: Experiment, part: str) -> list[str]:
+def _score_cells(experiment: Experiment, part: str, mark: str = "") -> list[str]:
     metric = experiment.score(part)
-    difference = f"<br>{points(metric)}" if metric is not None and metric.difference is not None else ""
-    return [change(metric, 100.0, 1) if metric is not None else "–", status(experiment, metric) + difference]
+    lines = [status(experiment, metric)]
+    if metric is not None and metric.difference is not None:
+        lines.append(points(metric))
+    if mark:
+        lines.append(_firm(mark))
+    return [change(metric) if metric is not None else "–", "<br>".join(lines)]
+
+
+def gate(experiment: Experiment) -> str:
+    """Return the mark of a model that the gate would refuse for a limit; empty for others."""
+    return "✕ gate" + " (base too)" * (not refused_anew(experiment)) if experiment.limits else ""
+
+
+def _limits(document: Comparison) -> str:
+    rows = [
+        [code(each.name, 80), missed(limit, lambda name: code(name, 80)), shown(limit.name, limit.base)]
+        for each in document.experiments
+        for limit in each.limits
+    ]
+    if not rows:
+        return ""
+    about = "On its test part head misses these limits of `gate` in `flows/settings.yaml`; the gate would refuse it."
+    return f"#### Limits of the gate\n\n{about}\n\n{_table(['experiment', 'head', 'base'], rows, _LISTED)}"
 
 
 def _faults(document: Comparison) -> str:
@@ -275,17 +300,17 @@ def _value_cell(metric: Metric | None) -> str:
     if metric is None:
         return "–"
     value = metric.head if metric.head is not None else metric.base
-    return code(metric.note, 120) if value is None and metric.note else number(value)
+    return code(metric.note, 120) if value is None and metric.note else shown(metric.name, value)
 
 
 def _difference_cells(experiment: Experiment, metric: Metric | None) -> list[str]:
     if metric is None:
         return ["–", "?"]
-    values, note = change(metric, 1.0, 3), f" {code(metric.note, 120)}" if metric.note else ""
+    values, note = change(metric), f" {code(metric.note, 120)}" if metric.note else ""
     if metric.difference is None:
         return [values, f"?{note}"]
     symbol = _MARKS[metric.mark][0] + "?" * _doubtful(experiment, metric)
-    return [values, _firm(f"{symbol} {with_interval(metric, 1.0, 3)}") + note]
+    return [values, _firm(f"{symbol} {with_interval(metric)}") + note]
 
 
 def _confusion_matrices(part: Part) -> str:
@@ -340,14 +365,14 @@ def _firm(text: str) -> str:
     return text.replace(" ", _NO_BREAK)
 
 
-def change(metric: Metric, scale: float, digits: int) -> str:
-    """Return base → head, multiplied by *scale*."""
-    return f"{number(metric.base, scale, digits)}{_NO_BREAK}→{_NO_BREAK}{number(metric.head, scale, digits)}"
+def change(metric: Metric) -> str:
+    """Return base → head."""
+    return f"{shown(metric.name, metric.base)}{_NO_BREAK}→{_NO_BREAK}{shown(metric.name, metric.head)}"
 
 
-def number(value: float | None, scale: float = 1.0, digits: int = 3) -> str:
-    """Return a number with a true minus, or a dash for None."""
-    return "–" if value is None else f"{scale * value:.{digits}f}".replace("-", "−")
+def shown(name: str, value: float | None) -> str:
+    """Return the value of a metric, or a dash for None."""
+    return "–" if value is None else _firm(scale.shown(name, value))
 
 
 def count(value: float | None) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from auscult.comparison import markdown
 from auscult.comparison.document import Comparison, Metric
-from auscult.comparison.verdict import verdict, with_interval
+from auscult.comparison.verdict import missed, verdict, with_interval
 from auscult.core.storage import write_text
+from auscult.reporting import scale
 from auscult.reporting.templates import template
 
 
@@ -20,6 +21,8 @@ def write_page(path: Path, document: Comparison) -> None:
         verdict=verdict(document),
         markdown=markdown,
         with_interval=with_interval,
+        missed=missed,
+        points=scale.points,
         score_reach=_reach(each.score(part) for each in experiments for part in ("validation", "test")),
         reach=lambda experiment: _reach(metric for part in experiment.parts for metric in part.metrics),
         names=lambda experiment: list(dict.fromkeys(each.name for part in experiment.parts for each in part.metrics)),

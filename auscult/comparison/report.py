@@ -31,6 +31,11 @@ _LOG = logging.getLogger(__name__)
 FOLDER = Path("reports/comparison")
 #: In a worktree only what is compared is made, not the report.
 _TARGETS = ("evaluate",)
+#: What brings the metrics in git up to date.
+_RENEW = {
+    "head": "make repro, then git add dvc.lock reports data && git commit",
+    "base": "nothing on this branch; the branch of the base needs make repro and a commit",
+}
 _MAX_EXPERIMENTS, _MAX_ENTRIES = 100, 400
 
 
@@ -81,8 +86,14 @@ def report(base: str, head: str | None = None) -> Comparison:
 
 
 def sentence(made: Comparison) -> str:
-    """Return the verdict and the report's files, for the terminal."""
-    return f"\n{verdict(made).line()}\n\nComparison: {FOLDER / document.PAGE} and {FOLDER / document.MARKDOWN}"
+    """Return the verdict, the report's files, and what the pipeline wrote that is not in git, for the terminal."""
+    text = f"\n{verdict(made).line()}\n\nComparison: {FOLDER / document.PAGE} and {FOLDER / document.MARKDOWN}"
+    if changed := revisions.uncommitted_outputs(Path.cwd()):
+        text += (
+            f"\n\nNot committed: {', '.join(changed)}, as the pipeline wrote them for what is checked out."
+            " To keep them: git add dvc.lock reports data && git commit"
+        )
+    return text
 
 
 def _reproduce(place: Path, revision: Revision, run_pipeline: Callable[[Path], Run]) -> Results:
@@ -135,11 +146,12 @@ def _data(base_place: Path, base: Run, head_place: Path, head: Run) -> tuple[Dat
 def _method(place: Path) -> tuple[Method, list[Fault]]:
     """Return how head's settings want intervals to be computed; without valid settings there are none."""
     try:
-        how = settings.load(place)[1].compare
+        flows = settings.load(place)[1]
     except AuscultError as error:
         reason = f"there are no intervals: {without_root(place, error.what)}"
         return POINT_ESTIMATES, [Fault("head", settings.FILE.as_posix(), shorten(reason))]
-    return Method(how.confidence, how.resamples, how.seed, how.min_patients), []
+    how = flows.compare
+    return Method(how.confidence, how.resamples, how.seed, how.min_patients, flows.gate), []
 
 
 def compare(
@@ -225,7 +237,8 @@ def _experiment(
     if not isinstance(found, Evaluated):
         return Experiment(name, "", state, "not measured", shorten(note), ())
     parts = _single(found, absent="base" if found is new else "head")
-    return Experiment(name, found.task.name, state, "not measured", shorten(note), parts)
+    limits = differences.missed_limits(None, found, method.gate) if found is new else ()
+    return Experiment(name, found.task.name, state, "not measured", shorten(note), parts, limits)
 
 
 def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noise], method: Method) -> Experiment:
@@ -234,7 +247,9 @@ def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noi
             f"the task differs: {old.task.unit}s with normal class {old.task.normal!r} in base,"
             f" {new.task.unit}s with {new.task.normal!r} in head"
         )
-        return Experiment(name, new.task.name, "unreadable", "not measured", shorten(note), _single(new, absent="base"))
+        parts = _single(new, absent="base")
+        limits = differences.missed_limits(None, new, method.gate)
+        return Experiment(name, new.task.name, "unreadable", "not measured", shorten(note), parts, limits)
     same_model = old.model == new.model != ""
     same = same_model and differences.equal_predictions(old, new)
     known = SAME_MODEL if same_model else differences.find_noise(noise, name)
@@ -244,7 +259,8 @@ def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noi
         note = "the classes differ: compared on units whose class has the same name in base and head"
     elif same_model and not same:
         note = "the model files are the same, the predictions are not: the evaluation or the data differ"
-    return Experiment(name, new.task.name, "same" if same else "compared", known.kind, note, parts)
+    limits = differences.missed_limits(old, new, method.gate)
+    return Experiment(name, new.task.name, "same" if same else "compared", known.kind, note, parts, limits)
 
 
 def _single(evaluated: Evaluated, absent: Literal["base", "head"]) -> tuple[Part, ...]:
@@ -270,4 +286,4 @@ def _faults(which: Literal["base", "head"], results: Results) -> Iterator[Fault]
         if isinstance(evaluated, Evaluated):
             where = Paths(results.dataset).metrics(name).as_posix()[:200]
             for reason in differences.disagreements(evaluated):
-                yield Fault(which, where, shorten(reason))
+                yield Fault(which, where, shorten(f"{reason}; next: {_RENEW[which]}"))

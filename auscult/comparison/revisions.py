@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -56,6 +56,13 @@ def head_of(root: Path, revision: str | None = None) -> Revision:
     branch = git(root, "rev-parse", "--abbrev-ref", "HEAD")
     changes = git(root, "status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in _OUTPUTS_IN_GIT))
     return Revision(branch[:120], commit, bool(changes), "")
+
+
+def uncommitted_outputs(root: Path) -> list[str]:
+    """Return the files that the pipeline writes and git keeps, and that differ from the last commit."""
+    changed = git(root, "diff", "--name-only", "--relative", "HEAD", "--", *_OUTPUTS_IN_GIT)
+    new = git(root, "ls-files", "--others", "--exclude-standard", "--", *_OUTPUTS_IN_GIT)
+    return [*changed.splitlines(), *new.splitlines()]
 
 
 def base_of(root: Path, revision: str, head: Revision) -> Revision:
@@ -116,18 +123,28 @@ class Recorded:
     metrics: Mapping[str, bytes]
     lock: Mapping[str, Any]
 
-    def is_current(self, path: str, lock: Mapping[str, Any]) -> bool:
-        """Return whether a metrics file belongs to the recorded lock, and that to the code and parameters in *lock*.
+    def why_outdated(self, path: str, lock: Mapping[str, Any]) -> str:
+        """Return why a metrics file is not that of the code and parameters in *lock*; empty where it is.
 
-        Its metrics may then differ from a retraining on another kind of processor, and nothing is outdated.
+        Its metrics may then still differ from a retraining on another kind of processor, and nothing is outdated.
         """
         md5 = hashlib.md5(self.metrics[path], usedforsecurity=False).hexdigest()
-        in_lock = recorded_digest(self.lock, path) == md5
-        return in_lock and all(_code_and_params(self.lock.get(name)) == _code_and_params(lock[name]) for name in lock)
+        if not (recorded := recorded_digest(self.lock, path)):
+            return "dvc.lock in git does not record this file"
+        if recorded != md5:
+            return "it is not the file that dvc.lock in git records: edited, or committed without the other"
+        for name, entry in lock.items():
+            old, new = self.lock.get(name), entry
+            if changed := [*_differing(_code(old), _code(new)), *_differing(_params(old), _params(new))]:
+                return (
+                    f"{shorten(', '.join(changed), 120)} of stage {name} changed after dvc.lock was written:"
+                    " make repro did not run before the commit"
+                )
+        return ""
 
 
-def _code_and_params(entry: Any) -> tuple[Any, ...]:
-    return {path: md5 for path, md5 in _deps(entry).items() if path.startswith(CODE)}, (entry or {}).get("params")
+def _code(entry: Any) -> dict[str, str]:
+    return {path: md5 for path, md5 in _deps(entry).items() if path.startswith(CODE)}
 
 
 def committed(root: Path) -> Recorded:
@@ -187,7 +204,8 @@ def read(root: Path, revision: Revision, run: Run, recorded: Recorded) -> Result
     for name in params.experiments:
         path = paths.metrics(name).as_posix()
         in_git, reason = _metrics(recorded.metrics.get(path))
-        if in_git and recorded.is_current(path, results.lock):
+        why_outdated = recorded.why_outdated(path, results.lock) if in_git else ""
+        if not why_outdated:
             in_git = {}
         if reason:
             results.faults.append((path, reason))
@@ -196,7 +214,7 @@ def read(root: Path, revision: Revision, run: Run, recorded: Recorded) -> Result
             results.faults.append((f"experiment {name}", reason))
             continue
         try:
-            results.experiments[name] = _evaluated(root, paths, name, in_git)
+            results.experiments[name] = replace(_evaluated(root, paths, name, in_git), why_outdated=why_outdated)
         except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
             reason = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
             reason = results.experiments[name] = without_root(root, reason)
@@ -254,8 +272,9 @@ def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping
     given = table[probabilities]
     if not given.ge(0.0).all(axis=None) or not given.sum(axis=1).sub(1.0).abs().lt(1e-3).all():
         raise ValueError("predictions.parquet has invalid probabilities: missing, negative, or not 1 in total")
-    model = root / paths.model(name) / "model.json"
-    return Evaluated(task, table, file_sha256(model) if model.exists() else "", in_git)
+    model, weights = root / paths.model(name) / "model.json", list((root / paths.model(name) / "weights").glob("*"))
+    size_mb = sum(file.stat().st_size for file in weights) / 1e6 if weights else None
+    return Evaluated(task, table, file_sha256(model) if model.exists() else "", in_git, size_mb=size_mb)
 
 
 def changed_parameters(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[Parameter]:

@@ -1,17 +1,19 @@
 """The verdict in one line, from the validation scores alone. Standard library only.
 
 A score is better or worse if its interval, which includes seed variance, excludes zero. If seed variance was not
-measured, the verdict says "perhaps". Test metrics are shown elsewhere, and decide nothing.
+measured, the verdict says "perhaps". Test metrics are shown elsewhere, and decide nothing; but the verdict names models
+that the gate would refuse because they miss its limits on the test part.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from auscult.comparison.document import Comparison, Experiment, Metric
+from auscult.comparison.document import Comparison, Experiment, Limit, Metric
+from auscult.reporting import scale
 
 Kind = Literal["better", "worse", "mixed", "no difference", "nothing changed", "cannot say"]
 Quote = Callable[[str], str]
@@ -31,11 +33,14 @@ class Verdict:
         A few words; nothing in them comes from the document.
     details
         Phrases; the names and reasons in them went through the caller's quoting.
+    refused
+        The gate would refuse a model of head for a limit that base keeps.
     """
 
     kind: Kind
     headline: str
     details: tuple[str, ...]
+    refused: bool = False
 
     def line(self, headline: str = "") -> str:
         """Return headline and details in one line; *headline* replaces the verdict's, for example in bold."""
@@ -51,6 +56,35 @@ def verdict(document: Comparison, quote: Quote = str) -> Verdict:
     quote
         Makes a string of the document safe for the place where the verdict is shown.
     """
+    found = _by_score(document, quote)
+    refused = [each for each in document.experiments if refused_anew(each)]
+    also_in_base = [each for each in document.experiments if each.limits and not refused_anew(each)]
+    reasons = [f"{quote(each.name)} misses a limit ({missed(_first_new(each), quote)})" for each in refused[:_NAMED]]
+    if len(refused) > _NAMED:
+        reasons.append(f"and {len(refused) - _NAMED} more miss one")
+    as_base = _named("the gate would refuse, for limits that base misses too", also_in_base, quote)
+    details = (*reasons, *found.details, *as_base)
+    headline = f"{found.headline}, but the gate would refuse a model" if refused else found.headline
+    return replace(found, headline=headline, details=details, refused=bool(refused))
+
+
+def _first_new(experiment: Experiment) -> Limit:
+    """Return the first limit that head's model misses and base's does not, else the first."""
+    return next((each for each in experiment.limits if each.kept_by_base), experiment.limits[0])
+
+
+def refused_anew(experiment: Experiment) -> bool:
+    """Return whether head's model misses a limit of the gate that base's model keeps."""
+    return any(each.kept_by_base for each in experiment.limits)
+
+
+def missed(limit: Limit, quote: Quote = str) -> str:
+    """Return a limit with head's value on the test part: ``recall_both is 5.0, at least 20.0 is needed``."""
+    head, needed = (scale.shown(limit.name, value) for value in (limit.head, limit.limit))
+    return f"{quote(limit.name)} is {head}, at {'least' if limit.at_least else 'most'} {needed} is needed"
+
+
+def _by_score(document: Comparison, quote: Quote) -> Verdict:
     no_base = "the base cannot be compared" if document.base.commit else "there is no base"
     for revision, problem in ((document.head, "the head cannot be compared"), (document.base, no_base)):
         if revision.fault:
@@ -114,22 +148,13 @@ def _data_changed(document: Comparison) -> bool:
 
 def points(metric: Metric | None, unit: str = "") -> str:
     """Return the difference of a score with its interval, in points of 100; a dash where there is none."""
-    return "–" if metric is None or metric.difference is None else with_interval(metric, 100.0, 1, unit)
+    return "–" if metric is None or metric.difference is None else with_interval(metric, unit)
 
 
-def with_interval(metric: Metric, scale: float, digits: int, unit: str = "") -> str:
-    """Return a defined difference with its interval, both multiplied by *scale*."""
+def with_interval(metric: Metric, unit: str = "") -> str:
+    """Return a defined difference with its interval; *unit* follows the difference."""
     assert metric.difference is not None
-    text = _signed(scale * metric.difference, digits) + unit
-    if metric.low is None or metric.high is None:
-        return text
-    return f"{text} ({_signed(scale * metric.low, digits)} to {_signed(scale * metric.high, digits)})"
-
-
-def _signed(value: float, digits: int) -> str:
-    """Return a number with its sign: a true minus, and no negative zero."""
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "+" if float(text) == 0.0 else "−")
+    return scale.with_interval(metric.name, metric.difference, metric.low, metric.high, unit, sign=True)
 
 
 def _named(what: str, experiments: Sequence[Experiment], quote: Quote, reason: str = "") -> list[str]:

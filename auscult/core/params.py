@@ -157,7 +157,7 @@ def _describe(problem: Any, data: dict[str, Any]) -> str:
     if kind == "value_error":
         return f"{name}: {problem['ctx']['error']}"
     if problem["input"] is None:
-        return f"{name} is null, and by_dataset has no value for data set {data.get('dataset')!r}"
+        return f"{name} is empty, and by_dataset has no value for data set {data.get('dataset')!r}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     return f"{name} is {problem['input']!r}: {message}"
 

@@ -77,7 +77,7 @@ ITEM_COLUMNS: dict[str, tuple[str, str]] = {
     "patient_id": ("string", "its patient"),
     "start_s": ("float64", "begin in the recording"),
     "end_s": ("float64", "end in the recording"),
-    "copy": ("string", "original, or the augmentation that made this row: noise, pitch, stretch"),
+    "copy": ("string", "original, or the augmentation that made this row, such as noise"),
     "frames": ("int64", "valid frames; those behind them are padding"),
 }
 

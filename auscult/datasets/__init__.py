@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from auscult.core import named_files
 from auscult.core.errors import unknown_name
 from auscult.core.records import Recording, Segment
 from auscult.core.sections import Params
@@ -166,8 +167,9 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Dataset:
-    """Return the data set of that name; raise ``ParameterError`` if there is none."""
+    """Return the data set of that name; raise an :class:`AuscultError` if there is none or its file lacks it."""
     if name not in names():
         raise unknown_name("data set", name, names(), where="params.yaml: dataset", next_step="name one of these")
+    named_files.check(Path(__file__).with_name(f"{name}.py"), ("DATASET",), "Checklist: a data set")
     dataset: Dataset = importlib.import_module(f"{__name__}.{name}").DATASET
     return dataset

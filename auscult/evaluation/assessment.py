@@ -48,7 +48,7 @@ def assess(units: UnitPredictions, model: TrainedModel, params: EvaluateParams) 
     return {
         "task": model.task.to_json(),
         "intervals": {
-            "method": "percentile bootstrap of patients",
+            "method": "bootstrap of patients, expanded percentiles or Student's t",
             "resamples": params.bootstrap,
             "confidence": params.confidence,
         },

@@ -1,7 +1,13 @@
 """Confidence intervals by resampling patients, and why a metric or an interval is missing.
 
-Units of one patient are alike, so patients, not units, are drawn with replacement (cluster bootstrap;
-Davison & Hinkley 1997, section 3.8). The intervals are percentile intervals.
+The report, the gate and the comparison of two revisions take their intervals from here. Units of one patient are
+alike, so patients, not units, are drawn with replacement (cluster bootstrap; Davison & Hinkley 1997, section 3.8).
+
+With few patients the interval of the percentile bootstrap is too narrow: its spread is that of a sample variance with n
+in the denominator, and its tails are those of the normal distribution. Quantiles further out correct this ("expanded
+percentile interval": T. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69
+(2015), section 5.1.3). Few patients also have few different resamples, so that at a high confidence quantiles end too
+early: where Student's t reaches further, it is the interval's end. No interval leaves the range of its metric.
 """
 
 from __future__ import annotations
@@ -11,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from auscult.core.tasks import Task
-from auscult.evaluation.metrics import Floats, Predictions, confusions, measure, slug
+from auscult.evaluation.metrics import Floats, Predictions, confusions, limits, measure, slug
 
 #: Decimals of every written metric; two runs on one machine agree in all of them.
 DIGITS = 6
@@ -65,33 +72,79 @@ def metrics_with_intervals(
     for name, values in point.items():
         value = float(values[0])
         if np.isfinite(value):
-            found = interval(resampled[name], confidence, predictions, name)
+            found = interval(value, resampled[name], confidence, predictions, name)
             metrics[name] = {"value": round(value, DIGITS), **found}
         else:
             metrics[name] = {"undefined": _why_undefined(name, predictions, part)}
     return metrics, resampled
 
 
-def interval(values: Floats, confidence: float, predictions: Predictions, name: str) -> dict[str, Any]:
-    """Return the percentile interval over the resamples that define the metric *name*, or why there is none."""
-    patients = len(set(predictions.patients))
-    if patients < FEWEST:
-        return {"no_interval": f"no interval: {patients} patient{'s' * (patients != 1)}"}
-    for group, mask in _groups(name, predictions):
-        count = len(set(predictions.patients[mask]))
-        if count < FEWEST:
-            return {"no_interval": f"no interval: {group} in {count} patient{'s' * (count != 1)} only"}
-    defined = values[np.isfinite(values)]
-    if len(defined) < len(values) / 2:
-        return {"no_interval": f"no interval: {len(values) - len(defined)} of {len(values)} resamples lack a class"}
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+def interval(
+    value: float, resampled: Floats, confidence: float, predictions: Predictions, name: str, *, paired: bool = False
+) -> dict[str, Any]:
+    """Return the interval of a metric, or of a difference, as plain data, or why there is none.
+
+    Parameters
+    ----------
+    value
+        The metric *name* of *predictions*; *paired*: a difference of that metric between two models on their units.
+    resampled
+        The same over the resamples, shape (b,); NaN where it is undefined.
+    """
+    if reason := no_interval(resampled, predictions, name):
+        return {"no_interval": reason}
+    defined = resampled[np.isfinite(resampled)]
+    patients = min(_patients(mask, predictions) for _, mask in _groups(name, predictions))
+    tail = expanded_tail(confidence, patients)
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    student = np.sqrt(patients / (patients - 1)) * stdtrit(patients - 1, (1.0 + confidence) / 2.0) * np.std(defined)
+    lowest, highest = limits(name, len(predictions.task.classes))
+    if paired:
+        lowest, highest = lowest - highest, highest - lowest
+    low, high = max(min(low, value - student), lowest), min(max(high, value + student), highest)
     return {"low": round(float(low), DIGITS), "high": round(float(high), DIGITS), "resamples": len(defined)}
 
 
+def no_interval(resampled: Floats, predictions: Predictions, name: str) -> str:
+    """Return why the metric *name* has no interval, or an empty string."""
+    for group, mask in _groups(name, predictions):
+        count = _patients(mask, predictions)
+        if count < FEWEST:
+            number = f"{count} patient{'s' * (count != 1)}"
+            return f"no interval: {f'{group} in {number} only' if group else number}"
+    defined = int(np.isfinite(resampled).sum())
+    if defined < len(resampled) / 2:
+        return f"no interval: {len(resampled) - defined} of {len(resampled)} resamples lack a class"
+    return ""
+
+
+def expanded_tail(confidence: float, patients: int) -> float:
+    """Return the share of the resamples beyond each end: Φ(−√(n/(n−1)) · t), t a quantile of Student's with n − 1.
+
+    Parameters
+    ----------
+    patients
+        n: that of the smallest group of units that the metric needs.
+    """
+    quantile = float(stdtrit(patients - 1, (1.0 + confidence) / 2.0))
+    return float(ndtr(-np.sqrt(patients / (patients - 1)) * quantile))
+
+
+def count_patients(predictions: Predictions) -> tuple[int, int]:
+    """Return how many patients have normal units, and how many have abnormal ones."""
+    normal = predictions.y == predictions.task.normal_index
+    return _patients(normal, predictions), _patients(~normal, predictions)
+
+
+def _patients(mask: NDArray[np.bool_], predictions: Predictions) -> int:
+    return len(set(np.asarray(predictions.patients, dtype=str)[mask]))
+
+
 def _groups(name: str, predictions: Predictions) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield the groups of units that a metric needs: the group's name and its mask, shape (n,)."""
+    """Yield the groups of units that a metric needs: the group's name and its mask, shape (n,); first all units, ""."""
     task = predictions.task
     normal = predictions.y == task.normal_index
+    yield "", np.ones(len(predictions), dtype=bool)
     if name == "specificity" or name in _NORMAL_AND_ABNORMAL | _TWO_CLASSES:
         yield repr(task.normal), normal
     if name in {"sensitivity", "detection_sensitivity"} | _NORMAL_AND_ABNORMAL | _TWO_CLASSES:
@@ -121,16 +174,19 @@ def difference(
     other: tuple[Mapping[str, Any], Mapping[str, Floats]],
     confidence: float,
     predictions: Predictions,
+    name: str = "score",
 ) -> dict[str, Any]:
-    """Return the score of model minus that of other, paired over the same resamples of the same patients.
+    """Return a metric of model minus that of other, paired over the same resamples of the same patients.
 
     *model* and *other* are results of :func:`metrics_with_intervals` with the same weights.
     """
-    ours, theirs = model[0]["score"], other[0]["score"]
-    if "undefined" in ours:
-        return {"undefined": ours["undefined"]}
+    ours, theirs = model[0][name], other[0][name]
+    for each in (ours, theirs):
+        if "undefined" in each:
+            return {"undefined": each["undefined"]}
     value = round(ours["value"] - theirs["value"], DIGITS)
-    return {"value": value, **interval(model[1]["score"] - other[1]["score"], confidence, predictions, "score")}
+    moved = model[1][name] - other[1][name]
+    return {"value": value, **interval(value, moved, confidence, predictions, name, paired=True)}
 
 
 def _why_undefined(name: str, predictions: Predictions, part: str) -> str:

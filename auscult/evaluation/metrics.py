@@ -95,6 +95,12 @@ class Predictions:
         return self.probabilities.max(axis=1), self.probabilities.argmax(axis=1) == self.y
 
 
+def limits(name: str, classes: int) -> tuple[float, float]:
+    """Return the lowest and the highest value that a metric can take for so many classes."""
+    highest = {"log_loss": np.inf, "brier": 1.0 if classes == 2 else 2.0}
+    return (-1.0 if name == "mcc" else 0.0), highest.get(name, 1.0)
+
+
 def measure(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
     """Return every metric for every weighting.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from auscult.core import named_files
 from auscult.core.errors import unknown_name
 
 if TYPE_CHECKING:  # torch and optuna take two seconds to import; the names of the architectures need neither
@@ -42,9 +43,16 @@ def architecture(name: str) -> Architecture:
 
     Raises
     ------
-    ParameterError
-        The name is unknown; the message lists the known ones.
+    AuscultError
+        The name is unknown, or its file lacks something; the message names what.
     """
+    check(name)
+    return cast(Architecture, importlib.import_module(f"{__name__}.{name}"))
+
+
+def check(name: str) -> None:
+    """Raise as :func:`architecture` does, without importing torch."""
     if name not in names():
         raise unknown_name("model", name, names(), where="params.yaml: experiments", next_step="use one of these names")
-    return cast(Architecture, importlib.import_module(f"{__name__}.{name}"))
+    file = Path(__file__).with_name(f"{name}.py")
+    named_files.check(file, ("DEFAULTS", "suggest", "build"), "Checklist: a model")

@@ -127,9 +127,9 @@ def with_dataset(text: str, name: str) -> str:
 
 
 def check_names(params: Params) -> None:
-    """Raise a :class:`ParameterError` if the task, representation or model of an experiment does not exist.
+    """Raise an :class:`AuscultError` if the task, representation or model of an experiment does not exist.
 
-    The message names the entry and what exists instead.
+    The message names the entry and what exists instead, or what the file of a representation or a model lacks.
     """
     from auscult import datasets, models
     from auscult.features import representations
@@ -144,6 +144,8 @@ def check_names(params: Params) -> None:
         ):
             if chosen not in known:
                 raise unknown_name(kind, chosen, known, where=f"{where}.{kind}", next_step=_NAME_ONE)
+        representations.check(experiment.features)
+        models.check(experiment.model)
 
 
 def _dvc(dataset: str, *arguments: str) -> None:

@@ -202,7 +202,7 @@ class Search:
 
         def stop_early(entry: dict[str, float]) -> bool:
             epoch, score = int(entry["epoch"]), entry["validation_score"]
-            shown = f"score {score:.3f}" if math.isfinite(score) else f"no score, likelihood {rank(entry):.3f}"
+            shown = f"score {100 * score:.1f}" if math.isfinite(score) else f"no score, likelihood {rank(entry):.3f}"
             logger.info("train: %s: %s epoch %d: %s", self.name, name, epoch, shown)
             if trial is None:
                 return False

@@ -15,6 +15,7 @@ from auscult.comparison.document import (
     Data,
     Experiment,
     Fault,
+    Limit,
     Mark,
     Metric,
     Parameter,
@@ -113,8 +114,14 @@ def golden() -> dict[str, Comparison]:
         sizes=(Count("models", 5_300_000, 5_310_000), Count("all outputs", None, 2_100_000_000)),
     )
     data = Data("sample-11a6ad31", "sample-99f00d00", True, (Count("recordings", 204, 200), Count("added", None, 3)))
+    missed = (Limit("recall_both", 0.43, 0.05, 0.2, True), Limit("size_mb", None, 120.0, 100.0, False))
+    as_base = (Limit("recall_crackle", 0.1, 0.15, 0.2, True),)
     return {
         "better": everything,
+        "refused": comparison(
+            experiment("sounds_logmel_cnn2d", 0.765, 0.75, limits=missed),
+            experiment("binary_mfcc_cnn2d", 0.575, 0.571, limits=as_base),
+        ),
         "worse": comparison(experiment("sounds_logmel_cnn2d", 0.765, 0.62, "worse")),
         "mixed": comparison(experiment("one", 0.7, 0.8, "better"), experiment("two", 0.7, 0.6, "worse"), same),
         "perhaps": comparison(experiment("one", 0.7, 0.8, "better", noise="not measured")),

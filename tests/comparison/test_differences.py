@@ -24,14 +24,15 @@ from auscult.comparison.differences import (
     equal_predictions,
     find_noise,
     load_noise,
+    missed_limits,
 )
-from auscult.comparison.document import Metric, Part
+from auscult.comparison.document import Limit, Metric, Part
 from auscult.comparison.seed_variance import spread
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import measure
 from tests.comparison.predictions import METHOD, evaluated
-from tests.registry.gate.simulated import patients_with, simulate
+from tests.registry.gate.simulated import SETTINGS, patients_with, settings, simulate
 
 
 def compared(base: Evaluated, head: Evaluated, known: Noise = SAME_MODEL, method: Method = METHOD) -> Part:
@@ -173,6 +174,8 @@ def test_a_metrics_file_that_differs_is_found() -> None:
     assert list(disagreements(replace(one, in_git={"validation": true}))) == []
     (sentence,) = disagreements(replace(one, in_git={"validation": true | {"score": true["score"] + 0.01}}))
     assert "1 validation metrics" in sentence and "score" in sentence
+    moved = replace(one, in_git={"validation": true | {"score": 0.0}}, why_outdated="it was edited")
+    assert next(disagreements(moved)).endswith("cause: it was edited")
     (sentence,) = disagreements(replace(one, in_git={"validation": {k: v for k, v in true.items() if k != "mcc"}}))
     assert "mcc" in sentence
 
@@ -186,6 +189,45 @@ def test_equal_predictions_are_equal_in_every_column() -> None:
         table.loc[3, column] = "p99" if column == "patient_id" else 1 - table.loc[3, column]
         assert not equal_predictions(one, replace(one, table=table)), column
     assert not equal_predictions(one, replace(one, table=one.table[1:]))
+
+
+def test_a_limit_of_the_gate_that_head_misses_on_its_test_units_is_found_with_bases_value() -> None:
+    """Nearly all abnormal units are taken for normal: the gate refuses that whatever the score's interval."""
+    (good,) = simulate(1.6)
+    weak = replace(good, predicted=np.where(np.arange(len(good)) % 20 == 0, good.y, 0))
+    recall = float(measure(weak, np.ones((1, len(weak))))["recall_abnormal"][0])
+    before = float(measure(good, np.ones((1, len(good))))["recall_abnormal"][0])
+    base, head = evaluated(good, part="test"), evaluated(weak, part="test")
+    (found,) = missed_limits(base, head, SETTINGS)
+    assert found == Limit("recall_abnormal", round(before, 6), round(recall, 6), SETTINGS.min_recall, True)
+    assert found.kept_by_base and recall < 0.2 < before
+    assert missed_limits(base, base, SETTINGS) == ()
+    (alone,) = missed_limits(None, head, SETTINGS)
+    assert alone.base is None and alone.kept_by_base
+    (both,) = missed_limits(head, head, SETTINGS)
+    assert not both.kept_by_base
+    large = replace(base, size_mb=101.0)
+    assert [each.name for each in missed_limits(base, large, SETTINGS)] == ["size_mb"]
+    assert [each.name for each in missed_limits(base, head, settings(max_calibration_error=0.0))][1:] == [
+        "calibration_error"
+    ]
+
+
+def test_limits_are_checked_on_the_test_part_only_and_where_the_gate_has_enough_patients() -> None:
+    (good,) = simulate(1.6)
+    weak = replace(good, predicted=np.zeros_like(good.y))
+    assert missed_limits(None, evaluated(weak, part="validation"), SETTINGS) == ()
+    assert missed_limits(None, evaluated(weak, part="test"), None) == ()
+    few = patients_with(weak, 20, 7)
+    assert missed_limits(None, evaluated(few, part="test"), SETTINGS) == ()
+    assert missed_limits(None, evaluated(few, part="test"), settings(min_patients=7)) != ()
+
+
+def test_an_interval_of_a_comparison_stays_within_the_range_of_its_metric() -> None:
+    head, base = (evaluated(each) for each in simulate(1.2, 1.2, patients=8))
+    part = compared(base, head, measured(sensitivity=2.0, mcc=2.0))
+    assert (score(part, "sensitivity").low, score(part, "sensitivity").high) == (-1.0, 1.0)
+    assert (score(part, "mcc").low, score(part, "mcc").high) == (-2.0, 2.0)
 
 
 def test_noise_of_an_unmeasured_experiment_is_pooled_over_the_data_set(tmp_path: Path) -> None:

@@ -55,6 +55,10 @@ FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a commit that is a command": lambda made: made["base"].update(commit="$(rm -rf .)"),
     "a commit that is too short": lambda made: made["base"].update(commit="abc"),
     "an experiment twice": lambda made: made["experiments"].append(made["experiments"][0]),
+    "no limits": lambda made: made["experiments"][0].pop("limits"),
+    "a limit without a value": lambda made: made["experiments"][0].update(
+        limits=[{"name": "recall_both", "base": None, "head": None, "limit": 0.2, "at_least": True}]
+    ),
     "an invalid confidence": lambda made: made.update(confidence=1.5),
 }
 
@@ -64,7 +68,7 @@ def test_a_file_that_is_not_as_declared_is_refused(tmp_path: Path, fault: str) -
     made = plain(tmp_path)
     parse(json.dumps(made).encode())
     FAULTS[fault](made)
-    with pytest.raises(DocumentError, match="version 2"):
+    with pytest.raises(DocumentError, match="version 3"):
         parse(json.dumps(made).encode())
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from markdown_it import MarkdownIt
 
-from auscult.comparison.document import Comparison, Count, Data, Fault, Parameter, Revision, Stage
+from auscult.comparison.document import Comparison, Count, Data, Fault, Limit, Parameter, Revision, Stage
 from auscult.comparison.markdown import render
 from auscult.comparison.verdict import verdict
 from tests.comparison.documents import GOLDEN, comparison, experiment, golden
@@ -48,6 +48,12 @@ def test_the_comment_equals_the_golden_file(name: str) -> None:
         ("mixed", "Mixed: one +10.0 points (+7.0 to +13.0); two −10.0"),
         ("perhaps", "Perhaps better: one +10.0 points (+7.0 to +13.0); seed variance was not measured"),
         ("no_difference", "No difference beyond noise; not comparable: few (no interval: 2 patients"),
+        (
+            "refused",
+            "No difference beyond noise, but the gate would refuse a model; sounds_logmel_cnn2d misses a limit"
+            " (recall_both is 5.0, at least 20.0 is needed); the gate would refuse, for limits that base misses too:"
+            " binary_mfcc_cnn2d",
+        ),
         ("nothing_changed", "Nothing changed: every model and metric is the same"),
         ("broken_file", "No difference: every model that could be compared is the same; 1 item is unreadable"),
         ("other_data", "No difference beyond noise; the data differ: compared on"),
@@ -68,9 +74,19 @@ def test_the_test_part_does_not_decide() -> None:
     assert verdict(comparison(moved)).kind == "no difference"
 
 
+@pytest.mark.parametrize("problem", ["head", "base"])
+def test_a_model_that_the_gate_would_refuse_is_named_without_a_base_too(problem: str) -> None:
+    made = golden()["refused"]
+    broken = replace(made, **{problem: replace(made.base, fault="it cannot be read")})
+    assert verdict(broken).kind == "cannot say" and verdict(broken).refused
+    assert "sounds_logmel_cnn2d misses a limit (recall_both is 5.0" in verdict(broken).line()
+
+
 def hostile(text: str) -> Comparison:
     """Return a comparison whose every string is *text*."""
-    one, gone = experiment(text, 0.7, 0.8, "better", task=text, note=text), experiment(text + "2", 0.7, 0.6)
+    limits = (Limit(text, 0.5, 0.1, 0.2, True),)
+    one = experiment(text, 0.7, 0.8, "better", task=text, note=text, limits=limits)
+    gone = experiment(text + "2", 0.7, 0.6)
     named = [
         replace(
             each,
@@ -149,7 +165,8 @@ def test_what_is_never_left_out_fits_into_a_comment(kind: str) -> None:
     experiments = []
     for number in range(100):
         name = f"{number:03}{text[120]}"[:120]
-        each = experiment(name, -1e15, 1e15, "better", state="added" if kind == "added" else "compared")
+        state, limits = "added" if kind == "added" else "compared", (Limit(text[120], None, 1e15, -1e15, False),) * 70
+        each = experiment(name, -1e15, 1e15, "better", state=state, limits=limits)
         metrics = (replace(each.parts[0].metrics[0], low=-1e15, high=1e15, note=text[600]),)
         if kind == "unknown":
             metrics = (replace(metrics[0], mark="unknown"),)

@@ -15,7 +15,7 @@ from tests.comparison.documents import golden
 from tests.comparison.test_markdown import HOSTILE, hostile
 
 
-@pytest.mark.parametrize("name", ["better", "no_base", "removed", "other_data"])
+@pytest.mark.parametrize("name", ["better", "refused", "no_base", "removed", "other_data"])
 def test_the_page_is_complete_and_needs_no_network(tmp_path: Path, name: str) -> None:
     made = golden()[name]
     write_page(tmp_path / "page.html", made)
@@ -26,7 +26,7 @@ def test_the_page_is_complete_and_needs_no_network(tmp_path: Path, name: str) ->
     for fault in (made.base.fault, made.head.fault):
         assert fault in html
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\(""", html)
-    assert ('<i class="bar"' in html) == (name in ("better", "other_data")), "intervals are drawn"
+    assert ('<i class="bar"' in html) == (name in ("better", "refused", "other_data")), "intervals are drawn"
 
 
 def test_intervals_are_drawn_to_scale(tmp_path: Path) -> None:
@@ -34,6 +34,14 @@ def test_intervals_are_drawn_to_scale(tmp_path: Path) -> None:
     scores = (tmp_path / "page.html").read_text().partition("</section>")[0]
     drawn = [float(each) for each in re.findall(r"(?:left|width):([\d.]+)%", scores)]
     assert drawn == pytest.approx([61.67, 10.0, 66.67, 33.33, 66.67, 66.67], abs=0.01)
+
+
+def test_a_missed_limit_of_the_gate_is_shown_with_its_value_and_that_of_base(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", golden()["refused"])
+    html = (tmp_path / "page.html").read_text()
+    row = html.partition("Limits of the gate")[2].partition("</tr>")[2]
+    assert re.findall(r"\d+\.\d", row)[:3] == ["5.0", "20.0", "43.0"]
+    assert html.count("✕ gate") == 2 and "✕ gate (base too)" in html.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_large_counts_are_shown_in_full(tmp_path: Path) -> None:

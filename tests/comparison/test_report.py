@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,7 +21,7 @@ from auscult.evaluation.metrics import Predictions
 from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
 from tests.contract.imports import ROOT
-from tests.registry.gate.simulated import simulate
+from tests.registry.gate.simulated import SETTINGS, simulate
 
 
 def both_parts(given: Predictions, model: str) -> Evaluated:
@@ -88,6 +89,37 @@ def test_the_verdict_counts_common_units_also_where_the_data_are_the_same(tmp_pa
     counts = f"at least 300 validation units, of {len(base.table) // 2} in base and 300 in head"
     assert counts in verdict(compared(tmp_path, {"e": base}, {"e": fewer})).line()
     assert "validation units" not in verdict(compared(tmp_path, {"e": base}, {"e": head})).line()
+
+
+def test_a_head_that_the_gate_would_refuse_is_marked_in_every_state(tmp_path: Path) -> None:
+    """The score's interval includes zero, and nearly all abnormal units are missed."""
+    (good,) = simulate(0.6, patients=12)
+    weak = replace(good, predicted=np.zeros_like(good.y))
+    base, head = both_parts(good, "old"), both_parts(weak, "new")
+    method = replace(METHOD, gate=SETTINGS)
+    for old, state in ((base, "compared"), (None, "added"), ("it is gone", "unreadable")):
+        before = {} if old is None else {"e": old}
+        found = compare(tmp_path, made("main", before), made("HEAD", {"e": head}), method, None)
+        (experiment,) = found.experiments
+        assert experiment.state == state
+        assert [each.name for each in experiment.limits] == ["recall_abnormal"]
+        assert verdict(found).refused and "recall_abnormal is 0.0" in verdict(found).line()
+    found = compare(tmp_path, made("main", {"e": base}), made("HEAD", {"e": base}), method, None)
+    assert not verdict(found).refused and verdict(found).kind == "nothing changed"
+
+
+def test_the_gates_limits_are_those_of_heads_settings() -> None:
+    method, faults = _method(ROOT)
+    assert faults == [] and method.gate is not None and method.gate.min_recall == 0.2
+
+
+def test_a_fault_of_a_metrics_file_names_cause_and_next_command(tmp_path: Path) -> None:
+    (given,) = simulate(1.0)
+    one = replace(both_parts(given, "one"), in_git={"validation": {"score": 0.0}}, why_outdated="it was edited")
+    found = compare(tmp_path, made("main", {"e": one}), made("HEAD", {"e": one}), METHOD, None)
+    by_revision = {each.revision: each.reason for each in found.faults}
+    assert all("cause: it was edited; next: " in reason for reason in by_revision.values())
+    assert "make repro, then git add dvc.lock" in by_revision["head"]
 
 
 def test_experiments_beyond_the_limit_are_a_fault(tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_uncommitted_changes_make_a_checkout_dirty_but_outputs_of_the_pipeline_d
     assert head_of(root).dirty
 
 
+def test_outputs_that_the_pipeline_wrote_are_listed_but_nothing_else(root: Path) -> None:
+    (root / "dvc.lock").write_text("stages: {}")
+    git(root, "add", "dvc.lock")
+    git(root, "commit", "-q", "-m", "lock")
+    assert revisions.uncommitted_outputs(root) == []
+    (root / "dvc.lock").write_text("written by the pipeline")
+    (root / "reports/sample/metrics").mkdir(parents=True)
+    (root / "reports/sample/metrics/x.json").write_text("{}")
+    (root / "params.yaml").write_text("seed: being edited")
+    (root / "note.md").write_text("a note")
+    assert revisions.uncommitted_outputs(root) == ["dvc.lock", "reports/sample/metrics/x.json"]
+
+
 def test_an_unknown_revision_is_an_error(root: Path) -> None:
     commit(root, "seed: 2")
     with pytest.raises(AuscultError, match="mian"):
@@ -242,23 +255,26 @@ def test_metrics_of_another_machine_are_not_checked_but_edited_or_outdated_ones_
         stage = {"deps": deps, "outs": [{"path": METRICS, "hash": "md5", "md5": md5, "size": 1}]}
         (place / "dvc.lock").write_text(json.dumps({"stages": {"evaluate": stage}}))
 
-    def checked() -> bool:
-        """Return whether the metrics in git are compared with those computed here."""
+    def cause() -> str:
+        """Return why the metrics in git are compared with those computed here; empty where they are not."""
         lock("new", "computed here")
         one = read(place, HERE, Run(), before).experiments[EXPERIMENT]
-        assert isinstance(one, Evaluated)
-        return one.in_git != {}
+        assert isinstance(one, Evaluated) and (one.in_git != {}) == bool(one.why_outdated)
+        return one.why_outdated
 
     lock("new", "computed elsewhere")
     before = uncommitted(place)
-    assert not checked()
+    assert not cause()
     lock("old", "computed elsewhere")
     before = uncommitted(place)
-    assert checked(), "the pipeline did not run after a change of the code"
+    assert cause().startswith("auscult/evaluation/metrics.py of stage evaluate changed")
     lock("new", "computed elsewhere")
     (place / METRICS).write_text('{"validation": {"score": 0.9}, "test": {}}')
     before = uncommitted(place)
-    assert checked(), "edited manually"
+    assert "edited" in cause()
+    (place / "dvc.lock").unlink()
+    before = uncommitted(place)
+    assert "does not record" in cause()
 
 
 @pytest.mark.parametrize(

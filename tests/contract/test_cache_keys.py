@@ -13,7 +13,7 @@ from tests.contract.imports import imported_files, module_file
 GROUND_FLOOR = {
     f"auscult/core/{name}.py"
     for name in (
-        *("digests", "errors", "params", "paths", "process", "records"),
+        *("digests", "errors", "named_files", "params", "paths", "process", "records"),
         *("reject_reasons", "sections", "storage", "tasks"),
     )
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from auscult.core import params
 from auscult.core.errors import ParameterError
@@ -24,7 +25,32 @@ def test_shipped_parameters_are_complete_for_every_data_set(raw: dict[str, Any],
     raw["dataset"] = dataset
     loaded = params.resolve(raw)
     assert loaded.train.trials == raw["by_dataset"][dataset]["train"]["trials"]
-    assert len(loaded.experiments) == 8
+    assert list(loaded.experiments) == list(raw["experiments"])
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("train.trials=50", "  trials: 50                    # Optuna trials per experiment"),
+        ("dataset=icbhi", "dataset: icbhi                  # sample, icbhi or sprsound: a file in auscult/datasets/"),
+        ("resample.high_hz=1800.5", "  high_hz: 1800.5"),
+        ("features.augmented.noise_snr_db=[5.0,30.0]", "    - 5.0"),
+        (
+            "experiments.sounds_logmel_cnn2d.model=cnn1d",
+            "  sounds_logmel_cnn2d: {task: sounds, features: logmel, model: cnn1d}",
+        ),
+        ("by_dataset.icbhi.train.epochs=9", "    train: {trials: 2, epochs: 9, seeds: 3}"),
+        ("train.budget_minutes=null", ""),
+    ],
+)
+def test_dvc_exp_run_changes_one_line(tmp_path: Path, override: str, changed: str) -> None:
+    """As ``dvc exp run -S`` does; it writes the whole file anew."""
+    before = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    apply_overrides(tmp_path / "params.yaml", [override])
+    after = (tmp_path / "params.yaml").read_text().splitlines()
+    lines = [new for old, new in zip(before.splitlines(), after, strict=True) if old != new]
+    assert lines == ([changed] if changed else [])
 
 
 def test_an_explicit_value_takes_precedence_over_by_dataset(raw: dict[str, Any]) -> None:
@@ -51,7 +77,7 @@ def test_every_data_set_fills_the_same_parameters(raw: dict[str, Any]) -> None:
         ("features", "padding", "mirror", "features.padding is 'mirror'"),
         ("features", "n_mfcc", 65, "n_mfcc (65)"),
         ("resample", "low_hz", 5000.0, "resample: "),
-        ("balance", "method", None, "balance.method is null"),
+        ("balance", "method", None, "balance.method is empty"),
         ("split", "seed", -1, "split.seed is -1"),
         ("train", "seed", 2**32, "train.seed is 4294967296"),
         ("balance", "max_ratio", float("inf"), "balance.max_ratio is inf"),

@@ -8,10 +8,21 @@ import numpy as np
 import pytest
 
 from auscult.core.tasks import Task
-from auscult.evaluation.bootstrap import difference, lack_a_class, metrics_with_intervals, patient_weights
-from auscult.evaluation.metrics import Predictions
+from auscult.evaluation.bootstrap import (
+    count_patients,
+    difference,
+    interval,
+    lack_a_class,
+    metrics_with_intervals,
+    patient_weights,
+)
+from auscult.evaluation.metrics import Predictions, measure
+from tests.registry.gate.simulated import patients_with, simulate
 
 TWO = Task("abnormal", "segment", ("normal", "abnormal"), "normal", {})
+#: For 8 patients: Student's t with 7 degrees of freedom at 97.5 % is 2.3646243, times √(8/7) is 2.5278897,
+#: and Φ(−2.5278897) is:
+TAIL_OF_8, REACH_OF_8 = 0.0057375, 2.5278897
 FOUR = Task("sounds", "segment", ("normal", "crackle", "wheeze", "both"), "normal", {})
 
 
@@ -164,3 +175,40 @@ def test_a_class_of_one_patient_gives_no_interval_however_many_units() -> None:
     constant = Predictions(TWO, y, np.ones_like(y), np.full((len(y), 2), 0.5), predictions.patients)
     other = metrics_with_intervals(constant, patient_weights(one.patients, 200, 1), 0.95, "test")
     assert "no_interval" in difference((metrics, resampled), other, 0.95, one)
+
+
+def test_the_ends_are_those_of_the_smaller_group_of_patients() -> None:
+    new, old = (patients_with(each, 30, 8) for each in simulate(1.2, 1.0, patients=38))
+    assert count_patients(new) == (30, 8)
+    weights = patient_weights(new.patients, 2000, 41)
+    measured = [metrics_with_intervals(each, weights, 0.95, "test") for each in (new, old)]
+    moved = measure(new, weights)["score"] - measure(old, weights)["score"]
+    found = difference(measured[0], measured[1], 0.95, new)
+    half = REACH_OF_8 * np.nanstd(moved)
+    low, high = np.nanquantile(moved, [TAIL_OF_8, 1 - TAIL_OF_8])
+    assert found["low"] == pytest.approx(min(low, found["value"] - half), abs=1e-5)
+    assert found["high"] == pytest.approx(max(high, found["value"] + half), abs=1e-5)
+
+
+def test_with_five_patients_an_interval_still_widens_with_the_confidence() -> None:
+    """The quantiles alone cannot: both lie at the most extreme of a few different resamples."""
+    predictions = by_patient(patients=5)
+    weights = patient_weights(predictions.patients, 400, 1)
+    found = [metrics_with_intervals(predictions, weights, level, "test")[0]["log_loss"] for level in (0.99, 0.999)]
+    assert found[1]["high"] - found[0]["high"] > 0.1
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.999])
+def test_no_interval_leaves_the_range_of_its_metric(confidence: float) -> None:
+    new, old = by_patient(patients=6), by_patient(patients=6, seed=4)
+    old = Predictions(TWO, new.y, 1 - new.predicted, old.probabilities, new.patients)
+    weights = patient_weights(new.patients, 200, 1)
+    measured = [metrics_with_intervals(each, weights, confidence, "test") for each in (new, old)]
+    for name, entry in measured[0][0].items():
+        lowest, highest = (-1.0 if name == "mcc" else 0.0), (np.inf if name == "log_loss" else 1.0)
+        assert lowest <= entry["low"] <= entry["value"] <= entry["high"] <= highest, name
+        found = difference(measured[0], measured[1], confidence, new, name)
+        assert -(highest - lowest) <= found["low"] <= found["value"] <= found["high"] <= highest - lowest, name
+    values = np.random.default_rng(0).normal(0.0, 2.0, 200)
+    found = interval(0.0, values, confidence, new, "sensitivity", paired=True)
+    assert (found["low"], found["high"]) == (-1.0, 1.0)

@@ -77,7 +77,7 @@ def test_phase_vocoder_equals_librosas(rate: float) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_copies_depend_on_seed_and_name_only(kind: str) -> None:
     audio = band_pass(np.random.default_rng(0).standard_normal(8000).astype(np.float32), SPEC)
-    make = KINDS[kind]
+    make = KINDS[kind].make
     np.testing.assert_array_equal(make(audio, "a", PARAMS, SPEC), make(audio, "a", PARAMS, SPEC))
     others = [("b", PARAMS), ("a", PARAMS.model_copy(update={"seed": 24}))]
     for name, params in others:
@@ -88,6 +88,6 @@ def test_copies_depend_on_seed_and_name_only(kind: str) -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("samples", [200, 1024, 3000])
 def test_short_and_silent_audio_stays_finite(kind: str, samples: int) -> None:
-    copy = KINDS[kind](np.zeros(samples, dtype=np.float32), "a", PARAMS, SPEC)
+    copy = KINDS[kind].make(np.zeros(samples, dtype=np.float32), "a", PARAMS, SPEC)
     assert copy.size
     assert np.isfinite(copy).all()

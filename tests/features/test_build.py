@@ -19,7 +19,7 @@ from auscult.core.records import ITEM_COLUMNS, SEGMENT_COLUMNS
 from auscult.core.sections import Params
 from auscult.core.storage import read_json, read_table, write_table
 from auscult.features import representations
-from auscult.features.extraction.augment import stretch_rate
+from auscult.features.extraction.augment import KINDS, stretch_rate
 from auscult.features.extraction.build import write_features
 from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
 
@@ -94,12 +94,12 @@ def test_rows_equal_the_frames_of_librosa(params: Params, build: Build) -> None:
 
 
 def test_copies_are_made_of_training_recordings_only(params: Params, build: Build) -> None:
-    assert "8 recordings and 18 augmented copies" in build("augmented", params)
+    assert f"8 recordings and {6 * len(KINDS)} augmented copies" in build("augmented", params)
     for array in ("segments", "windows"):
         table = read_table(PATHS.features("augmented") / f"{array}.parquet")
         rows = np.load(PATHS.features("augmented") / f"{array}.npy")
         copies = table[table["copy"] != "original"]
-        assert set(copies["copy"]) == {"noise", "pitch", "stretch"}
+        assert set(copies["copy"]) == set(KINDS)
         assert set(copies["recording_id"]) == {f"rec{n:02d}" for n in range(6)}
         originals = table[table["copy"] == "original"].set_index("item_id")
         for n, copy in copies.iterrows():
@@ -109,6 +109,20 @@ def test_copies_are_made_of_training_recordings_only(params: Params, build: Buil
                 speed = stretch_rate(copy["recording_id"], params.features.augmented)
                 assert copy["frames"] == pytest.approx(min(original["frames"] / speed, rows.shape[2]), abs=2)
             assert not np.array_equal(rows[n], rows[table.index[table["item_id"] == copy["item_id"]][0]])
+
+
+def test_an_augmentation_added_to_kinds_is_made_at_its_rate(params: Params, build: Build) -> None:
+    """In a process of its own: the representation reads the kinds once."""
+    code = (
+        "from auscult.features.extraction.augment import KINDS, Kind, add_noise\n"
+        "KINDS['twice'] = Kind(lambda audio, *rest: add_noise(audio[::2], *rest), lambda recording_id, params: 2.0)\n"
+        "from auscult.features.representations import load\n"
+        "augmented = load('augmented')\n"
+        "from types import SimpleNamespace\n"
+        "rates = [augmented.rate(kind, 'rec00', SimpleNamespace(augmented=None)) for kind in ('twice', 'noise')]\n"
+        "assert augmented.copies[-1] == 'twice' and rates == [2.0, 1.0]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True)
 
 
 @pytest.mark.parametrize("name", ["logmel", "augmented"])
@@ -131,19 +145,19 @@ def test_representations_share_one_spectrogram(params: Params, build: Build) -> 
     assert "0 of them new" in build("mfcc", params)
     other_length = params.features.model_copy(update={"segment_s": 2.0, "padding": "tile"})
     assert "0 of them new" in build("logmel", params.model_copy(update={"features": other_length}))
-    assert "18 of them new" in build("augmented", params)
+    assert f"{6 * len(KINDS)} of them new" in build("augmented", params)
 
 
 def test_only_a_changed_recording_is_computed_again(params: Params, build: Build) -> None:
     build("augmented", params)
     forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0])
     write_audio(PATHS, params.resample, 2)
-    assert ", 4 of them new" in build("augmented", params)
+    assert f", {1 + len(KINDS)} of them new" in build("augmented", params)
 
 
 def test_forgetting_a_recording_removes_all_its_cache_entries(params: Params, build: Build) -> None:
     build("augmented", params)
-    assert forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0]) == 5  # audio, log-mel, three copies
+    assert forget(read_table(PATHS.manifest / "recordings.parquet")["sha256"][0]) == 2 + len(KINDS)  # audio, log-mel
 
 
 def test_data_set_without_segments_has_windows_only(params: Params, build: Build) -> None:

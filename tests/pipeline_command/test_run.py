@@ -9,13 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
 
+from auscult import datasets, models
 from auscult.core.errors import AuscultError, DataError
 from auscult.core.paths import CACHE_DIR, Paths
+from auscult.features import representations
 from auscult.pipeline import run as repro
 from auscult.versioning import commands, lockfile, locks
 
@@ -149,6 +151,36 @@ def test_run_logs_the_results_when_tracking_fails(
     with pytest.raises(AuscultError, match="MLflow"):
         repro._finish(repro.parameters.load())
     assert "the table" in caplog.text and "reports/sample/index.html" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("package", "removed", "words"),
+    [
+        (models, "DEFAULTS", "does not define DEFAULTS"),
+        (models, "def build", "does not define build"),
+        (representations, "REPRESENTATION", "does not define REPRESENTATION"),
+        (datasets, "DATASET", "does not define DATASET"),
+        (models, "(", "is not valid Python"),
+    ],
+    ids=["defaults", "build", "representation", "data set", "syntax"],
+)
+def test_a_file_found_by_name_that_lacks_something_is_refused_before_a_stage_runs(
+    calls: list[tuple[str, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: ModuleType,
+    removed: str,
+    words: str,
+) -> None:
+    """Found only in its stage it would cost the stages before."""
+    assert package.__file__ is not None
+    place = Path(shutil.copytree(Path(package.__file__).parent, tmp_path / "copied"))
+    for file in place.glob("[a-z]*.py"):
+        file.write_text(file.read_text().replace(removed, "" if removed == "(" else f"{removed[:4]}_other"))
+    monkeypatch.setattr(package, "__file__", str(place / "__init__.py"))
+    with pytest.raises(AuscultError, match=words) as caught:
+        repro.reproduce()
+    assert "copied" in caught.value.where and not calls
 
 
 def test_unnamed_outputs_are_those_of_removed_experiments(folder: Path) -> None:

@@ -7,6 +7,7 @@ them. Random draws depend only on the seed and the recording's id.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -115,8 +116,25 @@ def _overlap_add(
     return np.pad(audio, (0, length - audio.size))
 
 
-KINDS: dict[str, Callable[[NDArray[np.float32], str, AugmentedParams, ResampleParams], NDArray[np.float32]]] = {
-    "noise": add_noise,
-    "pitch": pitch_shift,
-    "stretch": time_stretch,
-}
+def same_speed(recording_id: str, params: AugmentedParams) -> float:
+    """Return the speed of a copy in which every event keeps its time: 1."""
+    return 1.0
+
+
+class Kind(NamedTuple):
+    """A kind of augmented copy.
+
+    Attributes
+    ----------
+    make
+        Returns the copy of a recording's audio, shape (n,) → (about n / rate,).
+    rate
+        Returns the speed of the copy relative to the original.
+    """
+
+    make: Callable[[NDArray[np.float32], str, AugmentedParams, ResampleParams], NDArray[np.float32]]
+    rate: Callable[[str, AugmentedParams], float] = same_speed
+
+
+#: Every kind that ``augmented`` makes of each training recording.
+KINDS = {"noise": Kind(add_noise), "pitch": Kind(pitch_shift), "stretch": Kind(time_stretch, stretch_rate)}

@@ -150,7 +150,7 @@ def _write_rows(
 
     def rows_of(job: Job) -> dict[str, tuple[NDArray[np.float32], list[int]]]:
         spectrogram = representation.transform(logmels.get(job), params)
-        rate = representation.rate(job.kind, job.recording_id, params)
+        rate = 1.0 if job.kind == ORIGINAL else representation.rate(job.kind, job.recording_id, params)
         return {array: cutter.cut(spectrogram, job.items[array], rate) for array, cutter in cutters.items()}
 
     tables: dict[str, list[tuple[Any, ...]]] = {array: [] for array in cutters}

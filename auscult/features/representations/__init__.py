@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.core import named_files
 from auscult.core.errors import unknown_name
 from auscult.core.sections import FeaturesParams, ResampleParams
 
@@ -61,9 +63,16 @@ def load(name: str) -> Representation:
 
     Raises
     ------
-    ParameterError
-        The name is unknown; the message lists the known ones.
+    AuscultError
+        The name is unknown, or its file lacks something; the message names what.
     """
+    check(name)
+    representation: Representation = importlib.import_module(f"{__name__}.{name}").REPRESENTATION
+    return representation
+
+
+def check(name: str) -> None:
+    """Raise as :func:`load` does, without importing the file."""
     if name not in names():
         raise unknown_name(
             "representation",
@@ -72,5 +81,4 @@ def load(name: str) -> Representation:
             where="params.yaml: experiments.<name>.features",
             next_step="use one of these names",
         )
-    representation: Representation = importlib.import_module(f"{__name__}.{name}").REPRESENTATION
-    return representation
+    named_files.check(Path(__file__).with_name(f"{name}.py"), ("REPRESENTATION",), "Checklist: a representation")

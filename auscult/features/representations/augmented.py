@@ -12,9 +12,9 @@ from auscult.features.representations import Representation
 
 
 class AugmentedRepresentation(Representation):
-    """The first ``n_mfcc`` coefficients, and a noisy, a pitch-shifted and a stretched copy."""
+    """The first ``n_mfcc`` coefficients, and a copy of each kind of :data:`augment.KINDS`."""
 
-    copies = ("noise", "pitch", "stretch")
+    copies = tuple(augment.KINDS)
     copy_modules = (
         "auscult.features.extraction.augment",
         "auscult.audio.resampling",
@@ -29,12 +29,12 @@ class AugmentedRepresentation(Representation):
         return mfcc(logmel, params.n_mfcc)
 
     def rate(self, kind: str, recording_id: str, params: FeaturesParams) -> float:
-        return augment.stretch_rate(recording_id, params.augmented) if kind == "stretch" else 1.0
+        return augment.KINDS[kind].rate(recording_id, params.augmented)
 
     def copy(
         self, kind: str, recording_id: str, audio: NDArray[np.float32], params: FeaturesParams, spec: ResampleParams
     ) -> NDArray[np.float32]:
-        return augment.KINDS[kind](audio, recording_id, params.augmented, spec)
+        return augment.KINDS[kind].make(audio, recording_id, params.augmented, spec)
 
 
 REPRESENTATION = AugmentedRepresentation()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.core.storage import write_text
+from auscult.reporting import scale
 from auscult.reporting.templates import template
 
 _VERDICTS = {"promote": "Promote", "refuse": "Refuse", "undecided": "No decision"}
@@ -55,10 +56,11 @@ def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": _VERDICTS[record["outcome"]],
         "rule": _RULES[record["rule"]],
         "reason": reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else "."),
-        "difference": _with_interval(record.get("difference")),
+        "difference": _with_interval(record.get("score", ""), record.get("difference"), sign=True),
         "compared_with": "champion" if record["champion"] else "constant answer",
         "compared_on": _compared_on(record),
         "rows": _rows(record) if record.get("difference") else [],
+        "margin": scale.points(record["settings"]["margin"]) if "settings" in record else "",
     }
 
 
@@ -68,23 +70,22 @@ def _rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     other = old["score"] if old else record["constant"]
     table = [
         ("model", f"version {new['version']}", f"version {old['version']}" if old else "constant"),
-        (f"{score} (interval)", _with_interval(new["score"]), _with_interval(other)),
+        (f"{score} (interval)", _with_interval(score, new["score"]), _with_interval(score, other)),
     ]
     for metric, value in new["metrics"].items():
         if metric != score:
             beside = old.get("metrics", {}).get(metric)
-            table.append((metric, f"{value:.3f}", "" if beside is None else f"{beside:.3f}"))
-    for cost, unit, digits in (("latency_ms", "ms per recording", 0), ("size_mb", "MB", 2)):
-        a, b = ("" if each.get(cost) is None else f"{each[cost]:.{digits}f} {unit}" for each in (new, old))
-        table.append((cost.partition("_")[0], a, b))
+            table.append((metric, scale.shown(metric, value), "" if beside is None else scale.shown(metric, beside)))
+    for cost, title in (("latency_ms", "latency per recording"), ("size_mb", "size")):
+        a, b = ("" if each.get(cost) is None else scale.shown(cost, each[cost]) for each in (new, old))
+        table.append((title, a, b))
     return table
 
 
-def _with_interval(interval: Mapping[str, Any] | None) -> str:
+def _with_interval(name: str, interval: Mapping[str, Any] | None, *, sign: bool = False) -> str:
     if not interval or interval["value"] is None:
         return "undefined"
-    bounds = "" if interval["low"] is None else f" ({interval['low']:.3f} to {interval['high']:.3f})"
-    return f"{interval['value']:.3f}{bounds}"
+    return scale.with_interval(name, interval["value"], interval["low"], interval["high"], sign=sign)
 
 
 def _compared_on(record: Mapping[str, Any]) -> str:
@@ -98,7 +99,8 @@ def _compared_on(record: Mapping[str, Any]) -> str:
     )
     left = record["patients_left_out"]
     more = f"; test patients left out because the champion has learned from them: {left}" if left else ""
-    return f"{text}{more}. Intervals: {100 * record['confidence']:.3g} %, by resampling patients."
+    intervals = f"Metrics are in points of 100. Intervals: {100 * record['confidence']:.3g} %, by resampling patients."
+    return f"{text}{more}. {intervals}"
 
 
 def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:

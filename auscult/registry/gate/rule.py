@@ -6,15 +6,16 @@ be compared at all comes before its score, so that no score of a model that know
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from auscult.core.digests import patient_key
+from auscult.evaluation.bootstrap import count_patients, difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure, slug
-from auscult.registry.gate.interval import Interval, compare, count_patients
+from auscult.reporting import scale
 from auscult.settings import GateSettings
 
 Outcome = Literal["promote", "refuse", "undecided"]
@@ -44,6 +45,33 @@ class Contender:
     size_mb: float = float("nan")
     #: When and why it was rolled back; empty if it was not.
     rolled_back: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A value of a model, and the limit that the settings set for it.
+
+    Attributes
+    ----------
+    name
+        A metric of :func:`auscult.evaluation.metrics.measure`, ``latency_ms`` or ``size_mb``.
+    at_least
+        The limit is a minimum; otherwise it is a maximum.
+    """
+
+    name: str
+    value: float
+    limit: float
+    at_least: bool
+
+    @property
+    def missed(self) -> bool:
+        """Whether the value is beyond the limit: no for the recall of a class that does not occur (NaN)."""
+        return self.value < self.limit if self.at_least else not self.value <= self.limit
+
+    def __str__(self) -> str:
+        value, limit = (scale.shown(self.name, each) for each in (self.value, self.limit))
+        return f"{self.name} is {value}, the {'minimum' if self.at_least else 'maximum'} is {limit}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,8 @@ def decide(
         )
         return Decision("undecided", "too_few_patients", reason, details)
     # On all test patients, also those that the champion knows: the challenger knows none of them.
-    if missed := list(_missed_limits(challenger, everything, settings)):
+    costs = {"latency_ms": challenger.latency_ms, "size_mb": challenger.size_mb}
+    if missed := [str(check) for check in checks(everything, settings, costs) if check.missed]:
         reason = f"on all {len(set(everything.patients))} test patients: {'; '.join(missed)}"
         return Decision("refuse", "limit", reason, details)
     return _by_interval(challenger, champion, settings, details)
@@ -161,19 +190,24 @@ def _unknown_to(dataset: str, predictions: Predictions, champion: Contender | No
     return np.array([patient_key(dataset, str(patient)) not in known for patient in predictions.patients], dtype=bool)
 
 
-def _missed_limits(challenger: Contender, predictions: Predictions, settings: GateSettings) -> Iterator[str]:
+def checks(predictions: Predictions, settings: GateSettings, costs: Mapping[str, float]) -> list[Check]:
+    """Return the limits that a challenger must keep on all its test units, with its values.
+
+    The comparison of a pull request checks them too.
+
+    Parameters
+    ----------
+    costs
+        ``latency_ms`` and ``size_mb``; what is missing is not checked, and NaN is beyond its limit.
+    """
     metrics = _metrics(predictions)
-    for name in predictions.task.classes:
-        recall = metrics[f"recall_{slug(name)}"]
-        if recall < settings.min_recall:  # False for NaN, where the class does not occur
-            yield f"it recognises {recall:.0%} of {name!r}, the minimum is {settings.min_recall:.0%}"
-    error = metrics["calibration_error"]
-    if error > settings.max_calibration_error:
-        yield f"its calibration error is {error:.2f}, the limit is {settings.max_calibration_error:.2f}"
-    if not challenger.latency_ms <= settings.max_latency_ms:  # also where the latency is NaN
-        yield f"it takes {challenger.latency_ms:.0f} ms per recording, the limit is {settings.max_latency_ms:.0f} ms"
-    if not challenger.size_mb <= settings.max_size_mb:
-        yield f"its weights have {challenger.size_mb:.1f} MB, the limit is {settings.max_size_mb:.1f} MB"
+    recalls = (f"recall_{slug(name)}" for name in predictions.task.classes)
+    highest = {"latency_ms": settings.max_latency_ms, "size_mb": settings.max_size_mb}
+    return [
+        *(Check(name, metrics[name], settings.min_recall, at_least=True) for name in recalls),
+        Check("calibration_error", metrics["calibration_error"], settings.max_calibration_error, at_least=False),
+        *(Check(name, value, highest[name], at_least=False) for name, value in costs.items()),
+    ]
 
 
 def _by_interval(
@@ -185,19 +219,20 @@ def _by_interval(
         reason = f"{details['score']} or its interval is undefined on these patients"
         return Decision("undecided", "undefined", reason, details)
     against = f"version {champion.version}" if champion is not None else "a constant answer"
-    difference = f"{details['score']} {value:+.3f} ({low:+.3f} to {high:+.3f}) against {against}"
+    moved = scale.with_interval(details["score"], value, low, high, " points", sign=True)
+    found = f"{details['score']} {moved} against {against}"
     if champion is None:
-        difference += "; nothing is in service, so the mean of sensitivity and specificity decides"
+        found += "; nothing is in service, so the mean of sensitivity and specificity decides"
     if low > 0.0:
-        return Decision("promote", "better" if champion is not None else "first", f"better: {difference}", details)
+        return Decision("promote", "better" if champion is not None else "first", f"better: {found}", details)
     if champion is None:
-        return Decision("refuse", "first_not_shown", f"not shown to be better: {difference}", details)
+        return Decision("refuse", "first_not_shown", f"not shown to be better: {found}", details)
     saved = cheaper(challenger, champion, settings.cheaper)
     if low > -settings.margin and saved:
-        return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {difference}", details)
+        return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {found}", details)
     if high < 0.0:
-        return Decision("refuse", "worse", f"worse: {difference}", details)
-    return Decision("refuse", "not_shown", f"not shown to be better: {difference}", details)
+        return Decision("refuse", "worse", f"worse: {found}", details)
+    return Decision("refuse", "not_shown", f"not shown to be better: {found}", details)
 
 
 def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
@@ -207,6 +242,30 @@ def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
     if challenger.latency_ms * factor <= champion.latency_ms:
         return f"faster ({challenger.latency_ms:.0f} instead of {champion.latency_ms:.0f} ms per recording)"
     return ""
+
+
+def compare(
+    challenger: Predictions, champion: Predictions, name: str, confidence: float, settings: GateSettings
+) -> dict[str, dict[str, float | None]]:
+    """Return one metric of both models and the paired difference, challenger minus champion, with intervals.
+
+    Parameters
+    ----------
+    challenger, champion
+        Predictions for the same units in the same order.
+    confidence
+        Of the two-sided interval.
+
+    Returns
+    -------
+    dict
+        ``challenger``, ``champion``, ``difference`` → ``value``, ``low``, ``high``; None where undefined.
+    """
+    weights = patient_weights(challenger.patients, settings.resamples, settings.seed)
+    new, old = (metrics_with_intervals(each, weights, confidence, "test") for each in (challenger, champion))
+    moved = difference(new, old, confidence, challenger, name)
+    found = {"challenger": new[0][name], "champion": old[0][name], "difference": moved}
+    return {who: {key: entry.get(key) for key in ("value", "low", "high")} for who, entry in found.items()}
 
 
 def _compared(
@@ -223,9 +282,7 @@ def _compared(
     """
     assert challenger.predictions is not None
     score = settings.score if champion is not None else FIRST
-    compared: dict[str, Interval] = {}
-    if len(new):
-        compared = compare(new, old, score, confidence, settings.resamples, settings.seed)
+    compared = compare(new, old, score, confidence, settings) if len(new) else {}
     normal, abnormal = count_patients(new)
     return {
         "score": score,
@@ -237,8 +294,8 @@ def _compared(
         "patients_left_out": len(set(challenger.predictions.patients)) - len(set(new.patients)),
         "challenger": _described(challenger, new, compared.get("challenger")),
         "champion": _described(champion, old, compared.get("champion")) if champion is not None else None,
-        "constant": compared["champion"].to_json() if champion is None and compared else None,
-        "difference": compared["difference"].to_json() if compared else None,
+        "constant": compared.get("champion") if champion is None else None,
+        "difference": compared.get("difference"),
         "settings": settings.model_dump(),
     }
 
@@ -247,7 +304,7 @@ def _identity(contender: Contender) -> dict[str, Any]:
     return {"version": contender.version, "digest": contender.digest}
 
 
-def _described(contender: Contender, predictions: Predictions, score: Interval | None) -> dict[str, Any]:
+def _described(contender: Contender, predictions: Predictions, score: Mapping[str, Any] | None) -> dict[str, Any]:
     shown = {}
     if len(predictions):
         metrics = _metrics(predictions)
@@ -256,7 +313,7 @@ def _described(contender: Contender, predictions: Predictions, score: Interval |
         shown = {name: round(metrics[name], 6) for name in wanted if np.isfinite(metrics[name])}
     return {
         **_identity(contender),
-        "score": score.to_json() if score is not None else None,
+        "score": score,
         "metrics": shown,
         "latency_ms": round(contender.latency_ms, 1) if np.isfinite(contender.latency_ms) else None,
         "size_mb": round(contender.size_mb, 3) if np.isfinite(contender.size_mb) else None,

@@ -9,7 +9,8 @@ from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.reporting.report import figures
 from auscult.reporting.report.dataset import device_and_location
-from auscult.reporting.report.verdict import BASELINES, compared, metric_text, points, verdict
+from auscult.reporting.report.verdict import BASELINES, compared, metric_text, verdict
+from auscult.reporting.scale import points
 
 if TYPE_CHECKING:
     import pandas as pd

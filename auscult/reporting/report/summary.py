@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
-from auscult.reporting.report.verdict import metric_text, points, verdict
+from auscult.reporting.report.verdict import metric_text, verdict
+from auscult.reporting.scale import points
 
 if TYPE_CHECKING:
     from auscult.core.sections import Params
@@ -47,7 +48,7 @@ def markdown(content: Mapping[str, Any]) -> str:
     )
     lines += [
         "",
-        "Score is (sensitivity + specificity) / 2 in percentage points; a constant answer has 50."
+        "Score is (sensitivity + specificity) / 2 in points of 100; a constant answer has 50."
         " Intervals resample patients.",
         "",
         f"Data: {parts}; {content['rejected']} recordings rejected.",
@@ -68,7 +69,7 @@ def results_table(paths: Paths, params: Params) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     rows.insert(1, tuple("─" * width for width in widths))
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    note = "score = (sensitivity + specificity) / 2 in percentage points; a constant answer has 50"
+    note = "score = (sensitivity + specificity) / 2 in points of 100; a constant answer has 50"
     return "\n".join([*lines, "", note])
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from auscult.reporting.scale import points, with_interval
+
 if TYPE_CHECKING:
     from auscult.reporting.report.dataset import Tables
 
@@ -25,20 +27,13 @@ BASELINES = {
 }
 
 
-def points(share: float, *, sign: bool = False) -> str:
-    """Return a share in percentage points: ``0.7831`` → ``78.3``; with *sign* ``+3.2`` or ``−3.2``."""
-    text = f"{100 * share:+.1f}" if sign else f"{100 * share:.1f}"
-    return text.replace("-", "−")
-
-
 def metric_text(entry: Mapping[str, Any], *, sign: bool = False) -> str:
     """Return a metric of evaluation.json as text: ``78.3 (71.0 to 84.1)``, or why it is undefined."""
     if "undefined" in entry:
         return str(entry["undefined"])
-    value = points(entry["value"], sign=sign)
     if "low" not in entry:
-        return f"{value} ({entry['no_interval']})"
-    return f"{value} ({points(entry['low'], sign=sign)} to {points(entry['high'], sign=sign)})"
+        return f"{points(entry['value'], sign=sign)} ({entry['no_interval']})"
+    return with_interval("score", entry["value"], entry["low"], entry["high"], sign=sign)
 
 
 def compared(difference: Mapping[str, Any]) -> Literal["better", "worse", "unclear"]:

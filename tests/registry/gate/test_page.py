@@ -24,8 +24,9 @@ def page(folder: Path, of: dict[str, Any]) -> str:
     return (folder / "index.html").read_text()
 
 
-def shown(interval: dict[str, float]) -> str:
-    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+def shown(interval: dict[str, float], *, sign: bool = False) -> str:
+    value, low, high = (f"{100 * interval[key]:{'+' * sign}.1f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def test_the_page_is_self_contained_and_shows_both_models_the_rule_and_the_limits(tmp_path: Path) -> None:
@@ -37,10 +38,11 @@ def test_the_page_is_self_contained_and_shows_both_models_the_rule_and_the_limit
     for text in (html, markdown(of)):
         assert "Promote" in text and "the interval of the difference lies above zero" in text
         assert "version 12" in text and "version 11" in text
-        for interval in (of["difference"], of["challenger"]["score"], of["champion"]["score"]):
+        assert shown(of["difference"], sign=True) in text
+        for interval in (of["challenger"]["score"], of["champion"]["score"]):
             assert shown(interval) in text
-        assert f"{of['champion']['metrics']['specificity']:.3f}" in text
-        assert "41 ms per recording" in text and "1.25 MB" in text
+        assert f"{100 * of['champion']['metrics']['specificity']:.1f}" in text
+        assert "41 ms" in text and "1.25 MB" in text
         assert "of 39 patients" in text and "the champion has learned from them: 1" in text
     assert "gate.max_calibration_error" in html
     assert not any(reference in html for reference in ("http", "src=", "href=", "@import", "url("))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from auscult.core.digests import patient_key
+from auscult.evaluation.bootstrap import difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure
-from auscult.registry.gate.interval import compare
-from auscult.registry.gate.rule import Decision, cheaper, decide
+from auscult.registry.gate.rule import Decision, cheaper, checks, compare, constant, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, contender, patients_with, settings, simulate
 
 
@@ -69,8 +69,8 @@ def test_patients_the_champion_learned_from_are_left_out() -> None:
     record = decision.to_json()
     assert (record["patients"], record["patients_left_out"]) == (30, 10)
     keep = np.array([patient_key(DATASET, name) not in learned for name in new.patients])
-    metrics = compare(new.where(keep), old.where(keep), "score", 0.95, 400, 41)
-    assert record["difference"] == metrics["difference"].to_json()
+    metrics = compare(new.where(keep), old.where(keep), "score", 0.95, SETTINGS)
+    assert record["difference"] == metrics["difference"]
 
 
 def test_too_few_patients_that_both_can_be_compared_on_mean_no_decision() -> None:
@@ -193,11 +193,11 @@ def test_a_model_is_cheaper_by_the_factor_of_the_settings() -> None:
 @pytest.mark.parametrize(
     ("changes", "limits", "words"),
     [
-        ({}, {"min_recall": 0.99}, "it recognises"),
-        ({}, {"max_calibration_error": 0.001}, "calibration error"),
-        ({"latency_ms": 3000.0}, {}, "3000 ms per recording, the limit is 2000 ms"),
-        ({"size_mb": 200.0}, {}, "200.0 MB, the limit is 100.0 MB"),
-        ({"latency_ms": float("nan")}, {}, "per recording"),
+        ({}, {"min_recall": 0.99}, "the minimum is 99.0"),
+        ({}, {"max_calibration_error": 0.001}, "the maximum is 0.1"),
+        ({"latency_ms": 3000.0}, {}, "latency_ms is 3000 ms, the maximum is 2000 ms"),
+        ({"size_mb": 200.0}, {}, "size_mb is 200.00 MB, the maximum is 100.00 MB"),
+        ({"latency_ms": float("nan")}, {}, "latency_ms is"),
     ],
 )
 def test_a_better_model_beyond_a_limit_is_refused(changes: dict[str, Any], limits: dict[str, Any], words: str) -> None:
@@ -207,13 +207,13 @@ def test_a_better_model_beyond_a_limit_is_refused(changes: dict[str, Any], limit
     assert words in decision.reason
 
 
-@pytest.mark.parametrize(("predicted", "missed_class"), [(0, "'abnormal'"), (1, "'normal'")])
+@pytest.mark.parametrize(("predicted", "missed_class"), [(0, "abnormal"), (1, "normal")])
 def test_the_minimum_recall_holds_for_every_class(predicted: int, missed_class: str) -> None:
     new, old = simulate(1.6, 0.8)
     weak = replace(new, predicted=np.where(np.arange(len(new)) % 8 == 0, new.y, predicted))
     decision = decide(DATASET, contender(weak, "2"), contender(old, "1"), SETTINGS)
     assert outcome(decision) == ("refuse", "limit")
-    assert f"of {missed_class}, the minimum is 20%" in decision.reason
+    assert f": recall_{missed_class} is" in decision.reason and "the minimum is 20.0" in decision.reason
 
 
 def test_limits_also_apply_to_patients_that_only_the_champion_knows() -> None:
@@ -225,7 +225,39 @@ def test_limits_also_apply_to_patients_that_only_the_champion_knows() -> None:
     assert decide(DATASET, contender(new, "2"), champion, settings(min_recall=0.8)).rule == "better"
     decision = decide(DATASET, contender(weak, "2"), champion, settings(min_recall=0.8))
     assert outcome(decision) == ("refuse", "limit")
-    assert "on all 40 test patients: it recognises" in decision.reason
+    assert "on all 40 test patients: recall_" in decision.reason
+
+
+def test_costs_that_are_not_measured_are_not_checked() -> None:
+    (given,) = simulate(1.6)
+    names = {check.name for check in checks(given, SETTINGS, {})}
+    assert names == {"recall_normal", "recall_abnormal", "calibration_error"}
+    (size,) = (check for check in checks(given, SETTINGS, {"size_mb": 101.0}) if check.name == "size_mb")
+    assert (size.limit, size.missed) == (100.0, True)
+
+
+def test_gate_and_report_give_the_same_interval() -> None:
+    """The same patients, resamples and confidence: the report's difference to a constant answer is the gate's."""
+    (new,) = simulate(1.2, patients=9)
+    record = decide(DATASET, contender(new, "1"), None, settings(seed=37)).to_json()
+    weights = patient_weights(new.patients, SETTINGS.resamples, 37)
+    reported = [metrics_with_intervals(each, weights, 0.95, "test") for each in (new, constant(new))]
+    found = difference(reported[0], reported[1], 0.95, new)
+    assert record["difference"] == {key: found[key] for key in ("value", "low", "high")}
+    assert record["challenger"]["score"] == {key: reported[0][0]["score"][key] for key in ("value", "low", "high")}
+
+
+def test_one_abnormal_patient_gives_no_interval() -> None:
+    new, old = (patients_with(each, 20, 1) for each in simulate(1.2, 1.0))
+    found = compare(new, old, "score", 0.95, SETTINGS)["difference"]
+    assert found["value"] is not None
+    assert (found["low"], found["high"]) == (None, None)
+
+
+def test_the_constant_answer_has_specificity_one_and_sensitivity_zero() -> None:
+    (new,) = simulate(1.2)
+    metrics = measure(constant(new), np.ones((1, len(new))))
+    assert (metrics["specificity"][0], metrics["sensitivity"][0], metrics["score"][0]) == (1.0, 0.0, 0.5)
 
 
 def test_only_the_chosen_metric_decides() -> None:

@@ -1,4 +1,4 @@
-"""Loops over samples, compiled with numba: second-order sections, and unpacking of 24-bit integers.
+"""A loop over samples, compiled with numba: second-order sections.
 
 The compiled code is cached beside this file; the first run on a machine takes a second longer.
 """
@@ -85,12 +85,3 @@ def _four_sections(sos: Any, state: Any, signal: Any, target: Any, backward: Any
         s30 = (b31 * x3 + s31) - a31 * x4
         s31 = b32 * x3 - a32 * x4
         target[at] = x4
-
-
-@numba.njit("void(uint8[::1], float32[::1])", nogil=True, cache=True)
-def unpack24(packed: Any, samples: Any) -> None:
-    """Convert little-endian 24-bit integers, three bytes each, to samples of full scale 1."""
-    for n in range(samples.size):
-        low, middle, high = np.uint32(packed[3 * n]), np.uint32(packed[3 * n + 1]), np.uint32(packed[3 * n + 2])
-        word = np.int32((low << np.uint32(8)) | (middle << np.uint32(16)) | (high << np.uint32(24)))
-        samples[n] = np.float32(word) * np.float32(2.0**-31)

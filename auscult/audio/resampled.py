@@ -23,7 +23,7 @@ from auscult.core.storage import ArrayWriter, read_json, read_table, replacing_f
 from auscult.core.threads import Progress, in_order
 
 #: Modules and libraries that determine the audio: part of the cache key.
-_CODE = ("auscult.audio.resampling", "auscult.audio.compiled", "auscult.audio.container")
+_CODE = tuple(f"auscult.audio.{name}" for name in ("resampling", "compiled", "container", "reader"))
 _LIBRARIES = ("numba", "numpy", "scipy", "soundfile", "soxr")
 #: What the threads import.
 _IMPORTS = ("auscult.audio.compiled", "scipy.signal")

@@ -13,19 +13,13 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from auscult.audio.container import decode
+from auscult.audio.reader import read
 from auscult.core.sections import ResampleParams
 
 
 def resampled_length(samples: int, native_hz: int, target_hz: int) -> int:
     """Return the number of samples after resampling, rounded up as in ``librosa.resample``."""
     return samples if native_hz == target_hz else math.ceil(samples * (float(target_hz) / native_hz))
-
-
-def read_mono(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Return the mean of the channels of a file, shape (n,), and its sample rate (Hz); raises as :func:`decode`."""
-    samples, rate = decode(path)
-    return (samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)), rate
 
 
 def to_rate(samples: NDArray[np.float32], native_hz: int, target_hz: int) -> NDArray[np.float32]:
@@ -66,6 +60,6 @@ def _sections(params: ResampleParams) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def condition(path: Path, params: ResampleParams) -> NDArray[np.float32]:
-    """Return the mono audio of a file, resampled and filtered, shape (n,)."""
-    samples, rate = read_mono(path)
+    """Return the mono audio of a file, resampled and filtered, shape (n,); raises as :func:`read`."""
+    samples, rate = read(path)
     return band_pass(to_rate(samples, rate, params.sample_rate_hz), params)

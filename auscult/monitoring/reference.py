@@ -45,6 +45,7 @@ _CODE = (
     "auscult.training.trained_model",
     "auscult.audio.checks",
     "auscult.audio.container",
+    "auscult.audio.reader",
     "auscult.audio.fingerprint",
 )
 _PATIENT = {"patient": ("string", "key of the patient")}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auscult.audio.checks import CHANNELS, RATES_HZ
+from auscult.audio.reader import CHANNELS, RATES_HZ
 from auscult.core.errors import DataError
 from auscult.core.paths import CACHE_DIR, Paths
 from auscult.core.reject_reasons import ABSENT, REASONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from auscult.datasets import AnnotationError, Dataset
 from auscult.datasets.readers.delivery_tables import TablesLayout, reader
 from auscult.validation.additions import batches, check_unchanged
 
+logger = logging.getLogger(__name__)
 #: What the threads import.
 _IMPORTS = ("auscult.audio.compiled", "scipy.fft", "scipy.ndimage")
 
@@ -114,6 +116,8 @@ def examine_all(
     examine = partial(_examine, dataset, source, raw, params=params)
     for item in in_order(examine, recordings, workers, imports=_IMPORTS):
         examined.append(item)
+        for note in item.audio.notes if item.audio else ():
+            logger.info("validate: note: %s: %s", item.recording.recording_id, note)
         progress.step()
     return [replace(item, path=f"{prefix}/{item.recording.path}", batch=batch) for item in _mark_duplicates(examined)]
 
@@ -143,6 +147,7 @@ def _examine(
         problems += found
         if dataset.annotated and not published:
             problems.append(Problem("annotation_missing", "the annotation names no segment"))
+    notes.update(f"recordings with {note}" for note in (audio.notes if audio else ()))
     return Examined(recording, audio, tuple(segments), tuple(problems), notes)
 
 

@@ -231,11 +231,11 @@ def test_the_longest_allowed_recording_is_accepted(tmp_path: Path) -> None:
     assert not problems and audio is not None and audio.duration_s == 90.0
 
 
-@pytest.mark.parametrize("moment", ["check_container", "file_sha256"])
+@pytest.mark.parametrize("moment", ["Recording", "file_sha256"])
 def test_a_file_that_cannot_be_read_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     """Reading may fail at any moment: no permission, or the file is removed."""
 
-    def refused(path: Path) -> None:
+    def refused(path: Path, *_: float) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     path = tmp_path / "a.wav"

@@ -142,6 +142,13 @@ def archive(root: Path, name: str, recording: str) -> None:
         opened.writestr(f"ICBHI_final_database/{recording}.wav", b"x")
 
 
+def test_finished_trials_of_searches_are_removed(tmp_path: Path) -> None:
+    record = put(tmp_path, ".cache/search/0123/trial-0000.json", "{}")
+    logits = put(tmp_path, ".cache/search/0123/trial-0000.logits", "learned from the patient too")
+    purge(tmp_path)
+    assert not record.exists() and not logits.exists()
+
+
 def test_downloads_with_the_patient_are_removed_except_those_of_other_data_sets(tmp_path: Path) -> None:
     archive(tmp_path, "ICBHI_final_database.zip", NAME)
     archive(tmp_path, "0123abcd-mine.zip", NAME)

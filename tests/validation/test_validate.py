@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from auscult.audio.resampled import StoredAudio, write_audio
 from auscult.core import params as parameters
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
@@ -20,9 +22,11 @@ from auscult.datasets import load
 from auscult.validation.expectations import check_rejects
 from auscult.validation.manifest import Examined, build
 from stages.validate import main
+from tests.audio.wav import ID3, encoded, resized, unknown_length
 from tests.validation.small_data_set import (
     AUDIO,
     PATHS,
+    RATE_HZ,
     ROOT,
     breath,
     make_data_set,
@@ -93,6 +97,31 @@ def test_broken_recordings_are_rejected_and_the_others_accepted(root: Path) -> N
     assert not set(read_table(PATHS.manifest / "segments.parquet")["recording_id"]) & set().union(*found.values())
     page = (PATHS.manifest / "validation.html").read_text(encoding="utf-8")
     assert name_of(101) in page and "truncated" in page
+
+
+def test_files_of_pipes_and_opposite_channels_pass_validation_and_resampling(root: Path) -> None:
+    sound = breath(1011)
+    odd = {
+        101: resized(encoded(breath(1), "PCM_24", rate=RATE_HZ), 0xFFFFFFFF),
+        102: resized(encoded(breath(2), rate=RATE_HZ), 0x7FFFF000),
+        103: ID3 + encoded(breath(3), rate=RATE_HZ),
+        104: encoded(np.stack([sound, -sound], 1), rate=RATE_HZ),
+        105: encoded(breath(5) * 32768, "FLOAT", rate=RATE_HZ),
+    }
+    for patient, content in odd.items():
+        audio_of(root, name_of(patient)).write_bytes(content)
+    unknown = audio_of(root, name_of(106)).with_suffix(".flac")
+    unknown.write_bytes(unknown_length(encoded(breath(6), form="FLAC", rate=RATE_HZ)))
+    audio_of(root, name_of(106)).unlink()
+    main()
+    assert rejects() == {}
+    notes = [note for note in read_json(PATHS.manifest / "summary.json")["notes"] if note.startswith("recordings with")]
+    assert len(notes) == 2 and all(note.endswith(": 1") for note in notes)
+    write_audio(PATHS, parameters.load().resample, workers=1)
+    index = read_table(PATHS.audio / "index.parquet").set_index("recording_id")
+    assert len(index) == 24
+    row = index.loc[name_of(104)]
+    assert StoredAudio(PATHS).read(row["offset"], row["length"]).std() > 0.5 * sound.std()
 
 
 def test_of_copies_of_one_patient_the_first_is_kept(root: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,6 +20,7 @@ class AugmentedRepresentation(Representation):
         "auscult.audio.resampling",
         "auscult.audio.compiled",
         "auscult.audio.container",
+        "auscult.audio.reader",
     )
 
     def bins(self, params: FeaturesParams) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -81,6 +83,9 @@ def test_mentions_finds_an_alias_as_a_whole_word() -> None:
     for text in ("rec-171", "prec-17", "rec-18"):
         assert not mentions(ICBHI, text.encode(), withdrawn(), {"rec-17"}), text
     assert mentions(ICBHI, b"<td>A &amp; B</td>", withdrawn(), {"A & B"})
+    name = unicodedata.normalize("NFC", "Zoë")
+    for text in (name, unicodedata.normalize("NFD", name), json.dumps({"name": name})):
+        assert mentions(ICBHI, text.encode(), withdrawn(), {name}), ascii(text)
 
 
 def test_pages_that_name_an_alias_are_removed(tmp_path: Path) -> None:

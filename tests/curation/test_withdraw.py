@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import unicodedata
 from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from auscult.core import withdrawals
-from auscult.core.digests import patient_key
+from auscult.core.digests import patient_key, patient_keys
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.storage import read_table
 from auscult.curation.withdrawals.withdraw import withdraw
@@ -178,3 +179,26 @@ def test_withdraw_after_a_kill_ends_in_the_same_state(
     assert (root / PATHS.pinned_split).exists() and list((root / PATHS.added).rglob("104_*"))
     withdraw("104", "2026-11-25", root=root)
     assert everything(root) == everything(whole)
+
+
+def test_models_of_an_older_version_know_the_decomposed_id(root: Path, tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD"))
+    delivery = tmp_path / "delivery"
+    delivery.mkdir()
+    rows = f"a.wav,{decomposed},a,COPD,Eko,Al\nb.wav,P2,b,COPD,Eko,Al\n"
+    (delivery / "recordings.csv").write_text(f"file,patient_id,recording_id,label,device,location\n{rows}")
+    (delivery / "segments.csv").write_text("recording_id,start_s,end_s,label\na,0,1,normal\nb,0,1,normal\n")
+    for name in ("a.wav", "b.wav"):
+        (delivery / name).write_bytes(b"RIFF")
+    put_batch(root, delivery)
+    (older,) = patient_keys("sample", composed) - {patient_key("sample", composed)}
+    (root / "models/sample/mine/model.json").write_text(json.dumps({"learned_from": [older]}))
+    found = withdraw(f"{decomposed} ", dry_run=True, root=root)
+    assert (found.patient, found.models, found.additions) == (composed, ["mine"], 1)
+    table = root / PATHS.withdrawn
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(f"patient,since\n{older},2026-01-31\n")
+    assert withdraw(composed, "2026-02-01", root=root).since == "2026-01-31"
+    assert withdrawals.read("sample", root).keys == {older, patient_key("sample", composed)}
+    assert not any((folder / "a.wav").exists() for folder in batches(root / PATHS.added))
+    assert any((folder / "b.wav").exists() for folder in batches(root / PATHS.added))

@@ -37,6 +37,14 @@ def test_files_and_folders_are_unpacked(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "ümläut & blank.txt").read_bytes() == b"text"
 
 
+@pytest.mark.parametrize(("stored", "name"), [("é".encode(), "é"), (b"\x82\x82", "éé")], ids=["macOS", "DOS"])
+def test_names_without_the_flag_for_utf8_are_read(stored: bytes, name: str, tmp_path: Path) -> None:
+    path = archive(tmp_path, ("a_NN.wav", b"sound"))
+    path.write_bytes(path.read_bytes().replace(b"a_NN", b"a_" + stored))
+    assert unpack(path, tmp_path / "out") == 1
+    assert (tmp_path / "out" / f"a_{name}.wav").read_bytes() == b"sound"
+
+
 @pytest.mark.parametrize(
     "name",
     [

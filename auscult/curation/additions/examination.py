@@ -325,9 +325,10 @@ def read_present(dataset: Dataset, root: Path, params: ValidateParams, assumed: 
         index.add(found)
         newer += found
     for delivery in assumed:
-        folder = (paths.added / delivery.batch).relative_to(DATA_DIR).as_posix()
+        place = (paths.added / delivery.batch).relative_to(DATA_DIR)
         found = [
-            replace(item, batch=delivery.batch, path=f"{folder}/{item.recording.path}") for item in delivery.accepted
+            replace(item, batch=delivery.batch, path=(place / item.recording.path).as_posix())
+            for item in delivery.accepted
         ]
         index.add(found)
         newer += found

@@ -146,7 +146,7 @@ def _check(archive: Path, members: Iterable[zipfile.ZipInfo], limits: Limits) ->
 def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     """Return the path of a member below the target."""
     # not filename, which zipfile truncates at a NUL
-    name = member.orig_filename.replace("\\", "/")
+    name = _utf8(member.orig_filename, member).replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in name):
         raise _refuse(archive, "its name has control characters", member)
@@ -155,6 +155,14 @@ def _place(archive: Path, member: zipfile.ZipInfo) -> PurePosixPath:
     if any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts):
         raise _refuse(archive, "its name is too long", member)
     return PurePosixPath(*parts)
+
+
+def _utf8(name: str, member: zipfile.ZipInfo) -> str:
+    """Return a name that macOS stores in UTF-8 without the flag for it, which zipfile therefore reads as cp437."""
+    try:
+        return name if member.flag_bits & 0x800 else name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
 
 
 def _check_kind(archive: Path, member: zipfile.ZipInfo) -> None:

@@ -124,7 +124,12 @@ def test_add_and_examine_refuse_a_folder_without_dvc(root: Path, examined: Deliv
 
 def test_add_refuses_a_file_that_changed_after_its_examination(root: Path, delivery: Path) -> None:
     examined = examine("sample", delivery, root)
+    before = everything(root)
+    batch_module.check(examined)
     (delivery / AUDIO / f"{NEW}.txt").write_text("0.1\t2\t0\t0\n")
+    with pytest.raises(DataError, match="changed since it was examined"):
+        batch_module.check(examined)
+    assert everything(root) == before
     with pytest.raises(DataError, match="changed since it was examined"):
         add(examined)
     assert not list((root / PATHS.added).iterdir())

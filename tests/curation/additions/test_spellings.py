@@ -121,9 +121,7 @@ def test_patients_that_look_alike_are_reported_and_kept_apart(
     assert "'P10', 'p10'" in str(added)
 
 
-def test_validate_names_patients_that_look_alike(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_validate_names_patients_that_look_alike(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     add_all(None, deliver(tmp_path / "one", [("a.wav", "a.wav", "0101"), ("b.wav", "b.wav", "P9")]), root)
     with chdir(root):
         validate()

@@ -20,7 +20,10 @@ from pathlib import Path
 import psutil
 
 from auscult.core.errors import EXIT_USER_ERROR, AuscultError
+from auscult.core.paths import CACHE_DIR
 
+#: Where DVC runs temporary and queued experiments.
+_EXPERIMENTS = Path(".dvc/tmp/exps")
 _ENVIRONMENT = {
     # One thread inside each worker: the stages parallelise over recordings and trials themselves,
     # and a reduction over a varying number of threads gives varying floats.
@@ -55,6 +58,7 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
         one to two seconds.
     """
     prepare()
+    share_cache()
     with log_to_stdout():
         try:
             main()
@@ -73,6 +77,21 @@ def prepare() -> None:
     """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
     os.environ.update(_ENVIRONMENT)
     die_with_parent()
+
+
+def share_cache() -> None:
+    """Link the cache of the project into a temporary copy of it, as ``dvc exp run --temp`` and ``--queue`` make.
+
+    The remembered source, downloads and finished trials are there. Worktrees of flows have the same link.
+    """
+    if CACHE_DIR.exists() or CACHE_DIR.is_symlink():
+        return
+    here = Path.cwd()
+    for root in here.parents:
+        if here.is_relative_to(root / _EXPERIMENTS):
+            (root / CACHE_DIR).mkdir(exist_ok=True)
+            CACHE_DIR.symlink_to(root / CACHE_DIR)
+            return
 
 
 @contextmanager

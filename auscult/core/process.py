@@ -25,6 +25,8 @@ import psutil
 from auscult.core.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USER_ERROR, AuscultError, refused_by_machine
 from auscult.core.paths import CACHE_DIR
 
+#: Where DVC runs temporary and queued experiments.
+_EXPERIMENTS = Path(".dvc/tmp/exps")
 _ENVIRONMENT = {
     # One thread inside each worker: the stages parallelise over recordings and trials themselves,
     # and a reduction over a varying number of threads gives varying floats.
@@ -59,6 +61,7 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
         one to two seconds.
     """
     prepare()
+    share_cache()
     with log_to_stdout():
         try:
             main()
@@ -125,6 +128,21 @@ def accept_every_character(*, utf8: bool = False) -> None:
             stream.reconfigure(errors="replace")
     if utf8 and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # in JSON, these are valid escapes
+
+
+def share_cache() -> None:
+    """Link the cache of the project into a temporary copy of it, as ``dvc exp run --temp`` and ``--queue`` make.
+
+    The remembered source, downloads and finished trials are there. Worktrees of flows have the same link.
+    """
+    if CACHE_DIR.exists() or CACHE_DIR.is_symlink():
+        return
+    here = Path.cwd()
+    for root in here.parents:
+        if here.is_relative_to(root / _EXPERIMENTS):
+            (root / CACHE_DIR).mkdir(exist_ok=True)
+            CACHE_DIR.symlink_to(root / CACHE_DIR)
+            return
 
 
 @contextmanager

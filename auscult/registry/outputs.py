@@ -81,17 +81,27 @@ def data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str
     return digest(locked) if locked else None
 
 
+def is_of_described(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> bool:
+    """Return whether a model was trained on the tables that ``version.json`` describes, by the stages of a lock.
+
+    It may be of a partial run: the data were described anew, and the entry of the training is of earlier ones.
+    """
+    described = _md5s(recorded, "describe", "deps") or _md5s(recorded, "validate", "outs")
+    trained = _md5s(recorded, f"train@{experiment}", "deps")
+    tables = [(Paths(dataset).manifest / f"{name}.parquet").as_posix() for name in ("recordings", "segments")]
+    return all(trained.get(table) == described[table] for table in tables if table in described)
+
+
+def _md5s(recorded: Mapping[str, Any], stage: str, kind: str) -> dict[str, Any]:
+    return {each["path"]: each.get("md5") for each in recorded.get(stage, {}).get(kind, [])}
+
+
 def _data_version(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str:
     """Return the name of the data set version if the model was trained on the same tables, else an empty string."""
-    paths = Paths(dataset)
-    tables = (paths.manifest / "recordings.parquet").as_posix()
-    described, trained = (
-        {d["path"]: d.get("md5") for d in recorded.get(stage, {}).get("deps", [])}.get(tables)
-        for stage in ("describe", f"train@{experiment}")
-    )
-    if described != trained or not paths.version.exists():
+    version = Paths(dataset).version
+    if not version.exists() or not is_of_described(dataset, experiment, recorded):
         return ""
-    return str(read_json(paths.version).get("name") or "")
+    return str(read_json(version).get("name") or "")
 
 
 def _data_hash(dataset: str, experiment: str, recorded: Mapping[str, Any]) -> str | None:

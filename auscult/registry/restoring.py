@@ -14,7 +14,7 @@ from auscult.registry import service_record
 from auscult.registry.versions import BEFORE, Registry, Version
 from auscult.training.trained_model import DESCRIPTION
 from auscult.versioning import history, lockfile, worktree
-from auscult.versioning.commands import dvc, follow, succeeds
+from auscult.versioning.commands import follow, succeeds
 
 
 def restore(tell: Callable[[str], None], root: Path = Path()) -> None:
@@ -95,7 +95,7 @@ def _registered(root: Path, dataset: str, experiment: str, digest: str) -> Versi
 
 
 def _track(root: Path, dataset: str, experiment: str, md5: str, tell: Callable[[str], None]) -> bool:
-    """Register the model with this ``model.json`` from the newest commit that has it; return whether there is one."""
+    """Register the model with this ``model.json`` from the newest commit that has it; return whether it could be."""
     stage, description = f"train@{experiment}", (Paths(dataset).model(experiment) / DESCRIPTION).as_posix()
     for commit in history.commits(root, dataset, [stage]):
         outs = commit.stages.get(stage, {}).get("outs", [])
@@ -114,7 +114,9 @@ def _track(root: Path, dataset: str, experiment: str, md5: str, tell: Callable[[
         ]
         succeeds(place, "dvc", "checkout", "--quiet", "--allow-missing", *wanted)
         if not (place / description).exists():
-            dvc(place, "pull", "--quiet", *wanted)
+            succeeds(place, "dvc", "pull", "--quiet", "--allow-missing", *wanted)
+        if not (place / description).exists():  # purged, for instance
+            return False
         # With this code, not with that of the commit, which may be of another layout.
         follow(place, [sys.executable, "-P", "-m", "auscult", "models", "track"], tell)
     finally:

@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from auscult.core.process import log_to_stdout
+from auscult.core.process import log_to_stdout, share_cache
+from auscult.datasets.retrieval.source import recall, remember
+from tests.flows.repositories import git, make
 from tests.waiting import HANGS_AFTER_S, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,50 @@ def test_logging_is_restored_after_a_run_in_this_process(caplog: pytest.LogCaptu
         logging.getLogger("auscult.x").info("again")
     assert caplog.messages == ["again"]
     assert logging.getLogger("auscult").handlers == []
+
+
+@pytest.mark.parametrize("place", ["standalone/tmp1", "tmp2"])
+def test_a_temporary_copy_of_the_project_has_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    copy = tmp_path / "project/.dvc/tmp/exps" / place
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    remember("icbhi", str(tmp_path))
+    share_cache()
+    assert not Path(".cache").is_symlink()
+    monkeypatch.chdir(copy)
+    share_cache()
+    share_cache()
+    assert recall("icbhi") == str(tmp_path)
+    Path(".cache").unlink()
+    Path(".cache").mkdir()
+    share_cache()
+    assert recall("icbhi") is None, "a cache that is there stays"
+    monkeypatch.chdir(tmp_path)
+    share_cache()
+    assert not Path(".cache").exists(), "no copy"
+
+
+def test_a_temporary_experiment_of_dvc_finds_the_remembered_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "my project", remote=False)
+    stage = "from auscult.core.process import run; from auscult.datasets.retrieval.source import recall\n"
+    stage += "from pathlib import Path\nrun(lambda: Path('found').write_text(str(recall('icbhi'))))\n"
+    (root / "probe.py").write_text(stage)
+    command = f"'{sys.executable}' probe.py"
+    (root / "dvc.yaml").write_text(f'stages:\n  probe:\n    cmd: "{command}"\n    params: [seed]\n    outs: [found]\n')
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "a stage")
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    remember("icbhi", str(tmp_path))
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "exp", "run", "--temp", "-S", "seed=2"], check=True)
+    found = [path.read_text() for path in (root / ".dvc/cache/files/md5").glob("*/*") if path.is_file()]
+    assert str(tmp_path) in found and "None" not in found
+    assert (root / ".cache/source-icbhi.txt").exists()
 
 
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:

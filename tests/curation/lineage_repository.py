@@ -24,13 +24,23 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode()).hexdigest()
 
 
-def stages(models: Mapping[str, tuple[str, str]], dataset: str = DATASET) -> dict[str, Any]:
-    """Return the stages of a lock: experiment → (content of ``model.json``, content of its data)."""
+def stages(models: Mapping[str, tuple[str, str]], dataset: str = DATASET, described: str = "") -> dict[str, Any]:
+    """Return the stages of a lock: experiment → (content of ``model.json``, content of its data).
+
+    Parameters
+    ----------
+    described
+        Content of the data that the stage ``describe`` read; without it there is no such stage.
+    """
     made: dict[str, Any] = {"validate": {"cmd": "v", "outs": [{"path": f"data/{dataset}/manifest", "md5": "0.dir"}]}}
+    tables = [f"data/{dataset}/manifest/{name}.parquet" for name in ("recordings", "segments")]
+    if described:
+        made["describe"] = {"cmd": "d", "deps": [{"path": table, "md5": md5(described + table)} for table in tables]}
     for experiment, (model, data) in models.items():
         deps = [
             {"path": f"data/{dataset}/split/assignment.parquet", "hash": "md5", "md5": md5(data)},
             {"path": "auscult/core/digests.py", "hash": "md5", "md5": md5("code")},
+            *({"path": table, "hash": "md5", "md5": md5(data + table)} for table in tables),
         ]
         outs = [{"path": f"models/{dataset}/{experiment}/model.json", "hash": "md5", "md5": md5(model)}]
         made[f"train@{experiment}"] = {"cmd": f"python -m stages.train {experiment}", "deps": deps, "outs": outs}
@@ -73,9 +83,11 @@ class LineageRepository:
     def git(self, *arguments: str) -> str:
         return git(self.root, *arguments)
 
-    def lock(self, message: str, *, version: str = "", commit: bool = True, **models: tuple[str, str]) -> str:
+    def lock(
+        self, message: str, *, version: str = "", described: str = "", commit: bool = True, **models: tuple[str, str]
+    ) -> str:
         """Write a lock, and commit it; return the commit."""
-        text = yaml.safe_dump({"schema": "2.0", "stages": stages(models)}, sort_keys=False)
+        text = yaml.safe_dump({"schema": "2.0", "stages": stages(models, described=described)}, sort_keys=False)
         (self.root / "dvc.lock").write_text(text)
         if version:
             place = self.root / Paths(DATASET).version

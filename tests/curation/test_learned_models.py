@@ -16,8 +16,10 @@ from auscult.core.withdrawals import Withdrawals
 from auscult.curation.withdrawals.learned_models import Tracked, remove, tracked
 from auscult.curation.withdrawals.purge import _check_service
 from auscult.datasets import load
+from auscult.registry import service_record
 from auscult.registry.versions import Registry
 from tests.flows.registries import DATASET, EXPERIMENT, fill, in_service
+from tests.flows.repositories import git
 
 KEY = patient_key(DATASET, "101")
 
@@ -66,6 +68,16 @@ def test_remove_deletes_versions_runs_and_trials_with_rows_and_artifacts(root: P
     assert b"a trial of this model" not in content and b"0.0123" not in content
     assert not list((root / ARTIFACTS).rglob("note.txt"))
     assert not tracked_models(root)
+
+
+def test_git_no_longer_records_a_model_in_service_that_was_removed(root: Path) -> None:
+    git(root, "init", "-q")
+    registry = Registry(root)
+    registry.promote(DATASET, EXPERIMENT, registry.version(DATASET, EXPERIMENT, "2"), {"rule": "manual", "reason": "x"})
+    assert service_record.exists(root)
+    assert remove(tracked_models(root), DATASET, root) == []
+    assert not service_record.exists(root)
+    registry.check_recorded(DATASET, EXPERIMENT)
 
 
 def test_remove_after_a_kill_before_the_version_finds_it_again(root: Path) -> None:

@@ -94,6 +94,33 @@ def test_trace_finds_a_version_of_the_data_by_name_and_digest(repository: Lineag
     assert "7 recordings, 3 patients" in text(traced)
 
 
+def test_after_a_partial_run_no_model_is_of_the_new_version(repository: LineageRepository) -> None:
+    """``data add``, ``dvc repro describe``, commit: the trainings in the lock are of the version before."""
+    trained = {EXPERIMENT: ("one", "june"), OTHER: ("two", "june")}
+    june = repository.lock("june", version="aaaaaaaabbbb", described="june", **trained)
+    july = repository.lock("july, described only", version="cccccccc", described="july", **trained)
+    for experiment, (model, data) in trained.items():
+        repository.register(model, data, experiment=experiment, version="sample-aaaaaaaa")
+    for asked in ("sample-cccccccc", july):
+        traced = trace(repository.root, asked)
+        assert [(one.trained, {*one.not_trained}) for one in traced.data] == [((), {EXPERIMENT, OTHER})]
+        assert {*to_json(traced)["data"][0]["not_trained"]} == {EXPERIMENT, OTHER}
+        assert EXPERIMENT in text(traced)
+    for asked in ("sample-aaaaaaaa", june):
+        traced = trace(repository.root, asked)
+        assert [m.number for each in traced.data[0].trained for m in each.versions] == ["1", "1"]
+        assert traced.data[0].not_trained == () and traced.disagreements == []
+    (one,) = trace(repository.root, EXPERIMENT).models
+    assert [commit.sha for commit in one.commits] == [june]
+    assert one.disagreements == (), "version.json of the partial run names other data, as it should"
+    mixed = {EXPERIMENT: ("three", "july"), OTHER: ("two", "june")}
+    repository.lock("one of two trained", version="cccccccc", described="july", **mixed)
+    repository.register("three", "july", version="sample-cccccccc")
+    newest = trace(repository.root, "HEAD").data[0]
+    assert [(each.experiment, [m.number for m in each.versions]) for each in newest.trained] == [(EXPERIMENT, ["2"])]
+    assert newest.not_trained == (OTHER,)
+
+
 def test_different_data_in_mlflow_and_the_lock_is_a_disagreement_both_ways(repository: LineageRepository) -> None:
     commit = repository.lock("june", sounds_logmel_cnn2d=("one", "june"))
     repository.lock("july", sounds_logmel_cnn2d=("two", "july"))

@@ -24,7 +24,7 @@ import pytest
 
 from auscult.publishing.journal import Journal
 from auscult.registry.outputs import registered_name
-from auscult.registry.versions import CHAMPION
+from auscult.registry.versions import CHAMPION, Registry
 from tests.flows.repositories import git
 from tests.flows.service import DATASET, EXPERIMENT, Service, commit, repository
 from tests.pipeline.workspace import run, set_params
@@ -213,14 +213,14 @@ def _is_running(service: Service, decided: bool = False) -> bool:
 def _remove_champion(service: Service) -> None:
     """Remove the alias of the champion, so that the next retraining promotes."""
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
     set_params(service.root, {"train.seed": 31, "flows.gate.min_recall": 0.0})
     if git(service.root, "status", "--porcelain"):
         commit(service.root, "the first seed again, and no minimum recall")
-    uri = f"sqlite:///{service.root / 'mlflow.db'}"
+    registry = Registry(service.root)
     with suppress(MlflowException):
-        MlflowClient(uri, uri).delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
+        registry.client.delete_registered_model_alias(registered_name(DATASET, EXPERIMENT), CHAMPION)
+    registry.record(DATASET, EXPERIMENT)  # git must not take it for a registry that was lost
 
 
 def test_new_recordings_start_a_retraining_and_a_kill_of_all_processes_marks_it_as_crashed(

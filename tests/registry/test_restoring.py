@@ -90,6 +90,16 @@ def test_a_champion_is_registered_again_from_its_commit_and_the_remote(root: Pat
     assert git(root, "status", "--porcelain") == "" and len(git(root, "worktree", "list").splitlines()) == 1
 
 
+def test_a_champion_whose_files_were_purged_is_an_error_that_leaves_no_worktree(root: Path) -> None:
+    entry = {"champion": "4", "versions": [{"number": "4", **version(root, 1.5), "tags": {}}]}
+    version(root, 2.5)
+    service_record.write(root, "sample", EXPERIMENT, entry)
+    dvc(root, "gc", "--quiet", "--workspace", "--force")
+    with pytest.raises(AuscultError, match=EXPERIMENT):
+        restore(print, root)
+    assert len(git(root, "worktree", "list").splitlines()) == 1
+
+
 def test_a_champion_that_no_commit_has_is_an_error_that_names_its_experiment(root: Path) -> None:
     version(root, 1.5)
     entry = {"champion": "4", "versions": [{"number": "4", "digest": "0" * 32, "md5": "1" * 32, "tags": {}}]}

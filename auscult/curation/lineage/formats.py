@@ -49,6 +49,7 @@ def to_json(traced: Traced) -> dict[str, Any]:
                     }
                     for each in one.trained
                 ],
+                "not_trained": list(one.not_trained),
                 "disagreements": list(one.disagreements),
             }
             for one in traced.data
@@ -104,6 +105,10 @@ def _data_text(one: DataLineage) -> list[str]:
         versions = [f"    {model}{_scores(model.runs[0].scores)}" for model in each.versions]
         lines += [_line("", f"{each.experiment}, data {short(each.data_hash)}:")]
         lines += versions or ["    nothing registered"]
+    if one.not_trained:
+        lines.append(
+            _line("not trained", f"{', '.join(one.not_trained)}: on another version of the data (auscult run)")
+        )
     return lines
 
 

@@ -21,7 +21,7 @@ from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
 from auscult.curation.lineage.registered import Registered, registered
-from auscult.registry.outputs import data_hash, registered_name
+from auscult.registry.outputs import data_hash, is_of_described, registered_name
 from auscult.registry.versions import CHALLENGER, CHAMPION
 from auscult.training.trained_model import DESCRIPTION
 from auscult.versioning import history, worktree
@@ -33,6 +33,8 @@ _SHOWN = 12
 _LEAST_HASH = 8
 _COUNTS = ("recordings", "patients", "segments", "hours")
 _STAGE = "train@"
+#: Stages that tell which version of the data a commit describes.
+_OF_DATA = ("validate", "describe")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class ModelLineage:
     Attributes
     ----------
     commits
-        Commits whose ``dvc.lock`` has this model and data that MLflow names for it, the newest first.
+        Commits whose ``dvc.lock`` has this model, data that MLflow names for it, and these data as the version that is
+        described: not those of a partial run that left the training as it was. The newest first.
     counts
         Recordings, patients, segments and hours of the data; empty if unknown.
     here
@@ -77,12 +80,19 @@ class Trained:
 
 @dataclass(frozen=True)
 class DataLineage:
-    """The models trained on a version of the data; *counts* and *disagreements* as in :class:`ModelLineage`."""
+    """The models trained on a version of the data; *counts* and *disagreements* as in :class:`ModelLineage`.
+
+    Attributes
+    ----------
+    not_trained
+        Experiments whose training, as ``dvc.lock`` has it at this commit, read another version of the data.
+    """
 
     commit: Commit
     dataset: str
     counts: Mapping[str, float]
     trained: tuple[Trained, ...]
+    not_trained: tuple[str, ...]
     disagreements: tuple[str, ...]
 
 
@@ -113,7 +123,7 @@ def trace(root: Path, asked: str) -> Traced:
     models = registered(root)
     if chosen := _named(models, asked, params.dataset):
         pasts = {
-            dataset: history.commits(root, dataset, ["validate", *(f"{_STAGE}{m.experiment}" for m in chosen)])
+            dataset: history.commits(root, dataset, [*_OF_DATA, *(f"{_STAGE}{m.experiment}" for m in chosen)])
             for dataset in dict.fromkeys(model.dataset for model in chosen)
         }
         return Traced(asked, models=tuple(_of_model(root, model, pasts[model.dataset]) for model in chosen))
@@ -123,7 +133,7 @@ def trace(root: Path, asked: str) -> Traced:
             where="mlflow.db",
             next_step="auscult models retrain, or: auscult models promote EXPERIMENT --because …",
         )
-    past = history.commits(root, params.dataset, ["validate", *(f"{_STAGE}{name}" for name in params.experiments)])
+    past = history.commits(root, params.dataset, [*_OF_DATA, *(f"{_STAGE}{name}" for name in params.experiments)])
     commits = _of_version(past, asked, params.dataset) or [_of_revision(root, asked, models)]
     return Traced(asked, data=tuple(_of_data(root, one, params.dataset, models) for one in commits))
 
@@ -187,7 +197,8 @@ def _of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLin
     recorded = [(commit, _md5(*experiment, commit), data_hash(*experiment, commit.stages)) for commit in past]
     with_model = [(commit, data) for commit, md5, data in recorded if model.md5 and md5 == model.md5]
     committed = [(commit, data) for commit, data in with_model if commit.sha]
-    commits = tuple(commit for commit, data in committed if data in model.data)
+    of_described = [(c, data) for c, data in committed if is_of_described(*experiment, c.stages)]
+    commits = tuple(commit for commit, data in of_described if data in model.data)
     here = next((md5 for commit, md5, _ in recorded if not commit.sha), "")
     found = []
     if not model.runs:
@@ -202,7 +213,7 @@ def _of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLin
         found.append(_not_committed(model, in_workspace=bool(with_model)))
     found += [_other_data(model, commit, data) for commit, data in committed if model.data and data not in model.data]
     names = {run.data_hash: run.data_version for run in model.runs if run.data_version}
-    for commit, data in committed:
+    for commit, data in of_described:
         name, other = names.get(data or ""), commit.version.get("name")
         if name and commit.version and other != name:
             found.append(f"MLflow names {name} as the data of {model}; version.json at {commit} says {other}")
@@ -221,17 +232,22 @@ def _of_model(root: Path, model: Registered, past: Sequence[Commit]) -> ModelLin
 def _of_data(root: Path, commit: Commit, dataset: str, models: Sequence[Registered]) -> DataLineage:
     """Return the registered models that were trained on the data of a commit's ``dvc.lock``."""
     dataset = history.dataset_of(commit.stages) or dataset
-    trained, disagreements = [], []
+    trained, not_trained, disagreements = [], [], []
     for stage in commit.stages:
         experiment = stage.partition("@")[2]
         if not stage.startswith(_STAGE) or (recorded := data_hash(dataset, experiment, commit.stages)) is None:
+            continue
+        if not is_of_described(dataset, experiment, commit.stages):
+            not_trained.append(experiment)
             continue
         own = [model for model in models if (model.dataset, model.experiment) == (dataset, experiment)]
         trained.append(Trained(experiment, recorded, tuple(model for model in own if recorded in model.data)))
         md5 = _md5(dataset, experiment, commit)
         others = (model for model in own if model.md5 == md5 and recorded not in model.data)
         disagreements += [_other_data(model, commit, recorded) for model in others]
-    return DataLineage(commit, dataset, _counts(root, commit, dataset), tuple(trained), tuple(disagreements))
+    return DataLineage(
+        commit, dataset, _counts(root, commit, dataset), tuple(trained), tuple(not_trained), tuple(disagreements)
+    )
 
 
 def _md5(dataset: str, experiment: str, commit: Commit) -> str:

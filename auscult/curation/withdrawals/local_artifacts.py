@@ -84,7 +84,9 @@ def local_artifacts(
         "partial outputs of killed runs": [
             path for name in ("data", "models", "reports") for path in (root / name).glob("**/.*") if _is_partial(path)
         ],
-        "working copies of DVC experiments": (root / ".dvc/tmp/exps").glob("*/tmp*"),
+        "working copies of DVC experiments": [
+            path for at in ("tmp*", "*/tmp*") for path in (root / ".dvc/tmp/exps").glob(at)
+        ],
     }
     # The pages and lists that flows and stages write outside DVC's outputs.
     folders = (reports / "ingest", reports / "drift", root / "reports/data-docs", root / "reports/decisions")

@@ -49,7 +49,7 @@ def train_experiment(paths: Paths, name: str, experiment: Experiment, params: Tr
     search = Search(name, data, experiment.model, params)
     trials, seeds = search.run()
     score = write_model(paths.model(name), paths.dataset, search, trials, seeds)
-    logger.info("train: %s: validation score %.3f, %s", name, score, paths.model(name))
+    logger.info("train: %s: validation score %.1f, %s", name, 100.0 * score, paths.model(name))
 
 
 def write_model(target: Path, dataset: str, search: Search, trials: list[dict[str, Any]], seeds: list[str]) -> float:

@@ -151,9 +151,7 @@ class Search:
             if best is None or record["number"] != best["number"]:
                 self.finished.remove_weights(trial_name(record["number"]))
         if best is not None:
-            logger.info(
-                "train: %s: best of %d trials: %d at %.3f", self.name, len(trials), best["number"], best["rank"]
-            )
+            logger.info("train: %s: best of %d trials: %d", self.name, len(trials), best["number"])
         return new
 
     def _suggest(self, earlier: list[dict[str, Any]], slot: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -167,6 +168,25 @@ def test_git_ignores_every_output_and_every_batch_but_not_what_names_a_batch() -
     command = ["git", "check-ignore", "--no-index", *map(str, ignored + kept)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(path) for path in ignored]
+
+
+def leaves(section: dict[str, Any], above: str = "") -> Iterable[str]:
+    for key, value in section.items():
+        yield from leaves(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
+
+
+def test_the_recipe_that_compares_dvcs_experiments_shows_parameters_and_validation_scores() -> None:
+    """DVC names a metric by its file only where several files have it; without the recipe there are 600 columns."""
+    (recipe,) = re.findall(r"dvc exp show .*", (ROOT / "README.md").read_text())
+    words = shlex.split(recipe)
+    drop, keep = (words[words.index(option) + 1] for option in ("--drop", "--keep"))
+    parameters = list(leaves(RAW))
+    one = Paths("sample").metrics("one").as_posix()
+    metrics = [f"{one}:{part}.{name}" for part in ("validation", "test") for name in ("score", "mcc")]
+    deps = [dep.replace("${dataset}", "sample") for stage in STAGES for dep in definition(stage)["deps"]]
+    columns = [*parameters, *metrics, "validation.recall_both", "test.recall_both", *deps]
+    shown = [name for name in columns if not re.match(drop, name) or re.match(keep, name)]
+    assert shown == [*parameters, f"{one}:validation.score"]
 
 
 def test_each_stage_has_a_description() -> None:

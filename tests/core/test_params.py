@@ -9,6 +9,7 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
+from auscult import datasets
 from auscult.core import params
 from auscult.core.errors import ParameterError
 
@@ -20,7 +21,7 @@ def raw() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
-@pytest.mark.parametrize("dataset", ["sample", "icbhi", "sprsound"])
+@pytest.mark.parametrize("dataset", datasets.names())
 def test_shipped_parameters_are_complete_for_every_data_set(raw: dict[str, Any], dataset: str) -> None:
     raw["dataset"] = dataset
     loaded = params.resolve(raw)

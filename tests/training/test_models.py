@@ -94,5 +94,5 @@ def test_shared_layers_are_no_architecture() -> None:
 
 
 def test_unknown_model_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ParameterError, match=r"'cnn3d'.*cnn1d, cnn2d"):
+    with pytest.raises(ParameterError, match=rf"'cnn3d'.*{', '.join(names())}"):
         architecture("cnn3d")

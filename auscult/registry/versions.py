@@ -141,6 +141,7 @@ class Registry:
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
         if current is not None and current.number == version.number:
+            self.record(dataset, experiment)  # a kill may have come between the alias and the record
             return
         tags = {
             BEFORE: current.number if current is not None else _NONE,

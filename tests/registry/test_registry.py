@@ -265,6 +265,9 @@ def test_every_change_of_what_serves_is_recorded_in_git_beside_the_branches(repo
     assert recorded() is None and not service_record.exists(repository)
     put(registry, "3")
     assert recorded() == "digest-3" and service_record.exists(repository)
+    git(repository, "update-ref", "-d", f"refs/auscult/service/{DATASET}")  # as if killed before the record
+    put(registry, "3")
+    assert recorded() == "digest-3"
     assert git(repository, "show-ref", "--heads") == head
     assert git(repository, "rev-list", "--all").count("\n") == 0
 

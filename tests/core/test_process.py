@@ -63,12 +63,22 @@ def test_a_traceback_is_printed_where_a_file_would_be_lost(tmp_path: Path, varia
     assert "Traceback" in done.stderr and "where: above" in done.stderr
 
 
-def test_a_full_disk_is_no_bug() -> None:
-    done = start(
-        "import errno\nfrom auscult.core.process import run\n"
-        "def main(): raise OSError(errno.ENOSPC, 'No space left on device', 'data/x.npy')\nrun(main)"
-    )
-    assert (done.returncode, "data/x.npy" in done.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("errno.ENOSPC, 'No space left on device', 'data/x.npy'", 2),
+        ("errno.ENOSPC, 'No space left on device'", 2),
+        ("errno.EROFS, 'Read-only file system'", 2),
+        ("errno.EACCES, 'Permission denied', 'data/x.npy'", 2),
+        ("errno.EPERM, 'Operation not permitted'", 3),  # not about a file
+        ("errno.ENOENT, 'No such file or directory', 'data/x.npy'", 3),
+    ],
+)
+def test_what_the_machine_refuses_is_no_bug(arguments: str, code: int, tmp_path: Path) -> None:
+    main = f"def main(): raise OSError({arguments})"
+    done = start(f"import errno\nfrom auscult.core.process import run\n{main}\nrun(main)", tmp_path)
+    assert done.returncode == code
+    assert ("data/x.npy" in done.stderr) == ("data/x.npy" in arguments)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

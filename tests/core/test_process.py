@@ -106,6 +106,18 @@ def test_logging_is_restored_after_a_run_in_this_process(caplog: pytest.LogCaptu
     assert logging.getLogger("auscult").handlers == []
 
 
+def test_a_clock_that_is_set_ends_no_stage(tmp_path: Path) -> None:
+    """psutil derives the time of a start from the clock; the owner of this stage has not changed."""
+    code = (
+        "import os, time, psutil; from auscult.core.process import OWNER, die_with_parent\n"
+        "os.environ[OWNER] = str(os.getppid()); die_with_parent(); time.sleep(0.5)\n"
+        "before = psutil.Process().create_time(); real = psutil._pslinux.boot_time\n"
+        "psutil._pslinux.boot_time = lambda: real() + 3600\n"
+        "assert psutil.Process().create_time() - before > 3000; time.sleep(1); print('still here')"
+    )
+    assert start(code, tmp_path).stdout == "still here\n"
+
+
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     """A script named dvc starts a shell that starts a stage, as DVC does."""
     pid_file = tmp_path / "pid"

@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -69,7 +70,8 @@ class ArrayCache:
     def __init__(self, kind: str, name: str) -> None:
         self._folder = CACHE_DIR / kind / name
         self._folder.mkdir(parents=True, exist_ok=True)
-        os.utime(self._folder)
+        with suppress(OSError):  # a cache that can only be read keeps its time; put() names what it cannot write
+            os.utime(self._folder)
         prune(self._folder.parent)
 
     def _path(self, sha256: str, part: str) -> Path:

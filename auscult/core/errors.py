@@ -80,9 +80,9 @@ def refused_by_machine(error: OSError, place: Path | None = None) -> AuscultErro
             where=str(Path(file).parent) if file else "",
             next_step="free some space (`dvc gc --workspace --all-branches` removes older outputs) and run it again",
         )
-    if error.errno in _REFUSED and file:
+    if error.errno == errno.EROFS or (error.errno in _REFUSED and file):
         return AuscultError(
-            f"the system refuses access to {file}: {error.strerror}",
+            f"the system refuses access{f' to {file}' if file else ''}: {error.strerror}",
             where=str(error.filename or file),
             next_step="give this user the right to read and write there, and run the same command again",
         )

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from http.client import HTTPException
@@ -18,7 +19,7 @@ from urllib.error import HTTPError
 from urllib.request import getproxies, urlopen
 
 from auscult.core.digests import digest, file_sha256
-from auscult.core.errors import AuscultError
+from auscult.core.errors import AuscultError, refused_by_machine
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import read_json
 from auscult.scheduling.crashed_runs import clean_up, mark_crashed
@@ -46,11 +47,16 @@ def configure_prefect(root: Path = Path()) -> None:
     Raises
     ------
     AuscultError
-        The environment names a SOCKS proxy, which Prefect's client cannot use.
+        The environment names a SOCKS proxy, which Prefect's client cannot use, or the folder cannot be written.
     """
     _pass_by_proxies()
     home = (root / HOME).resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    try:  # Prefect would look for its server for minutes
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise refused_by_machine(error, home) or error from error
     os.environ.setdefault("PREFECT_HOME", str(home))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")

@@ -65,12 +65,22 @@ def test_a_traceback_is_printed_where_a_file_would_be_lost(tmp_path: Path, varia
     assert "Traceback" in done.stderr and "where: above" in done.stderr
 
 
-def test_a_full_disk_is_no_bug() -> None:
-    done = start(
-        "import errno\nfrom auscult.core.process import run\n"
-        "def main(): raise OSError(errno.ENOSPC, 'No space left on device', 'data/x.npy')\nrun(main)"
-    )
-    assert (done.returncode, "data/x.npy" in done.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("errno.ENOSPC, 'No space left on device', 'data/x.npy'", 2),
+        ("errno.ENOSPC, 'No space left on device'", 2),
+        ("errno.EROFS, 'Read-only file system'", 2),
+        ("errno.EACCES, 'Permission denied', 'data/x.npy'", 2),
+        ("errno.EPERM, 'Operation not permitted'", 3),  # not about a file
+        ("errno.ENOENT, 'No such file or directory', 'data/x.npy'", 3),
+    ],
+)
+def test_what_the_machine_refuses_is_no_bug(arguments: str, code: int, tmp_path: Path) -> None:
+    main = f"def main(): raise OSError({arguments})"
+    done = start(f"import errno\nfrom auscult.core.process import run\n{main}\nrun(main)", tmp_path)
+    assert done.returncode == code
+    assert ("data/x.npy" in done.stderr) == ("data/x.npy" in arguments)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
@@ -140,6 +150,18 @@ def test_a_temporary_experiment_of_dvc_finds_the_remembered_source(
     found = [path.read_text() for path in (root / ".dvc/cache/files/md5").glob("*/*") if path.is_file()]
     assert str(tmp_path) in found and "None" not in found
     assert (root / ".cache/source-icbhi.txt").exists()
+
+
+def test_a_clock_that_is_set_ends_no_stage(tmp_path: Path) -> None:
+    """psutil derives the time of a start from the clock; the owner of this stage has not changed."""
+    code = (
+        "import os, time, psutil; from auscult.core.process import OWNER, die_with_parent\n"
+        "os.environ[OWNER] = str(os.getppid()); die_with_parent(); time.sleep(0.5)\n"
+        "before = psutil.Process().create_time(); real = psutil._pslinux.boot_time\n"
+        "psutil._pslinux.boot_time = lambda: real() + 3600\n"
+        "assert psutil.Process().create_time() - before > 3000; time.sleep(1); print('still here')"
+    )
+    assert start(code, tmp_path).stdout == "still here\n"
 
 
 def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:

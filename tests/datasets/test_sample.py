@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections import Counter
@@ -150,6 +151,16 @@ def test_every_sound_occurs_in_several_patients_of_a_small_sample(raw: Path, rec
                 patients.setdefault(cycle.label, set()).add(recording.patient_id)
     assert set(patients) == set(SOUNDS)
     assert min(len(numbers) for numbers in patients.values()) >= 4
+
+
+def test_without_shared_memory_the_sample_is_the_same(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("_multiprocessing.SemLock", refuse)
+    assert digests(make(tmp_path / "alone", PATIENTS, SEED)) == digests(raw)
 
 
 def test_a_full_disk_is_a_users_error(tmp_path: Path) -> None:

@@ -29,9 +29,16 @@ def make(folder: Path, tables: tuple[Path, Path], patients: int, seed: int) -> N
     visits = plan(patients, seed)
     broken = faults(visits, seed)
     work: list[Visit | Fault] = [*visits, *broken]
-    with multiprocessing.get_context("fork").Pool(workers(), partial(die_with_parent, worker=True)) as pool:
-        for _ in pool.imap_unordered(partial(_write, folder, seed), work, chunksize=4):
-            pass
+    write = partial(_write, folder, seed)
+    try:
+        pool = multiprocessing.get_context("fork").Pool(workers(), partial(die_with_parent, worker=True))
+    except OSError:  # a pool needs semaphores, and they need a /dev/shm that can be written
+        for item in work:
+            write(item)
+    else:
+        with pool:
+            for _ in pool.imap_unordered(write, work, chunksize=4):
+                pass
     by_number = {visit.patient.number: visit.patient for visit in visits}
     diagnosed = [by_number[number] for number in sorted(by_number)]
     undiagnosed = [fault.visit.patient for fault in broken if fault.visit.patient.number not in by_number]

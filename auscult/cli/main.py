@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from auscult.cli import data, measure, models, pipeline
+from auscult.core.crashes import report
 from auscult.core.errors import EXIT_INTERRUPTED
-from auscult.core.process import accept_every_character, log_to_stdout, prepare, report
+from auscult.core.process import accept_every_character, log_to_stdout, prepare
 from auscult.versioning.commands import forget_other_repositories
 
 #: What a shell reports of a program that SIGPIPE has ended.

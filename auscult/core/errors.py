@@ -2,7 +2,7 @@
 
 A process prints an :class:`AuscultError` without a traceback and exits with
 :data:`EXIT_USER_ERROR`. Any other exception is a bug: its traceback goes into a log file, and the process exits with
-:data:`EXIT_FAULT` (:func:`auscult.core.process.report`). 1 is left for answers such as "different".
+:data:`EXIT_FAULT` (:func:`auscult.core.crashes.report`). 1 is left for answers such as "different".
 """
 
 from __future__ import annotations

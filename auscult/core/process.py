@@ -12,17 +12,16 @@ import io
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from auscult.core.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USER_ERROR, AuscultError, refused_by_machine
+from auscult.core.crashes import report
+from auscult.core.errors import EXIT_INTERRUPTED
 from auscult.core.paths import CACHE_DIR
 
 #: Where DVC runs temporary and queued experiments.
@@ -50,7 +49,7 @@ _LOGGERS = ("auscult", "stages", "flows", "benchmarks", "__main__")
 def run(main: Callable[[], None], *, at_once: bool = True) -> None:
     """Run the main function of a process and exit.
 
-    Exit codes: 0 done, 130 interrupted, and those of :func:`report`.
+    Exit codes: 0 done, 130 interrupted, and those of :func:`auscult.core.crashes.report`.
 
     Parameters
     ----------
@@ -73,39 +72,6 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
         sys.stderr.flush()
         sys.stdout.flush()
         os._exit(0)
-
-
-def report(error: BaseException) -> int:
-    """Print one message about an error that ends this process, and return the exit code.
-
-    An :class:`AuscultError`, and what the machine refuses (a full disk, for example), is the user's to solve: 2. Any
-    other error is a bug: its traceback goes into a log file that the message names, and the code is 3, so that no
-    crash looks like an answer.
-    """
-    known = refused_by_machine(error) if isinstance(error, OSError) else error
-    if isinstance(known, AuscultError):
-        print(f"\nERROR: {known}", file=sys.stderr, flush=True)
-        return EXIT_USER_ERROR
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    print(f"\nERROR: a fault of Auscult: {what}", file=sys.stderr)
-    print(f"  where: {_keep_traceback(error)}\n  next:  report it with that file", file=sys.stderr, flush=True)
-    return EXIT_FAULT
-
-
-def _keep_traceback(error: BaseException) -> str:
-    """Write a traceback into a file; return its path, or "above" if it was printed (in CI, where files are lost)."""
-    text = "".join([f"{' '.join(sys.orig_argv)}\n\n", *traceback.format_exception(error)])
-    name = f"auscult-error-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.log"
-    folders = [CACHE_DIR] if Path("dvc.yaml").exists() else []
-    for folder in [] if os.environ.get("CI") else [*folders, Path(tempfile.gettempdir())]:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
-        except OSError:  # read-only, or full
-            continue
-        return str(folder / name)
-    print(text, file=sys.stderr)
-    return "above"
 
 
 def prepare() -> None:

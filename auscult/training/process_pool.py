@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from multiprocessing.context import ForkProcess
 
+from auscult.core.crashes import report
 from auscult.core.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, AuscultError
-from auscult.core.process import die_with_parent, report, workers
+from auscult.core.process import die_with_parent, workers
 
 
 def run_all(jobs: Iterable[tuple[str, Callable[[], None]]]) -> None:

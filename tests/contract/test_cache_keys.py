@@ -13,8 +13,8 @@ from tests.contract.imports import imported_files, module_file
 GROUND_FLOOR = {
     f"auscult/core/{name}.py"
     for name in (
-        *("digests", "errors", "named_files", "params", "paths", "process", "records"),
-        *("reject_reasons", "sections", "storage", "tasks"),
+        *("crashes", "digests", "errors", "identifiers", "locks", "named_files", "params", "paths", "process"),
+        *("records", "reject_reasons", "sections", "storage", "tasks"),
     )
 }
 

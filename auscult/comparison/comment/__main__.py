@@ -15,8 +15,8 @@ from pathlib import Path
 from auscult.comparison import document
 from auscult.comparison.comment import artifact, pull_request, text
 from auscult.comparison.comment.pull_request import WorkflowRun
+from auscult.core.crashes import report
 from auscult.core.errors import AuscultError
-from auscult.core.process import report
 from auscult.versioning.github import GitHub
 
 _LOG = logging.getLogger(__name__)

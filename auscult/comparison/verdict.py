@@ -81,7 +81,8 @@ def refused_anew(experiment: Experiment) -> bool:
 def missed(limit: Limit, quote: Quote = str) -> str:
     """Return a limit with head's value on the test part: ``recall_both is 5.0, at least 20.0 is needed``."""
     head, needed = (scale.shown(limit.name, value) for value in (limit.head, limit.limit))
-    return f"{quote(limit.name)} is {head}, at {'least' if limit.at_least else 'most'} {needed} is needed"
+    rule = f"at least {needed} is needed" if limit.at_least else f"at most {needed} is allowed"
+    return f"{quote(limit.name)} is {head}, {rule}"
 
 
 def _by_score(document: Comparison, quote: Quote) -> Verdict:

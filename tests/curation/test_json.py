@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from auscult.cli.main import app, main
 from auscult.core import withdrawals
+from auscult.core.digests import patient_key
 from auscult.curation.additions import add_all
 from auscult.curation.withdrawals.purge import planned
 from auscult.datasets import load
@@ -60,7 +61,7 @@ def test_add_reports_what_is_added_present_and_rejected(
 def test_add_of_nothing_reports_the_reasons_and_ends_with_2(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    withdraw_key = withdrawals.Withdrawals("sample", {withdrawals.patient_key("sample", "301"): "2026-11-25"})
+    withdraw_key = withdrawals.Withdrawals("sample", {patient_key("sample", "301"): "2026-11-25"})
     withdrawals.write(withdraw_key, root)
     folder = make_delivery(tmp_path / "delivery", {name_of(301): breath(2), name_of(302): breath(3)})
     (folder / "ICBHI_final_database" / f"{name_of(302)}.wav").write_bytes(b"")
@@ -100,6 +101,7 @@ def test_withdraw_reports_what_it_affects(
             "additions": 0,
             "models": [],
             "registered": [],
+            "look_alikes": [],
         }
     assert withdrawals.read("sample", root).holds("104")
 

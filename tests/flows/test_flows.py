@@ -131,7 +131,7 @@ def test_a_drift_event_starts_a_retraining_that_finishes_after_its_server_was_ki
     service: Service, first: Run, kept: Run
 ) -> None:
     assert (kept.state["state_name"], kept.state["auto_scheduled"]) == ("Kept", False), kept.state["state"]["message"]
-    assert "the minimum is 100%" in kept.state["state"]["message"]
+    assert "the minimum is 100.0" in kept.state["state"]["message"]
     assert "server had ended and was started again" in service.said()
     assert (kept.champion, kept.branches) == (first.champion, set())
     assert kept.is_clean

@@ -96,6 +96,7 @@ def test_the_exit_code_says_how_a_command_ended(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").touch()
+    monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr("auscult.registry.promotion.overview", failing)
     assert run_main(monkeypatch, "models", "list") == code
     logs = list(tmp_path.glob(".cache/auscult-error-*.log"))

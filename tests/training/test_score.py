@@ -43,11 +43,27 @@ def test_single_outlier_does_not_decide_the_threshold() -> None:
     assert score > 0.95
 
 
-def test_offset_of_a_class_with_few_units_stays_zero() -> None:
-    rng = np.random.default_rng(1)
-    truth = np.r_[np.zeros(60, int), np.ones(30, int), np.full(3, 2)]
-    p = rng.dirichlet([3, 2, 0.3], size=len(truth))
-    assert fit_offsets(p, truth, 0)[2] == 0.0
+NORMAL, FIRST, SECOND = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]
+TAKEN_FOR_FIRST, TAKEN_FOR_SECOND = [0.02, 0.54, 0.44], [0.02, 0.44, 0.54]
+
+
+def offsets_of(*units: tuple[int, list[float], int]) -> list[float]:
+    """Return the offsets of classes 1 and 2 for units given as (class, probabilities, number); class 0 is normal."""
+    truth = np.repeat([label for label, _, _ in units], [count for _, _, count in units])
+    p = np.repeat([row for _, row, _ in units], [count for _, _, count in units], axis=0)
+    return [float(offset) for offset in fit_offsets(p, truth, 0)[1:]]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(10, [0.25, 0.0]), (9, [0.0, -0.25])])
+def test_the_first_class_with_enough_units_gets_the_smallest_offset_that_helps(
+    count: int, expected: list[float]
+) -> None:
+    assert offsets_of((0, NORMAL, 20), (1, TAKEN_FOR_SECOND, count), (2, SECOND, 20)) == expected
+
+
+def test_an_offset_that_gains_less_than_half_a_point_stays_zero() -> None:
+    # Of 171 abnormal units one more would be found.
+    assert offsets_of((0, NORMAL, 20), (1, FIRST, 20), (2, SECOND, 150), (2, TAKEN_FOR_FIRST, 1)) == [0.0, 0.0]
 
 
 def test_temperature_corrects_overconfidence() -> None:

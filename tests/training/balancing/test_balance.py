@@ -147,6 +147,18 @@ def test_method_none_adds_nothing_and_windows_are_balanced(params: Params) -> No
     assert set(table["row"]) == set(windows["row"])
 
 
+@pytest.mark.parametrize("padding", ["mask", "tile"])
+def test_only_repetitions_count_as_features_after_the_valid_frames(params: Params, padding: str) -> None:
+    write_features(PATHS, "logmel", params.features.model_copy(update={"padding": padding}), workers=2)
+    before = synthetic(balanced(SMOTE_PARAMS))
+    array = np.load(PATHS.features("logmel") / "segments.npy", mmap_mode="r+")
+    index = read_table(PATHS.features("logmel") / "segments.parquet")
+    for row, frames in enumerate(index["frames"]):
+        array[row, :, frames:] = np.random.default_rng(row).normal(0, 50, array[row, :, frames:].shape)
+    array.flush()
+    assert synthetic(balanced(SMOTE_PARAMS)).equals(before) == (padding == "mask")
+
+
 def test_values_of_the_test_part_change_nothing(params: Params) -> None:
     balanced(SMOTE_PARAMS)
     first = PATHS.balanced("e").read_bytes()

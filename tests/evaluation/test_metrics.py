@@ -114,7 +114,16 @@ def test_a_class_that_does_not_occur_is_left_out_of_the_means() -> None:
     without = predictions.where(predictions.y != 3)
     mine = values_of(without)
     assert np.isnan(mine["recall_both"])
+    assert mine["precision_both"] == 0.0, "it is predicted, wrongly"
+    assert np.isnan(mine["f1_both"])
     assert mine["balanced_accuracy"] == pytest.approx(np.mean([mine[f"recall_{n}"] for n in FOUR.classes[:3]]))
+    assert mine["f1_macro"] == pytest.approx(np.mean([mine[f"f1_{n}"] for n in FOUR.classes[:3]]))
+
+
+def test_areas_need_one_unit_of_each_kind() -> None:
+    y = np.array([0, 1, 1])
+    p = np.array([[0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+    assert values_of(Predictions(TWO, y, p.argmax(axis=1), p, y.astype(object)))["roc_auc"] == 0.5
 
 
 @pytest.mark.parametrize(("name", "expected"), [("CAS & DAS", "cas_das"), ("Wheeze+Crackle", "wheeze_crackle")])

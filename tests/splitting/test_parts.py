@@ -57,6 +57,10 @@ def test_every_class_has_patients_in_every_part(size: int) -> None:
     result = split(recordings, segments, TASKS, parameters())
     summary = summarise(result, recordings, segments, TASKS, parameters(), [], [])
     assert summary["notes"] == []
+    assert sum(part["patients"] for part in summary["parts"].values()) == size
+    assert sum(fold["patients"] for fold in summary["folds"]) == size - summary["parts"]["test"]["patients"]
+    assert sum(fold["recordings"] for fold in summary["folds"]) == (result.assignment["fold"] >= 0).sum()
+    assert [fold["fold"] for fold in summary["folds"]] == list(range(parameters().folds))
 
 
 def test_parts_resemble_the_whole() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,8 @@ def test_file_holds_keys_of_the_other_patients_and_reads_back(tmp_path: Path) ->
     assert pinned.read("demo", tmp_path) == pins
     assert "p0" not in text and patient_key("demo", "p004") not in text
     assert patient_key("demo", "p005") in text
+    drawn_with = {"seed", "test_share", "folds", "official", "with_test"}
+    assert drawn_with <= json.loads(text)["drawn_with"].keys()
     assert pinned.read("sample", tmp_path) == Pinned("sample"), "without a file nothing is pinned"
 
 

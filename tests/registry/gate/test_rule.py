@@ -104,7 +104,7 @@ def with_row(given: Predictions, *row: float) -> Predictions:
 
 
 INVALID = [
-    ((np.nan, np.nan), "not finite"),
+    ((np.nan, np.nan), "1 of"),
     ((0.6, 0.6), "do not sum to one"),
     ((-0.2, 1.2), "are negative"),
 ]
@@ -163,7 +163,9 @@ def test_a_model_without_a_record_of_its_patients_is_not_compared(who: str) -> N
 def test_an_equal_model_is_promoted_if_it_is_half_the_size() -> None:
     (old,) = simulate(1.2)
     small = contender(old, "2", size_mb=0.3)
-    assert outcome(decide(DATASET, small, contender(old, "1"), SETTINGS)) == ("promote", "as_good_and_cheaper")
+    decision = decide(DATASET, small, contender(old, "1"), SETTINGS)
+    assert outcome(decision) == ("promote", "as_good_and_cheaper")
+    assert decision.to_json()["champion"]["size_mb"] > decision.to_json()["challenger"]["size_mb"]
     hardly = contender(old, "2", size_mb=0.4)
     assert outcome(decide(DATASET, hardly, contender(old, "1"), SETTINGS)) == ("refuse", "not_shown")
 

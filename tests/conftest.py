@@ -16,7 +16,7 @@ MARKS = {
     "tests/training/test_stage.py": "slow",
     "tests/contract/test_thread_limits.py": "slow",
     "tests/contract/test_imports_in_threads.py": "slow",
-    "tests/features/test_build.py::test_stage_runs_as_a_command": "slow",
+    "tests/features/test_build.py": "slow",
     "tests/comparison/test_differences.py::test_seed_variance_alone_is_rarely_called_a_difference": "slow",
     "tests/registry/gate/test_model_process.py": "slow",
     "tests/registry/gate/test_rule.py::test_noise_alone_promotes_at_most_5_of_100": "slow",
@@ -40,6 +40,13 @@ MARKS = {
     "tests/monitoring/test_drift.py::test_weeks": "slow",
     "tests/pipeline_command/": "slow",
     "tests/publishing/": "slow",
+    "tests/comparison/test_report.py": "slow",
+    "tests/datasets/test_retrieve.py": "slow",
+    "tests/datasets/test_sample.py": "slow",
+    "tests/registry/test_database.py": "slow",
+    "tests/registry/test_restoring.py": "slow",
+    "tests/training/test_loop.py": "slow",
+    "tests/validation/test_validate.py": "slow",
     "tests/versioning/": "slow",
 }
 #: Files that start first, the longest before the others.

@@ -67,7 +67,21 @@ def test_arrays_and_tables_of_every_representation_agree(name: str, params: Para
             assert not row[:, frames:].any()
 
 
-def test_rows_equal_the_frames_of_librosa(params: Params, build: Build) -> None:
+def items_in_seconds(kind: str) -> dict[str, tuple[float, float]]:
+    """Start and end of each item, from the annotation: segments, or windows of 5 s of recordings of 3 to 5.8 s."""
+    if kind == "segments":
+        table = read_table(PATHS.manifest / "segments.parquet")
+        return {s.segment_id: (s.start_s, s.end_s) for s in table.itertuples()}
+    found = {}
+    for recording in read_table(PATHS.manifest / "recordings.parquet").itertuples():
+        name, length = recording.recording_id, recording.duration_s
+        found[f"{name}:w000"] = (0.0, min(length, 5.0))
+        if length > 5.0:
+            found[f"{name}:w001"] = (length - 5.0, length)
+    return found
+
+
+def test_rows_equal_the_frames_of_librosa_at_the_annotated_times(params: Params, build: Build) -> None:
     build("logmel", params)
     build("mfcc", params)
     audio = StoredAudio(PATHS)
@@ -75,6 +89,8 @@ def test_rows_equal_the_frames_of_librosa(params: Params, build: Build) -> None:
     for name, kind in (("logmel", "segments"), ("mfcc", "windows")):
         rows = np.load(PATHS.features(name) / f"{kind}.npy")
         table = read_table(PATHS.features(name) / f"{kind}.parquet")
+        times = items_in_seconds(kind)
+        assert sorted(table["item_id"]) == sorted(times)
         for entry in audio.index.itertuples():
             mel = librosa.feature.melspectrogram(
                 y=audio.read(entry.offset, entry.length),
@@ -88,8 +104,9 @@ def test_rows_equal_the_frames_of_librosa(params: Params, build: Build) -> None:
             whole = librosa.power_to_db(mel, ref=1.0, top_db=None)
             whole = whole if name == "logmel" else librosa.feature.mfcc(S=whole, n_mfcc=settings.n_mfcc)
             for n, item in table[table["recording_id"] == entry.recording_id].iterrows():
-                first = round(item["start_s"] * 50)
-                expected = whole[:, first : first + item["frames"]]
+                first, last = (round(time * 50) for time in times[item["item_id"]])
+                expected = whole[:, first : min(last + 1, first + rows.shape[2])]
+                assert item["frames"] == expected.shape[1]
                 assert np.abs(rows[n][:, : item["frames"]] - expected).max() < 1e-3
 
 

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -77,8 +78,20 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
 def prepare() -> None:
     """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
     os.environ.update(_ENVIRONMENT)
+    place_compiled_code()
     accept_every_character()
     die_with_parent()
+
+
+def place_compiled_code() -> None:
+    """Let numba keep its compiled code in the project's cache where the installed packages cannot be written.
+
+    By default it keeps it beside the source, or in the user's home; where neither can be written, this project's
+    functions and librosa's would raise on import. A folder that the user has set is kept.
+    """
+    packages = (Path(__file__).parent, Path(sysconfig.get_path("purelib")))
+    if not all(os.access(folder, os.W_OK) for folder in packages):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str((CACHE_DIR / "numba").absolute()))
 
 
 def accept_every_character(*, utf8: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from auscult.core.process import log_to_stdout, share_cache
+from auscult.core.process import log_to_stdout, place_compiled_code, share_cache
 from auscult.datasets.retrieval.source import recall, remember
 from tests.flows.repositories import git, make
 from tests.waiting import HANGS_AFTER_S, wait_for
@@ -183,3 +183,16 @@ def test_a_stage_ends_when_its_dvc_is_killed(tmp_path: Path) -> None:
     parent.wait()
     _, alive = psutil.wait_procs([child], timeout=HANGS_AFTER_S)
     assert not alive
+
+
+@pytest.mark.parametrize("chosen", [None, "/somewhere/else"])
+def test_packages_that_cannot_be_written_keep_compiled_code_in_the_project(
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(Path(sys.prefix)))
+    place_compiled_code()
+    assert os.environ["NUMBA_CACHE_DIR"] == (chosen or str(tmp_path / ".cache/numba"))

@@ -79,8 +79,8 @@ def lead(experiments: Sequence[Mapping[str, Any]]) -> list[str]:
         return [item["name"] for item in experiments if item["verdict"].level in levels]
 
     found = [
-        f"{len(named('good', 'fair'))} of {len(experiments)} experiments are better than a constant answer and than"
-        " the metadata-only baseline, which sees no audio."
+        "Better than a constant answer and than the metadata-only baseline, which sees no audio:"
+        f" {len(named('good', 'fair'))} of {len(experiments)} experiments."
     ]
     if names := named("doubtful", "bad", "worse"):
         found.append(f"Not shown to be better than these two baselines: {', '.join(names)}.")

@@ -14,6 +14,7 @@ from auscult.curation.additions.batch import locked, rewrite
 from auscult.curation.withdrawals import withdraw as command
 from auscult.curation.withdrawals.objects import removal_order
 from auscult.curation.withdrawals.purge import Plan, planned
+from auscult.curation.withdrawals.purge import purge as purge_command
 from auscult.datasets import load
 from tests.curation.data_history import MANIFEST, batch, content, dvc, objects, repository, version, withdraw, write
 from tests.flows.repositories import git
@@ -54,6 +55,13 @@ def copy(made: Path, target: Path) -> Path:
     return target
 
 
+def project(made: Path, target: Path) -> Path:
+    """The root of a private copy, with the parameters that a command reads."""
+    root = copy(made, target) / "root"
+    shutil.copy(ROOT / "params.yaml", root)
+    return root
+
+
 def purge(root: Path, killed_after: int | None = None) -> Plan:
     """Purge everything, or only the first groups of objects in the cache and on the remote."""
     with planned(root, load("sample"), withdrawals.read("sample", root), None) as plan:
@@ -88,6 +96,25 @@ def test_purge_removes_the_patients_and_keeps_the_rest_of_the_addition(made: Pat
     git(tmp_path, "clone", "-q", str(base / "root"), "clone")
     dvc(tmp_path / "clone", "pull", "-q")
     assert len(list((tmp_path / "clone/data/added").rglob("*.wav"))) == 1
+
+
+def test_purge_refuses_while_an_addition_holds_the_patient_again(made: Path, tmp_path: Path) -> None:
+    root = project(made, tmp_path / "base")
+    merged = batch(root, WHOSE)  # as the merge of a branch from before the withdrawal brings it
+    before = objects(root / CACHE)
+    with pytest.raises(DataError) as caught:
+        purge_command(tell=print, root=root)
+    assert caught.value.where == str(merged.relative_to(root))
+    assert "auscult data withdraw" in caught.value.next_step
+    assert objects(root / CACHE) == before
+
+
+def test_purge_refuses_if_nobody_has_withdrawn(made: Path, tmp_path: Path) -> None:
+    root = project(made, tmp_path / "base")
+    (root / "data/withdrawn/sample.csv").write_text("patient,since\n")
+    with pytest.raises(DataError) as caught:
+        purge_command(tell=print, root=root)
+    assert caught.value.where == "data/withdrawn/sample.csv"
 
 
 def test_withdraw_accepts_a_patient_of_another_branch_only(made: Path, tmp_path: Path) -> None:

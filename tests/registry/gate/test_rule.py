@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +105,7 @@ def with_row(given: Predictions, *row: float) -> Predictions:
 
 
 INVALID = [
-    ((np.nan, np.nan), "1 of"),
+    ((np.nan, np.nan), r"\b1 of \d+ .* not finite"),
     ((0.6, 0.6), "do not sum to one"),
     ((-0.2, 1.2), "are negative"),
 ]
@@ -117,7 +118,7 @@ def test_a_model_with_invalid_probabilities_is_broken(row: tuple[float, float], 
     old = decide(DATASET, contender(good, "2"), contender(with_row(other, *row), "1"), SETTINGS)
     assert outcome(new) == ("refuse", "broken")
     assert outcome(old) == ("undecided", "champion_broken")
-    assert words in new.reason and words in old.reason
+    assert re.search(words, new.reason) and re.search(words, old.reason)
 
 
 def test_a_model_that_fails_is_broken() -> None:

@@ -33,6 +33,8 @@ class GateSettings(Section):
     min_patients: Annotated[int, Field(ge=4)]
     margin: Annotated[float, Field(ge=0.0, le=0.2)]
     cheaper: Annotated[float, Field(gt=1.0, allow_inf_nan=False)]
+    seed_deviation: Annotated[float, Field(ge=0.0, le=0.5)]
+    false_promotions: Annotated[float, Field(ge=0.05, le=100.0)]
     min_recall: Share
     max_calibration_error: Share
     max_latency_ms: Positive

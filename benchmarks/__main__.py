@@ -15,7 +15,7 @@ from auscult.core.process import run, workers
 from auscult.core.storage import read_json, write_json, write_text
 from benchmarks import Measurement
 
-GROUPS = ("compute", "features", "memory", "smote", "epoch", "start", "scale")
+GROUPS = ("compute", "features", "memory", "smote", "epoch", "instructions", "start", "scale")
 RESULT = Path("benchmarks/result.json")
 TABLE = Path("benchmarks/result.md")
 _LIBRARIES = ("numpy", "scipy", "soxr", "soundfile", "librosa", "imbalanced-learn", "torch", "dvc")

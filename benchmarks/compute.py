@@ -49,7 +49,7 @@ def ours(root: Path) -> float:
     keep_freed_memory()
     params = parameters.load(root / "params.yaml")
     settings = params.resample.model_dump(include={"sample_rate_hz", "low_hz", "high_hz"})
-    settings |= params.features.model_dump(include={"n_fft", "hop_length", "n_mels"})
+    settings |= params.features.model_dump(include={"n_fft", "window_length", "hop_length", "n_mels"})
     logmel = LogMel(**settings)
 
     def features(path: Path) -> Any:

@@ -85,7 +85,7 @@ def write_placeholders(root: Path) -> None:
     undefined = {"metrics": {"score": {"undefined": "placeholder"}}}
     baselines = {"metadata_only": undefined, "gradient_boosting": undefined}
     parts = {"validation": undefined, "test": undefined | {"baselines": baselines}}
-    evaluation = {"intervals": {"confidence": 0.95}, "parts": parts}
+    evaluation = {"intervals": {"confidence": 0.95}, "held_out_cohorts": {}, "parts": parts}
     for file in (root / PATHS.reports / "experiments").glob("*/evaluation.json"):
         write_json(file, evaluation)
     for file in (root / PATHS.reports / "metrics").glob("*.json"):

@@ -10,8 +10,8 @@ import librosa
 import numpy as np
 from scipy import signal
 
-RATE_HZ, LOW_HZ, HIGH_HZ, ORDER = 16000, 50.0, 1900.0, 4
-MEL: dict[str, Any] = {"n_fft": 1024, "hop_length": 320, "n_mels": 64, "fmin": LOW_HZ, "fmax": HIGH_HZ}
+RATE_HZ, LOW_HZ, HIGH_HZ, ORDER = 8000, 50.0, 1900.0, 4
+MEL: dict[str, Any] = {"n_fft": 512, "win_length": 256, "hop_length": 80, "n_mels": 64, "fmin": LOW_HZ, "fmax": HIGH_HZ}
 
 
 def logmel_and_mfcc(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import soundfile
+import yaml
 
 from auscult.core.digests import file_sha256
 from auscult.core.paths import Paths
@@ -30,9 +31,14 @@ def make_root(root: Path, count: int) -> None:
     """Make a folder in which the stages run, with *count* recordings: 9 in 10 at 44.1 kHz, 24 bits, the rest 4 kHz."""
     raw = root / PATHS.raw
     raw.mkdir(parents=True)
-    text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
-    lines = ["dataset: icbhi" if line.startswith("dataset:") else line for line in text.splitlines()]
-    (root / "params.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    params["dataset"] = "icbhi"
+    params["combinations"] = {}
+    params["experiments"] = {
+        f"sounds_{features}": {"task": "sounds", "features": features, "model": model}
+        for features, model in (("logmel", "cnn2d"), ("mfcc", "cnn2d"), ("augmented", "cnn1d"))
+    }
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     generator = np.random.default_rng(0)
     breath = 0.1 * generator.standard_normal(44100 * 120, dtype=np.float32)
     recordings = [_recording(raw, n, breath, generator) for n in range(count)]
@@ -58,14 +64,14 @@ def _recording(raw: Path, number: int, breath: np.ndarray, generator: np.random.
 
 
 def write_tables(root: Path, recordings: list[dict[str, Any]]) -> None:
-    """Write manifest and split of these recordings, with two thirds of the patients in training."""
-    parts = ("train", "train", "test")
+    """Write manifest and split of these recordings, with two thirds of the patients in two folds."""
+    parts = ("development", "development", "test")
     split = [
         {
             "recording_id": one["recording_id"],
             "patient_id": one["patient_id"],
             "part": parts[int(one["patient_id"][1:]) % 3],
-            "fold": 0,
+            "fold": (0, 1, -1)[int(one["patient_id"][1:]) % 3],
             "published_part": None,
             "exempt_reason": None,
         }

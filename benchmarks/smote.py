@@ -46,10 +46,10 @@ def _run(which: str, path: Path) -> None:
         )
         return
     from auscult.core.sections import BalanceParams
-    from auscult.training.balancing.smote import NormalisedRows, smote
+    from auscult.training.balancing.smote import RowStatistics, smote
 
     table = pd.DataFrame({"row": np.arange(len(classes)), "class_index": classes, "frames": _SHAPE[1]})
-    rows = NormalisedRows.fit(path, table, masked=True)
+    rows = RowStatistics.measure(path, table, masked=True)
     smote(rows, table, extra, BalanceParams(method="smote", neighbours=5, max_ratio=3.0, seed=_SEED))
 
 

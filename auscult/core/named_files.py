@@ -19,19 +19,24 @@ def check(path: Path, needed: Iterable[str], checklist: str) -> None:
     checklist
         Heading in CONTRIBUTING.md of what such a file needs.
     """
-    try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError as error:
-        raise AuscultError(
-            f"{path.name} is not valid Python: {error.msg}", where=f"{path}:{error.lineno}", next_step="correct it"
-        ) from error
-    defined = {name for node in ast.walk(tree) for name in _names(node)}
+    defined = names(path)
     if missing := [name for name in needed if name not in defined and "*" not in defined]:
         raise AuscultError(
             f"{path.name} does not define {', '.join(missing)}",
             where=str(path),
             next_step=f'add it: CONTRIBUTING.md, "{checklist}"',
         )
+
+
+def names(path: Path) -> set[str]:
+    """Return the names that a Python file defines at any level; raise an :class:`AuscultError` if it is not Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        raise AuscultError(
+            f"{path.name} is not valid Python: {error.msg}", where=f"{path}:{error.lineno}", next_step="correct it"
+        ) from error
+    return {name for node in ast.walk(tree) for name in _names(node)}
 
 
 def _names(node: ast.AST) -> list[str]:

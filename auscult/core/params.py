@@ -10,31 +10,26 @@ import difflib
 import reprlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from auscult.core.errors import ParameterError, unknown_name
-from auscult.core.sections import Experiment, Params
+from auscult.core.sections import Params
 
 FILE = Path("params.yaml")
 
 
-def load(path: Path = FILE, *, earlier_layout: bool = False) -> Params:
+def load(path: Path = FILE) -> Params:
     """Load and check the parameters.
-
-    Parameters
-    ----------
-    earlier_layout
-        Accept, and ignore, the section ``flows`` that ``params.yaml`` of earlier revisions holds.
 
     Raises
     ------
     ParameterError
         If a parameter is wrong; the message names the key, its value and what is allowed.
     """
-    return parse(read(path), where=str(path), earlier_layout=earlier_layout)
+    return parse(read(path), where=str(path))
 
 
 def read(path: Path = FILE) -> str:
@@ -58,8 +53,36 @@ def read(path: Path = FILE) -> str:
         ) from error
 
 
-def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) -> Params:
+def of_any_revision(path: Path) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return the data set and the names of experiments and combinations of another revision's file; check nothing else.
+
+    Parameters come and go from revision to revision.
+
+    Raises
+    ------
+    ParameterError
+        The file is missing or is not YAML, or does not name them.
+    """
+    content = _yaml(read(path), str(path))
+    dataset, experiments = content.get("dataset"), content.get("experiments")
+    combinations = content.get("combinations")
+    if not isinstance(dataset, str) or not isinstance(experiments, dict):
+        raise ParameterError(
+            f"{path} does not name a data set and experiments", where=str(path), next_step="compare another revision"
+        )
+    return (
+        dataset,
+        tuple(map(str, experiments)),
+        tuple(map(str, combinations if isinstance(combinations, dict) else ())),
+    )
+
+
+def parse(text: str, *, where: str = str(FILE)) -> Params:
     """Return the checked parameters of a YAML text; raises as :func:`load` does."""
+    return resolve(_yaml(text, where), where=where)
+
+
+def _yaml(text: str, where: str) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
@@ -68,9 +91,7 @@ def parse(text: str, *, where: str = str(FILE), earlier_layout: bool = False) ->
         ) from error
     if not isinstance(raw, dict):
         raise ParameterError(f"{where} must hold sections", where=where, next_step=f"git checkout {where}")
-    if earlier_layout:
-        raw.pop("flows", None)
-    return resolve(raw, where=where)
+    return raw
 
 
 def resolve(raw: dict[str, Any], *, where: str = str(FILE)) -> Params:
@@ -163,16 +184,24 @@ def _describe(problem: Any, data: dict[str, Any]) -> str:
 
 
 def _fields_at(keys: list[str]) -> list[str]:
-    """Return the names of the parameters in the section at a path of keys."""
+    """Return the names of the parameters in the section at a path of keys; none where the names are free."""
     section: Any = Params
     for key in keys:
-        fields = {field.alias or name: field for name, field in section.model_fields.items()}
-        if key not in fields:
-            return sorted(Experiment.model_fields)
-        section = fields[key].annotation
-        if not (isinstance(section, type) and issubclass(section, BaseModel)):
-            return sorted(Experiment.model_fields)
-    return sorted(field.alias or name for name, field in section.model_fields.items())
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            fields = {field.alias or name: field for name, field in section.model_fields.items()}
+            if key not in fields:
+                return []
+            section = fields[key].annotation
+        else:
+            section = get_args(section)[-1]  # a mapping of free names: the type of its values
+        while not isinstance(section, type):  # Annotated[X, …], X | None
+            kinds = [kind for kind in get_args(section) if kind is not type(None)]
+            if get_origin(section) is dict or not kinds:
+                break
+            section = kinds[0]
+    if isinstance(section, type) and issubclass(section, BaseModel):
+        return sorted(field.alias or name for name, field in section.model_fields.items())
+    return []
 
 
 def of_experiment(stage: str) -> tuple[Params, str]:
@@ -187,7 +216,8 @@ def of_experiment(stage: str) -> tuple[Params, str]:
     if len(sys.argv) != 2:
         raise ParameterError(
             "the name of one experiment is missing",
-            next_step=f"python -m stages.{stage} {{{','.join(params.experiments)}}}",
+            next_step=f"python -m stages.{stage} {{{','.join(params.evaluated)}}}",
         )
-    params.experiment(sys.argv[1])
+    if not (stage == "evaluate" and sys.argv[1] in params.combinations):
+        params.experiment(sys.argv[1])
     return params, sys.argv[1]

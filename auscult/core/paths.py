@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,16 +74,35 @@ class Paths:
         """Contains audio.npy (float32 samples of all recordings, concatenated), index.parquet and spec.json."""
         return self.data / "audio"
 
+    @property
+    def all_features(self) -> Path:
+        """Contains a folder per representation."""
+        return self.data / "features"
+
     def features(self, representation: str) -> Path:
         """Contains segments.npy, windows.npy, a table for each, and spec.json."""
-        return self.data / "features" / representation
+        return self.all_features / representation
+
+    @property
+    def all_balanced(self) -> Path:
+        """Contains a table of synthetic rows per experiment."""
+        return self.data / "balanced"
 
     def balanced(self, experiment: str) -> Path:
-        return self.data / "balanced" / f"{experiment}.parquet"
+        return self.all_balanced / f"{experiment}.parquet"
 
     def model(self, experiment: str) -> Path:
-        """Contains model.json, weights/seed-N.safetensors, trials.json and history.csv."""
+        """Contains model.json, weights/fold-N.safetensors, trials.json and history.csv."""
         return Path("models") / self.dataset / experiment
+
+    @property
+    def all_combined(self) -> Path:
+        """Contains a folder per combination of models: model.json, and the folders of its members in members/."""
+        return Path("models") / "combined" / self.dataset
+
+    def evaluated_model(self, name: str, combinations: Collection[str]) -> Path:
+        """Return the folder of a model that is evaluated: of an experiment, or of one of the *combinations*."""
+        return self.all_combined / name if name in combinations else self.model(name)
 
     @property
     def reports(self) -> Path:

@@ -1,8 +1,8 @@
 """Set-up and exit of a process of the pipeline.
 
 ``run(main)`` is the last line of every stage: it limits the maths libraries to one thread
-per worker, disables telemetry, sends log messages to standard output, prints errors without a
-traceback, and ends the process when the process that started it is gone.
+per worker and one instruction set, disables telemetry, sends log messages to standard output, prints
+errors without a traceback, and ends the process when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from pathlib import Path
 
 import psutil
 
+from auscult.core import instruction_set
 from auscult.core.crashes import report
 from auscult.core.errors import EXIT_INTERRUPTED
 from auscult.core.paths import CACHE_DIR
+
+_LOG = logging.getLogger(__name__)
 
 #: Where DVC runs temporary and queued experiments.
 _EXPERIMENTS = Path(".dvc/tmp/exps")
@@ -63,6 +66,8 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
     prepare()
     share_cache()
     with log_to_stdout():
+        if obstacle := instruction_set.obstacle():
+            _LOG.warning("%s: last digits, and so a network's scores, differ from those of other machines", obstacle)
         try:
             main()
         except KeyboardInterrupt:
@@ -76,8 +81,9 @@ def run(main: Callable[[], None], *, at_once: bool = True) -> None:
 
 
 def prepare() -> None:
-    """Limit the maths libraries to one thread, disable telemetry, and end with the process that started this one."""
+    """Limit the maths libraries to one thread and one instruction set, disable telemetry, and end with the parent."""
     os.environ.update(_ENVIRONMENT)
+    instruction_set.pin()
     place_compiled_code()
     accept_every_character()
     die_with_parent()

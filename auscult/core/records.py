@@ -1,7 +1,8 @@
 """Columns of every table of the pipeline, and the records that data sets return.
 
 Tables are Parquet files. A column name ends with its unit (``_s`` seconds, ``_hz`` hertz).
-``None`` or NA means unknown.
+``None`` or NA means unknown. ``Int64`` is an integer that may be
+unknown: pandas reads it as float64 where a value is missing.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Literal
 
 from auscult.core.identifiers import normal
 
-Part = Literal["train", "validation", "test", "exempt"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test", "exempt")
+Part = Literal["development", "test", "exempt"]
+PARTS: tuple[Part, ...] = ("development", "test", "exempt")
 
 #: manifest/recordings.parquet, one row per accepted recording, sorted by recording_id
 RECORDING_COLUMNS: dict[str, tuple[str, str]] = {
@@ -30,6 +31,7 @@ RECORDING_COLUMNS: dict[str, tuple[str, str]] = {
     "age_years": ("float64", "age; NaN where unknown"),
     "sex": ("string", "female, male, or NA"),
     "label": ("string", "the recording's or patient's raw label: a diagnosis or a record annotation"),
+    "sequence": ("Int64", "position in the order of recording: larger is later; empty where unknown"),
     "published_part": ("string", "part of the publisher's split: train, test, or NA"),
     "exempt_reason": ("string", "why a recording is kept out of the pooled test part, or NA"),
     "batch": ("string", "addition that it came with, or NA for the data set as downloaded"),
@@ -56,8 +58,8 @@ REJECT_COLUMNS: dict[str, tuple[str, str]] = {
 ASSIGNMENT_COLUMNS: dict[str, tuple[str, str]] = {
     "recording_id": ("string", "the recording"),
     "patient_id": ("string", "its patient"),
-    "part": ("string", "train, validation, test or exempt"),
-    "fold": ("int64", "cross-validation fold of the patient among train and validation; -1 elsewhere"),
+    "part": ("string", "development, test or exempt"),
+    "fold": ("int64", "cross-validation fold of a patient of the development part; -1 elsewhere"),
     "published_part": ("string", "what the publisher's split says, or NA"),
     "exempt_reason": ("string", "why part is exempt, or NA"),
 }
@@ -81,13 +83,13 @@ ITEM_COLUMNS: dict[str, tuple[str, str]] = {
     "frames": ("int64", "valid frames; those behind them are padding"),
 }
 
-#: balanced/<experiment>.parquet, one row per training example
+#: balanced/<experiment>.parquet, one row per synthetic training example
 BALANCED_COLUMNS: dict[str, tuple[str, str]] = {
-    "row": ("int64", "row of the feature array: the example itself, or the first parent"),
-    "parent": ("int64", "row of the second parent; -1 for an original"),
-    "step": ("float64", "x = row + step * (parent - row); 0 for an original"),
+    "fold": ("int64", "held-out fold of the model that it is made for: both parents lie in other folds"),
+    "row": ("int64", "row of the feature array: the first parent"),
+    "parent": ("int64", "row of the second parent"),
+    "step": ("float64", "x = row + step * (parent - row)"),
     "class_index": ("int64", "class of the experiment's task"),
-    "kind": ("string", "original or synthetic"),
 }
 
 
@@ -96,7 +98,8 @@ class Recording:
     """A recording as its publisher describes it, before its audio is decoded.
 
     ``path`` is relative to the folder that the data set reads, with forward slashes; it is empty if
-    labels name a recording without an audio file. ``missing`` lists the metadata that the publisher's
+    labels name a recording without an audio file. ``sequence`` orders the recordings of a data set in
+    time: larger is later, equal is unknown. ``missing`` lists the metadata that the publisher's
     tables lack. Every reader makes these records, so both ids get their one form here.
     """
 
@@ -108,6 +111,7 @@ class Recording:
     age_years: float | None = None
     sex: Literal["female", "male"] | None = None
     label: str | None = None
+    sequence: int | None = None
     published_part: Literal["train", "test"] | None = None
     exempt_reason: str | None = None
     missing: tuple[str, ...] = ()

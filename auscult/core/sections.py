@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from auscult.core.errors import unknown_name
 
@@ -38,16 +38,10 @@ class ValidateParams(Section):
 
 class SplitParams(Section):
     official: Literal["corrected", "published", "ignored"]
+    test: Annotated[str, Field(pattern=r"^(random|newest|cohort:.+)$")]
     test_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     folds: Annotated[int, Field(ge=2, le=50)]
-    validation_fold: Annotated[int, Field(ge=0)]
     seed: Seed
-
-    @model_validator(mode="after")
-    def _fold_exists(self) -> SplitParams:
-        if self.validation_fold >= self.folds:
-            raise ValueError(f"validation_fold is {self.validation_fold}, but folds count from 0 to {self.folds - 1}")
-        return self
 
 
 class ResampleParams(Section):
@@ -77,9 +71,11 @@ class AugmentedParams(Section):
 
 class FeaturesParams(Section):
     n_fft: Annotated[int, Field(ge=64, le=65536)]
+    window_length: Annotated[int, Field(ge=32, le=65536)]
     hop_length: Annotated[int, Field(ge=16)]
     n_mels: Annotated[int, Field(ge=8, le=256)]
     n_mfcc: Annotated[int, Field(ge=4, le=256)]
+    subtract: Literal["nothing", "level", "bands"]
     segment_s: Annotated[float, Field(ge=0.25, le=60.0)]
     window_s: Annotated[float, Field(ge=0.25, le=60.0)]
     window_hop_s: Annotated[float, Field(ge=0.1, le=60.0)]
@@ -90,8 +86,10 @@ class FeaturesParams(Section):
     def _fits(self) -> FeaturesParams:
         if self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc ({self.n_mfcc}) must not exceed n_mels ({self.n_mels})")
-        if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length ({self.hop_length}) must not exceed n_fft ({self.n_fft})")
+        if self.window_length > self.n_fft:
+            raise ValueError(f"window_length ({self.window_length}) must not exceed n_fft ({self.n_fft})")
+        if self.hop_length > self.window_length:
+            raise ValueError(f"hop_length ({self.hop_length}) must not exceed window_length ({self.window_length})")
         if self.window_hop_s > self.window_s:
             raise ValueError(f"window_hop_s ({self.window_hop_s}) must not exceed window_s ({self.window_s})")
         return self
@@ -104,17 +102,63 @@ class BalanceParams(Section):
     seed: Seed
 
 
+class PieceParams(Section):
+    """Seconds of a row in training, for each unit of a task."""
+
+    segment: Annotated[float, Field(ge=0.1, le=60.0)]
+    recording: Annotated[float, Field(ge=0.1, le=60.0)]
+
+    def of(self, unit: Literal["segment", "recording"]) -> float:
+        """Return the length for a unit."""
+        return self.segment if unit == "segment" else self.recording
+
+
 class TrainParams(Section):
     trials: Annotated[int, Field(ge=1, le=10000)]
     generation: Annotated[int, Field(ge=1, le=64)]
+    hyperparameters: dict[Name, dict[Name, bool | int | float]]
     epochs: Annotated[int, Field(ge=1, le=1000)]
-    patience: Count
+    patience: Count | None
     batch_size: Annotated[int, Field(ge=2, le=65536)]
-    seeds: Annotated[int, Field(ge=1, le=50)]
+    piece_s: PieceParams
     spec_augment: bool
-    class_weights: bool
+    decisions: Annotated[list[Literal["score", "argmax", "rate", "em"]], Field(min_length=1)]
     budget_minutes: Positive | None
     seed: Seed
+
+
+#: Parameters of ``train`` that an experiment sets for itself: the same ones, each may be absent.
+TrainOverrides: Any = create_model(
+    "TrainOverrides",
+    __base__=Section,
+    **{name: (field.rebuild_annotation(), None) for name, field in TrainParams.model_fields.items()},  # type: ignore[call-overload]
+)
+
+
+class Range(Section):
+    """Interval of a hyperparameter: uniform, in steps, or uniform in the logarithm; whole numbers if its ends are."""
+
+    low: int | float
+    high: int | float
+    step: Positive | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _rises(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low}) must be smaller than high ({self.high})")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log needs low above zero, and no step")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Return whether a value can be drawn."""
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return self.low <= value <= self.high and abs(steps - round(steps)) < 1e-9
+
+
+#: Hyperparameter → interval.
+SearchSpace = dict[str, Range]
 
 
 class EvaluateParams(Section):
@@ -132,6 +176,16 @@ class Experiment(Section):
     task: Name
     features: Name
     model: Name
+    train: TrainOverrides | None = None
+
+
+class Combination(Section):
+    """An experiment that is made of others, which share its features."""
+
+    task: Name
+    features: Name
+    method: Name
+    members: Annotated[list[Name], Field(min_length=1)]
 
 
 class Params(Section):
@@ -144,13 +198,45 @@ class Params(Section):
     resample: ResampleParams
     features: FeaturesParams
     balance: BalanceParams
+    search: dict[Name, SearchSpace]
     train: TrainParams
     evaluate: EvaluateParams
     report: ReportParams
     experiments: Annotated[dict[Name, Experiment], Field(min_length=1)]
+    combinations: dict[Name, Combination]
+
+    @model_validator(mode="after")
+    def _members_exist(self) -> Params:
+        known: dict[str, Experiment | Combination] = dict(self.experiments)
+        for name, combination in self.combinations.items():
+            if name in self.experiments:
+                raise ValueError(f"combinations.{name}: an experiment has that name")
+            for member in combination.members:
+                if member not in known:
+                    raise ValueError(f"combinations.{name}.members: there is no experiment {member!r} above it")
+                if known[member].features != combination.features:
+                    raise ValueError(
+                        f"combinations.{name}: its member {member} has the features {known[member].features!r},"
+                        f" not {combination.features!r}"
+                    )
+            known[name] = combination
+        return self
+
+    @property
+    def evaluated(self) -> dict[str, Experiment | Combination]:
+        """All experiments, combinations last."""
+        return {**self.experiments, **self.combinations}
 
     def experiment(self, name: str) -> Experiment:
         """Return the experiment of that name; raise ``ParameterError`` if there is none."""
         if name not in self.experiments:
             raise unknown_name("experiment", name, self.experiments, where="params.yaml: experiments")
         return self.experiments[name]
+
+    def training_of(self, name: str) -> TrainParams:
+        """Return the parameters of training, with what the experiment sets for itself, and its model's alone."""
+        model, own = self.experiment(name).model, self.experiment(name).train
+        update = {} if own is None else {key: getattr(own, key) for key in own.model_fields_set}
+        chosen = self.train.hyperparameters.get(model, {}) | update.get("hyperparameters", {}).get(model, {})
+        update["hyperparameters"] = {model: chosen} if chosen else {}
+        return self.train.model_copy(update=update)

@@ -147,12 +147,18 @@ def write_table(path: Path, table: pd.DataFrame, columns: Mapping[str, tuple[str
     Parameters
     ----------
     columns
-        Name → (type, description); types are string, int64, float64 and bool.
+        Name → (type, description); types are string, int64, Int64 (may be empty), float64 and bool.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_()}
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "Int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+    }
     unknown = set(table.columns) ^ set(columns)
     if unknown:
         raise ValueError(f"{path.name}: columns differ from the documented ones: {sorted(unknown)}")

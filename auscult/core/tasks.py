@@ -34,6 +34,8 @@ class Task:
         Raw label → class. Labels that are absent or map to ``None`` are excluded from the task.
     title
         Short description for the report.
+    unscored
+        Abnormal classes that the publisher's score leaves out, such as recordings of poor quality.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Task:
     normal: str
     mapping: Mapping[str, str | None]
     title: str = ""
+    unscored: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.normal not in self.classes:
@@ -62,12 +65,13 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, for ``tasks.json`` and ``model.json``."""
-        return asdict(self) | {"classes": list(self.classes), "mapping": dict(self.mapping)}
+        lists = {"classes": list(self.classes), "unscored": list(self.unscored)}
+        return asdict(self) | lists | {"mapping": dict(self.mapping)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Task:
         """Return the task that :meth:`to_json` wrote."""
-        return cls(**{**data, "classes": tuple(data["classes"])})
+        return cls(**{**data, "classes": tuple(data["classes"]), "unscored": tuple(data.get("unscored", ()))})
 
 
 def find_task(name: str, tasks: Iterable[Task], *, dataset: str, experiment: str) -> Task:

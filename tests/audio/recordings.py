@@ -20,6 +20,7 @@ from auscult.core.tasks import Task
 REPOSITORY = Path(__file__).parents[2]
 FORMATS = ((4000, "PCM_16", 1), (10000, "PCM_16", 1), (44100, "PCM_24", 1), (8000, "PCM_16", 2))
 PATHS = Paths("sample")
+FOLDS = 3
 SOUNDS = Task(
     "sounds", "segment", ("normal", "crackle", "wheeze"), "normal", {"n": "normal", "c": "crackle", "w": "wheeze"}
 )
@@ -33,7 +34,10 @@ def noise(seconds: float, rate: int, seed: int, channels: int = 1) -> np.ndarray
 
 
 def make_root(root: Path, count: int = 8, seconds: float = 3.0) -> Params:
-    """Write params.yaml, raw recordings and tables for *count* recordings of *count* patients under *root*."""
+    """Write params.yaml, raw recordings and tables for *count* recordings of *count* patients under *root*.
+
+    The last two patients are for testing, the others in three folds.
+    """
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
     raw = root / PATHS.raw
     raw.mkdir(parents=True)
@@ -68,8 +72,8 @@ def make_root(root: Path, count: int = 8, seconds: float = 3.0) -> Params:
         for k, label in enumerate(("n", "n", "c", "w" if n % 4 == 0 else "n")):
             times = {"start_s": edges[k], "end_s": edges[k + 1], "label": label}
             segments.append({"segment_id": f"{name}:{k:03d}"} | common | times)
-        part = "train" if n < count - 2 else ("validation", "test")[n % 2]
-        split.append(common | {"part": part, "fold": 0, "published_part": None, "exempt_reason": None})
+        place = {"part": "development", "fold": n % FOLDS} if n < count - 2 else {"part": "test", "fold": -1}
+        split.append(common | place | {"published_part": None, "exempt_reason": None})
     write_table(root / PATHS.manifest / "recordings.parquet", pd.DataFrame(recordings), RECORDING_COLUMNS)
     write_table(root / PATHS.manifest / "segments.parquet", pd.DataFrame(segments), SEGMENT_COLUMNS)
     write_table(root / PATHS.split / "assignment.parquet", pd.DataFrame(split), ASSIGNMENT_COLUMNS)

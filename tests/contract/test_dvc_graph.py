@@ -20,16 +20,24 @@ from tests.contract.imports import ROOT, imported_files
 RAW: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = [
-    *("download", "validate", "split", "describe", "resample", "features", "balance", "train", "evaluate", "report")
+    *("download", "validate", "split", "describe", "resample", "features", "balance", "train", "combine"),
+    *("evaluate", "evaluate_combined", "report"),
 ]
+#: Stages that another stage's file runs.
+RUN_BY = {"evaluate_combined": "evaluate"}
 
 #: Folders whose files are found by name, so no import statement shows them; what each file is called in dvc.yaml.
 BY_NAME = {
     "download": ("auscult/datasets", "${dataset}"),
     "validate": ("auscult/datasets", "${dataset}"),
-    "features": ("auscult/features/representations", "${key}"),
     "train": ("auscult/models", "${item.model}"),
     "evaluate": ("auscult/models", "${item.model}"),
+}
+#: The same, for a stage that runs all of them.
+ALL_BY_NAME = {
+    "features": "auscult/features/representations",
+    "combine": "auscult/models",
+    "evaluate_combined": "auscult/models",
 }
 #: What only the making of the sample executes.
 SYNTHESIS = "auscult/datasets/synthesis/"
@@ -53,7 +61,10 @@ def covers(dependency: str, file: str) -> bool:
 @cache
 def needed_code(stage: str) -> frozenset[str]:
     """Files that running a stage executes, whatever the data set, the representation and the model."""
-    needed = imported_files(f"stages.{stage}")
+    needed = imported_files(f"stages.{RUN_BY.get(stage, stage)}")
+    if stage in ALL_BY_NAME:
+        files = [path.relative_to(ROOT) for path in (ROOT / ALL_BY_NAME[stage]).glob("[a-z]*.py")]
+        needed |= imported_files(*(file.with_suffix("").as_posix().replace("/", ".") for file in files))
     if stage in BY_NAME:
         folder, name = BY_NAME[stage]
         files = [path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob("[a-z]*.py")]
@@ -83,15 +94,17 @@ def test_each_dependency_exists_and_is_used(stage: str) -> None:
         assert used, f"{stage} does not use {dep}"
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage not in ALL_BY_NAME])
 def test_no_stage_depends_on_a_whole_folder_of_files_that_are_found_by_name(stage: str) -> None:
     folders = {folder for folder, _ in BY_NAME.values()}
     assert not [dep for dep in declared_code(stage) if any(covers(dep, folder) for folder in folders)]
 
 
 def sections(stage: str) -> set[str]:
-    """A stage's section of the parameters, and the places that fill its nulls."""
-    found = {stage} & set(RAW)
+    """A stage's section of the parameters, and the places that fill its nulls; training has the search ranges."""
+    found = {RUN_BY.get(stage, stage)} & set(RAW) | ({"search.${item.model}"} if stage == "train" else set())
+    if stage == "combine":
+        found = {"train.decisions"}
     for values in RAW["by_dataset"].values():
         found |= {f"by_dataset.${{dataset}}.{section}" for section in values if section == stage}
     return found
@@ -99,8 +112,8 @@ def sections(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_its_section_and_nothing_of_another(stage: str) -> None:
-    declared = set(definition(stage)["params"]) - {"dataset", "experiments"}
-    assert {name for name in declared if not name.startswith("experiments.")} == sections(stage)
+    declared = set(definition(stage)["params"]) - {"dataset", "experiments", "combinations"}
+    assert {name for name in declared if not name.startswith(("experiments.", "combinations."))} == sections(stage)
 
 
 def read_attributes(files: Iterable[str]) -> set[str]:
@@ -122,15 +135,39 @@ def read_attributes(files: Iterable[str]) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_no_section_that_it_does_not_declare(stage: str) -> None:
     declared = {name.split(".")[0] for name in definition(stage)["params"]} - {"by_dataset"}
-    assert read_attributes({f"stages/{stage}.py"}) <= declared
+    if stage in ("evaluate", "evaluate_combined"):
+        declared |= {"combinations"}  # the same file runs both
+    assert read_attributes({f"stages/{RUN_BY.get(stage, stage)}.py"}) <= declared
     assert read_attributes(needed_code(stage)) <= declared
 
 
-@pytest.mark.parametrize("stage", ["balance", "train", "evaluate"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "evaluate_combined"])
 def test_an_experiment_depends_on_its_own_entry_only(stage: str) -> None:
-    named = {name for name in definition(stage)["params"] if name.startswith("experiments.")}
+    section = "combinations" if stage == "evaluate_combined" else "experiments"
+    named = {name for name in definition(stage)["params"] if name.startswith(("experiments.", "combinations."))}
     wanted = {""} if stage == "train" else {".task", ".features"}
-    assert named == {f"experiments.${{key}}{leaf}" for leaf in wanted}
+    assert named == {f"{section}.${{key}}{leaf}" for leaf in wanted}
+
+
+def test_features_and_balance_run_once_for_all_experiments() -> None:
+    """A new experiment, representation or model needs no change of dvc.yaml."""
+    paths = Paths("${dataset}")
+    for stage, folder in (("features", paths.all_features), ("balance", paths.all_balanced)):
+        assert "foreach" not in GRAPH[stage] and GRAPH[stage]["cmd"] == f"python -m stages.{stage}"
+        assert "experiments" in GRAPH[stage]["params"]
+        assert GRAPH[stage]["outs"] == [folder.as_posix()]
+    assert "auscult/features/representations" in GRAPH["features"]["deps"]
+    assert paths.all_features.as_posix() in GRAPH["balance"]["deps"]
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_an_experiment_reads_its_own_representation_and_its_own_synthetic_rows(stage: str) -> None:
+    paths = Paths("${dataset}")
+    own = {paths.features("${item.features}").as_posix()}
+    if stage == "train":
+        own.add(paths.balanced("${key}").as_posix())
+    made = (paths.all_features.as_posix(), paths.all_balanced.as_posix())
+    assert {dep for dep in definition(stage)["deps"] if dep.startswith(made)} == own
 
 
 def test_what_opens_recordings_depends_on_the_download_and_on_all_additions() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from auscult.core import params
 from auscult.core.errors import ParameterError
 
 ROOT = Path(__file__).resolve().parents[2]
+#: How the line of train.trials looks after a change.
+(EMPTY,) = re.findall(r"^  trials:.*", (ROOT / "params.yaml").read_text(), re.MULTILINE)
+TRIALS = EMPTY.replace("trials:   ", "trials: 50")
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def test_shipped_parameters_are_complete_for_every_data_set(raw: dict[str, Any],
 @pytest.mark.parametrize(
     ("override", "changed"),
     [
-        ("train.trials=50", "  trials: 50                    # Optuna trials per experiment"),
+        ("train.trials=50", TRIALS),
         ("dataset=icbhi", "dataset: icbhi                  # sample, icbhi or sprsound: a file in auscult/datasets/"),
         ("resample.high_hz=1800.5", "  high_hz: 1800.5"),
         ("features.augmented.noise_snr_db=[5.0,30.0]", "    - 5.0"),
@@ -40,7 +44,8 @@ def test_shipped_parameters_are_complete_for_every_data_set(raw: dict[str, Any],
             "experiments.sounds_logmel_cnn2d.model=cnn1d",
             "  sounds_logmel_cnn2d: {task: sounds, features: logmel, model: cnn1d}",
         ),
-        ("by_dataset.icbhi.train.epochs=9", "    train: {trials: 2, epochs: 9, seeds: 3}"),
+        ("by_dataset.icbhi.train.epochs=9", "    train: {trials: 2, epochs: 9, hyperparameters: {}}"),
+        ("search.cnn2d.dropout.high=0.4", "    dropout: {low: 0.1, high: 0.4, step: 0.1}"),
         ("train.budget_minutes=null", ""),
     ],
 )
@@ -74,7 +79,10 @@ def test_every_data_set_fills_the_same_parameters(raw: dict[str, Any]) -> None:
         ("train", "epochs", 0, "train.epochs is 0"),
         ("train", "epochs", "6", "train.epochs is '6'"),
         ("train", "spec_augment", 1, "train.spec_augment is 1"),
-        ("split", "validation_fold", 5, "validation_fold is 5"),
+        ("split", "validation_fold", 5, "unknown parameter 'split.validation_fold'"),
+        ("train", "patience", 0, "train.patience is 0"),
+        ("features", "window_length", 1024, "window_length (1024) must not exceed n_fft (512)"),
+        ("features", "hop_length", 257, "hop_length (257) must not exceed window_length (256)"),
         ("features", "padding", "mirror", "features.padding is 'mirror'"),
         ("features", "n_mfcc", 65, "n_mfcc (65)"),
         ("resample", "low_hz", 5000.0, "resample: "),
@@ -93,6 +101,69 @@ def test_a_wrong_parameter_is_named(raw: dict[str, Any], section: str, key: str,
     with pytest.raises(ParameterError) as caught:
         params.resolve(raw)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (
+            {"epoch": 3},
+            "unknown parameter 'experiments.demo.train.epoch'; did you mean 'experiments.demo.train.epochs'",
+        ),
+        ({"epochs": 0}, "experiments.demo.train.epochs is 0"),
+        ({"epochs": None}, "experiments.demo.train.epochs"),
+        ({"spec_augment": "yes"}, "experiments.demo.train.spec_augment is 'yes'"),
+        (3, "experiments.demo.train is 3"),
+    ],
+)
+def test_a_wrong_parameter_of_an_experiment_is_named(raw: dict[str, Any], own: object, expected: str) -> None:
+    raw["experiments"]["demo"] = {"task": "sounds", "features": "mfcc", "model": "cnn2d", "train": own}
+    with pytest.raises(ParameterError) as caught:
+        params.resolve(raw)
+    assert expected in str(caught.value)
+
+
+def test_an_experiment_sets_its_own_parameters_of_training_and_takes_the_others(raw: dict[str, Any]) -> None:
+    raw["experiments"]["demo"] = {
+        "task": "sounds",
+        "features": "mfcc",
+        "model": "cnn2d",
+        "train": {"epochs": 77, "patience": None},
+    }
+    raw["train"]["patience"] = 4
+    loaded = params.resolve(raw)
+    common = loaded.train.model_dump()
+    assert common["epochs"] != 77
+    assert loaded.training_of("demo").model_dump() == common | {"epochs": 77, "patience": None}
+    assert loaded.training_of("sounds_logmel_cnn2d") == loaded.train
+
+
+def test_an_experiment_may_set_a_parameter_that_is_a_section(raw: dict[str, Any]) -> None:
+    raw["experiments"]["sounds_logmel_cnn2d"]["train"] = {"piece_s": {"segment": 1.5, "recording": 4.0}}
+    loaded = params.resolve(raw)
+    assert loaded.training_of("sounds_logmel_cnn2d").piece_s.of("segment") == 1.5
+    assert loaded.training_of("abnormal_logmel_cnn2d").piece_s == loaded.train.piece_s
+
+
+@pytest.mark.parametrize(
+    ("space", "reason"),
+    [
+        ({"low": 0.1, "high": 0.5, "step": 0}, "greater than 0"),
+        ({"low": 0.5, "high": 0.1}, "must be smaller than high"),
+        ({"low": 0.0, "high": 0.1, "log": True}, "above zero"),
+        ({"low": 0.1, "high": 0.5, "step": 0.1, "log": True}, "no step"),
+        ({"low": 0.1}, "high"),
+        ({"low": 0.1, "hi": 0.5}, "hi"),
+        ([], "[]"),
+        (0.3, "0.3"),
+    ],
+)
+def test_a_wrong_range_is_named(raw: dict[str, Any], space: object, reason: str) -> None:
+    raw["search"]["cnn2d"]["dropout"] = space
+    with pytest.raises(ParameterError, match=r"search\.cnn2d\.dropout") as caught:
+        params.resolve(raw)
+    assert reason in str(caught.value)
+    assert "function-after" not in str(caught.value) and "union[" not in str(caught.value), "no internals of pydantic"
 
 
 def test_a_missing_parameter_is_named(raw: dict[str, Any]) -> None:
@@ -203,3 +274,20 @@ def test_a_file_in_another_encoding_names_the_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"params\.yaml"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_parameters_of_an_earlier_layout_can_be_read_for_a_comparison(raw: dict[str, Any], tmp_path: Path) -> None:
+    """The base of a pull request may be older than cross-fitting; only its data set and experiments count."""
+    del raw["search"], raw["split"]["test"], raw["train"]["piece_s"], raw["train"]["decisions"]
+    del raw["features"]["window_length"]
+    raw["split"]["validation_fold"] = 0
+    raw["train"] |= {"seeds": None, "class_weights": True, "patience": 4}
+    raw["flows"] = {"gate": {"margin": 0.02}}
+    for section in raw["by_dataset"].values():
+        section["train"]["seeds"] = 3
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    dataset, experiments, _ = params.of_any_revision(path)
+    assert dataset == raw["dataset"] and set(experiments) == set(raw["experiments"])
+    with pytest.raises(ParameterError):
+        params.load(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from auscult.core.records import Recording
 from auscult.core.sections import Params
 from auscult.datasets.readers.icbhi_layout import AUDIO_FOLDER, DEMOGRAPHICS, DIAGNOSIS, IcbhiLayout
 
@@ -22,6 +24,11 @@ class Sample(IcbhiLayout):
         "Device and age correlate with the diagnosis, as in published data sets.",
         "On purpose, 3 % of the cycles are annotated wrongly and seven recordings are broken.",
     )
+
+    def recordings(self, raw: Path) -> list[Recording]:
+        """Return every recording; patients are numbered in the order of enrolment, so the number is the sequence."""
+        found = super().recordings(raw)
+        return [replace(each, sequence=int(each.patient_id)) if each.patient_id else each for each in found]
 
     def make(self, raw: Path, params: Params) -> None:
         """Generate the recordings of ``params.download.sample.patients`` patients, valid and broken."""

@@ -42,7 +42,7 @@ _FOLDERS = {
 _OTHER_YEAR = re.compile(r"biocas20(?!22)\d\d", re.IGNORECASE)
 
 #: patient_age_sex_location_number, such as 65058931_3.4_1_p2_1086
-_NAME = re.compile(r"(?P<patient>\d+)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<location>[^_]+)_(?P<number>\d+)")
+_NAME = re.compile(r"(?P<patient>\d+)_(?P<age>\d+(?:\.\d+)?)_(?P<sex>[01])_(?P<location>[^_]+)_(?P<number>\d{1,15})")
 _SEX: dict[str, Literal["female", "male"]] = {"0": "male", "1": "female"}
 #: Names of the chest locations in the publisher's description.
 LOCATIONS = {"p1": "left posterior", "p2": "left lateral", "p3": "right posterior", "p4": "right lateral"}
@@ -66,6 +66,7 @@ TASKS: tuple[Task, ...] = (
         normal="normal",
         mapping={"Normal": "normal", "Poor Quality": "poor quality"} | {name: name for name in _ADVENTITIOUS_RECORDS},
         title="official task 2-2: recordings, five classes",
+        unscored=("poor quality",),
     ),
     Task(
         name="abnormal",
@@ -101,6 +102,7 @@ TASKS: tuple[Task, ...] = (
         mapping={"Normal": "normal", "Poor Quality": "poor quality"}
         | dict.fromkeys(_ADVENTITIOUS_RECORDS, "adventitious"),
         title="official task 2-1: recordings, three classes",
+        unscored=("poor quality",),
     ),
 )
 
@@ -212,6 +214,7 @@ def _recording(
         age_years=float(match["age"]),
         sex=_SEX[match["sex"]],
         label=label,
+        sequence=int(match["number"]),
         published_part=part,
         exempt_reason=exempt_reason,
         missing=missing,

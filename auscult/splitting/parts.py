@@ -1,4 +1,4 @@
-"""Assign every recording to training, validation or test, by patient.
+"""Assign every recording to a fold of the development part or to the test part, by patient.
 
 Where no publisher's split applies, patients are drawn so that each part resembles the whole. A patient's
 recordings stay together and rare classes occur in few patients, so a plain stratified draw does not apply. The
@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from auscult.core.cohorts import held_out_patients
 from auscult.core.errors import DataError
 from auscult.core.sections import SplitParams
 from auscult.core.tasks import Task
@@ -36,7 +37,7 @@ class Split:
     assignment
         Columns of ``ASSIGNMENT_COLUMNS``, sorted by recording.
     test_from
-        ``publisher`` or ``drawn``.
+        ``publisher``, ``drawn``, ``newest`` or ``cohort:<name>``.
     """
 
     assignment: pd.DataFrame
@@ -59,7 +60,8 @@ def split(
       and the leak check accepts exactly these;
     - ``ignored``: patients are drawn by seed.
 
-    If the publisher's split has no test recording, or is ignored, the test patients are drawn. Patients that the
+    If the publisher's split has no test recording, or is ignored, the test patients are drawn. With ``test`` other than
+    ``random`` it is ignored, and the newest patients or those of a cohort are the test part. Patients that the
     publisher's split does not list are drawn into the folds, so its test part stays comparable.
 
     This concerns the data set as downloaded. Recordings of additions (those with a ``batch``) change nobody's
@@ -76,15 +78,11 @@ def split(
         return result
     added = recordings[with_batch]
     fold = folds_of_additions(added, result.assignment, params, with_test=result.test_from == "drawn")
-    part = _part_of(fold, params)
+    part = pd.Series("development", index=added.index, dtype=object)
     part[fold == TEST] = "test"
     rows = added[["recording_id", "patient_id"]].assign(part=part, fold=fold, published_part=None, exempt_reason=None)
     both = pd.concat([result.assignment, rows.astype({"published_part": object, "exempt_reason": object})])
     return Split(both.sort_values("recording_id", ignore_index=True), result.test_from)
-
-
-def _part_of(fold: pd.Series, params: SplitParams) -> pd.Series:
-    return fold.map(lambda number: "validation" if number == params.validation_fold else "train").astype(object)
 
 
 def _split_downloaded(
@@ -97,10 +95,11 @@ def _split_downloaded(
     table = recordings.sort_values("recording_id").reset_index(drop=True)
     published = table["published_part"].astype(object).where(table["published_part"].notna(), None)
     reason = table["exempt_reason"].astype(object).where(table["exempt_reason"].notna(), None)
-    if params.official == "ignored":
+    chosen = held_out_patients(table, params.test, params.test_share)
+    if params.official == "ignored" or chosen is not None:
         reason = reason.where(reason.isna(), None)
     exempt = reason.notna() & (params.official == "corrected")
-    official = params.official != "ignored" and bool(((published == "test") & ~exempt).any())
+    official = params.official != "ignored" and chosen is None and bool(((published == "test") & ~exempt).any())
     in_test = (published == "test") & ~exempt if official else exempt & False
     test_patients = set(table.loc[in_test, "patient_id"])
     train_patients = set(table.loc[(published == "train") & ~exempt, "patient_id"]) if official else set()
@@ -112,19 +111,22 @@ def _split_downloaded(
         others = sorted(set(table.loc[~exempt, "patient_id"]) - only_test)
         folds = pinned.of(others, params, with_test=not official)
     if folds is None:
-        folds = _draw_folds(table[~exempt], segments, tasks, params, only_test, with_test=not official)
+        apart = only_test if chosen is None else chosen
+        folds = _draw_folds(table[~exempt], segments, tasks, params, apart, with_test=not official and chosen is None)
+        folds |= dict.fromkeys(chosen or (), TEST)
     drawn = table["patient_id"].map(folds)
     is_test = (drawn == TEST) | in_test
     if official:  # a recording without a published part follows its patient
         is_test |= published.isna() & table["patient_id"].isin(only_test)
     fold = drawn.where(~(is_test | exempt)).fillna(-1).astype("int64")
-    part = _part_of(fold, params)
+    part = pd.Series("development", index=table.index, dtype=object)
     part[is_test] = "test"
     part[exempt] = "exempt"
     assignment = table[["recording_id", "patient_id"]].assign(
         part=part, fold=fold, published_part=published, exempt_reason=reason
     )
-    return Split(assignment, "publisher" if official else "drawn")
+    drawn_from = "drawn" if chosen is None else params.test
+    return Split(assignment, "publisher" if official else drawn_from)
 
 
 def _draw_folds(
@@ -138,8 +140,8 @@ def _draw_folds(
 ) -> dict[str, int]:
     """Return patient → fold or :data:`TEST`, for all patients except the publisher's test patients.
 
-    Folds and test part do not depend on which fold is for validation, so that all runs of a
-    cross-validation have the same folds. The first fold gets rare classes first, as it is the default.
+    Every fold should hold every class, as each is held out once: rare classes go to one fold after the other, and to
+    the test part after the second fold, as a class of two patients must be trained and validated on.
     """
     table = table[~table["patient_id"].isin(test_patients)]
     folds = list(range(params.folds))
@@ -157,7 +159,8 @@ def _draw_folds(
     counts = composition(table, used, tasks)
     rest = 1.0 - params.test_share if with_test else 1.0
     shares = {fold: rest / len(folds) for fold in folds}
-    needs = [folds[1:], [TEST], folds[:1]] if with_test else [folds[1:], folds[:1]]
+    first, others = [[fold] for fold in folds[:2]], [[fold] for fold in folds[2:]]
+    needs = [*first, [TEST], *others] if with_test else [*first, *others]
     if with_test:
         shares[TEST] = params.test_share
     return draw(counts, shares, needs, params.seed)
@@ -263,10 +266,14 @@ class _Draw:
         return float(((after**2 - before**2).sum()) / self.shares[bin_])
 
     def give_one(self, carries: NDArray[np.bool_], group: Sequence[int]) -> None:
-        """Give an unassigned patient who *carries* a class to a group of bins that has none, if there is one."""
+        """Give an unassigned patient who *carries* a class to a group of bins that has none, if there is one.
+
+        One patient is kept for each bin outside the group that is still empty.
+        """
         held = np.isin(self.bin_of, group) & carries
         free = np.flatnonzero(carries & (self.bin_of < 0))
-        if held.any() or not len(free):
+        empty = set(range(len(self.shares))) - set(self.bin_of.tolist()) - set(group)
+        if held.any() or not len(free) or (self.bin_of < 0).sum() <= len(empty):
             return
         choices = [(round(self.cost(int(p), b), 12), float(self.tie[p]), b, int(p)) for p in free for b in group]
         _, _, bin_, patient = min(choices)

@@ -64,8 +64,8 @@ class Pinned:
 
 
 def drawn_with(params: SplitParams, *, with_test: bool) -> dict[str, Any]:
-    """Return everything that decides the draw besides the patients; the validation fold does not."""
-    return params.model_dump(exclude={"validation_fold"}) | {"with_test": with_test}
+    """Return everything that decides the draw besides the patients."""
+    return params.model_dump() | {"with_test": with_test}
 
 
 def read(dataset: str, root: Path = Path()) -> Pinned:

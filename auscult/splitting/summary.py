@@ -12,7 +12,7 @@ import pandas as pd
 from auscult.core.records import PARTS
 from auscult.core.sections import SplitParams
 from auscult.core.tasks import Task
-from auscult.splitting.leaks import Check
+from auscult.splitting.leaks import Check, sides
 from auscult.splitting.near_duplicates import NearDuplicate
 from auscult.splitting.parts import Split, class_indices
 
@@ -31,6 +31,7 @@ def summarise(
     """Return counts per part and task, leak checks, exempt recordings, the publisher's split and notes; log them."""
     assignment = result.assignment
     part = assignment.set_index("recording_id")["part"]
+    side = dict(zip(assignment["recording_id"], sides(assignment), strict=True))
     parts: dict[str, Any] = {name: _part(name, part, recordings, segments, tasks) for name in PARTS}
     folds = assignment[assignment["fold"] >= 0].groupby("fold")
     exempt = assignment.loc[
@@ -39,7 +40,6 @@ def summarise(
     summary = {
         "official": params.official,
         "test_from": result.test_from,
-        "validation_fold": params.validation_fold,
         "additions": _additions(recordings),
         "parts": parts,
         "folds": [
@@ -52,17 +52,17 @@ def summarise(
         },
         "exempt": exempt.rename(columns={"exempt_reason": "reason"}).to_dict("records"),
         "leak_checks": [asdict(check) for check in checks],
-        "near_duplicates_in_one_part": [
-            f"{pair.first} and {pair.second} ({part[pair.first]}): {pair}"
+        "near_duplicates_on_one_side": [
+            f"{pair.first} and {pair.second} ({side[pair.first]}): {pair}"
             for pair in near_duplicates
-            if part[pair.first] == part[pair.second]
+            if side[pair.first] == side[pair.second]
         ],
         # Training fails without a class, and scoring it is impossible.
         "notes": [
             f"task {task.name}: no patient with class {name!r} in the {part_name} part"
             for task in tasks
             for name in task.classes
-            for part_name in ("train", "validation", "test")
+            for part_name in ("development", "test")
             if not parts[part_name]["tasks"][task.name][name]["patients"]
         ],
     }
@@ -117,5 +117,5 @@ def _log(summary: dict[str, Any]) -> None:
             " who are assigned by seed and id",
             *(added["recordings"], known, new),
         )
-    for note in (*summary["near_duplicates_in_one_part"], *summary["notes"]):
+    for note in (*summary["near_duplicates_on_one_side"], *summary["notes"]):
         logger.info("split: note: %s", note)

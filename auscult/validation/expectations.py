@@ -238,6 +238,7 @@ def suites(dataset: Dataset, params: ValidateParams) -> dict[str, list[tuple[str
         (f"channels from {CHANNELS[0]} to {CHANNELS[1]}", between("channels", *CHANNELS)),
         (f"duration_s from {shortest:g} to {longest:g}", between("duration_s", shortest, longest)),
         ("age_years from 0 to 120", between("age_years", 0, 120)),
+        ("sequence is not negative", between("sequence", 0, None)),
         ("sex is female or male", in_set("sex", ["female", "male"])),
         ("one sex per patient", between("sexes_of_patient", 0, 1)),
         ("label is one of the data set's", in_set("label", sorted(dataset.recording_labels))),

@@ -97,8 +97,8 @@ def examine_all(
     raw
         Folder to read, in the data set's raw layout; an addition may have tables instead.
     batch
-        Name of the addition, ``None`` for the data set as downloaded. The publisher's split
-        does not apply to additions.
+        Name of the addition, ``None`` for the data set as downloaded. The publisher's split and the
+        order of recording do not apply to additions.
     withdrawn
         Patients whose recordings are skipped: they are neither opened nor listed as rejects.
     """
@@ -108,7 +108,9 @@ def examine_all(
         recordings = [recording for recording in recordings if not withdrawn.holds(recording.patient_id)]
     folder = Paths(dataset.name).raw
     if batch is not None:
-        recordings = [replace(recording, published_part=None, exempt_reason=None) for recording in recordings]
+        recordings = [
+            replace(recording, sequence=None, published_part=None, exempt_reason=None) for recording in recordings
+        ]
         folder = Paths(dataset.name).added / batch
     prefix = folder.relative_to(DATA_DIR).as_posix()
     progress = Progress("validate", len(recordings))

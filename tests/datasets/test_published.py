@@ -168,6 +168,7 @@ def test_a_recording_of_sprsound_has_the_metadata_of_its_name(sprsound_raw: Path
         age_years=3.4,
         sex="female",
         label="DAS",
+        sequence=1086,
         published_part="train",
     )
     assert by_id(SPRSOUND, sprsound_raw)[POOR].sex == "male"

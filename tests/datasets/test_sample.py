@@ -1,4 +1,4 @@
-"""The sample data set: ICBHI's layout and class shares, reproducible bytes, seven faults, and a full disk."""
+"""The sample data set: ICBHI's layout and class shares, devices, periods, reproducible bytes, and seven faults."""
 
 from __future__ import annotations
 
@@ -19,13 +19,25 @@ from auscult.core.records import Recording
 from auscult.core.sections import Params, SampleParams
 from auscult.core.storage import replacing_folder
 from auscult.datasets.sample import DATASET
+from auscult.datasets.synthesis import acoustics
 from auscult.datasets.synthesis.faults import FAULTS, faults
 from auscult.datasets.synthesis.files import write_audio
-from auscult.datasets.synthesis.population import SOUNDS, TARGET_SHARES, Visit, plan
+from auscult.datasets.synthesis.population import (
+    DEVICES,
+    DURATION_S,
+    FIRST_NUMBER,
+    LATE_SHARES,
+    SOUNDS,
+    TARGET_SHARES,
+    Visit,
+    plan,
+)
+from auscult.datasets.synthesis.renderer import physiology, render
 from auscult.validation.manifest import build, examine_all
 
 ROOT = Path(__file__).parents[2]
 PATIENTS, SEED = 12, 2017
+DEFAULT = load(ROOT / "params.yaml").download.sample
 
 
 def settings(patients: int, seed: int) -> Params:
@@ -76,7 +88,7 @@ def test_another_seed_gives_other_patients() -> None:
 def test_names_have_the_format_of_icbhi_and_are_unique(recordings: list[Recording]) -> None:
     names = [recording.recording_id for recording in recordings]
     assert len(set(names)) == len(names)
-    pattern = r"\d{3}_\db\d_(Tc|[APL][lr])_(sc|mc)_(AKGC417L|LittC2SE|Litt3200|Meditron)"
+    pattern = r"\d{3}_\db\d_(Tc|[APL][lr])_sc_(Meditron|LittC2SE)"
     assert [name for name in names if not re.fullmatch(pattern, name)] == []
 
 
@@ -87,10 +99,10 @@ def test_every_valid_recording_matches_its_plan(raw: Path, recordings: list[Reco
         info = soundfile.info(raw / recording.path)
         assert (info.samplerate, info.subtype, info.channels) == (visit.sample_rate_hz, visit.subtype, 1)
         assert info.duration == pytest.approx(visit.duration_s, abs=0.01)
-        assert 8.0 <= info.duration <= 20.0
+        assert DURATION_S[0] - 0.01 <= info.duration <= DURATION_S[2] + 0.01
         assert (recording.label, recording.age_years) == (visit.patient.diagnosis, visit.patient.age_years)
         cycles = DATASET.segments(raw, recording)
-        assert cycles and cycles[0].start_s >= 0.0 and cycles[-1].end_s <= info.duration
+        assert cycles and 0.0 <= cycles[0].start_s < 0.6 and info.duration - 0.6 < cycles[-1].end_s <= info.duration
         assert all(before.end_s <= after.start_s for before, after in pairwise(cycles))
 
 
@@ -109,13 +121,14 @@ def test_validate_rejects_exactly_the_broken_recordings(raw: Path) -> None:
 
 
 def test_the_share_of_broken_recordings_is_below_the_limit() -> None:
-    visits = plan(60, SEED)
+    visits = plan(DEFAULT.patients, SEED)
     broken = len(expected_rejects(visits))
     assert broken == 7
-    assert broken / (len(visits) + broken) < settings(60, SEED).validate_.max_reject_share
+    limit = settings(DEFAULT.patients, SEED).validate_.max_reject_share
+    assert broken / (len(visits) + broken) < limit
 
 
-@pytest.mark.parametrize("patients", [8, 12, 16, 60])
+@pytest.mark.parametrize("patients", [8, 12, 16, DEFAULT.patients])
 def test_every_class_of_every_task_occurs_in_several_patients(patients: int) -> None:
     diagnosis_of = {visit.patient.number: visit.patient.diagnosis for visit in plan(patients, SEED)}
     assert len(diagnosis_of) == patients
@@ -124,22 +137,82 @@ def test_every_class_of_every_task_occurs_in_several_patients(patients: int) -> 
             counts = Counter(task.mapping[diagnosis] for diagnosis in diagnosis_of.values())
             assert set(counts) == set(task.classes)
             assert min(counts.values()) >= 2
-    assert Counter(diagnosis_of.values())["Healthy"] >= (8 if patients == 60 else 3)
+    assert Counter(diagnosis_of.values())["Healthy"] >= (80 if patients == DEFAULT.patients else 3)
 
 
-def test_the_default_sample_has_the_formats_and_class_shares_of_icbhi() -> None:
-    visits = plan(60, SEED)
-    assert 170 <= len(visits) <= 240
-    assert {visit.sample_rate_hz for visit in visits} == {4000, 10000, 44100}
-    assert {visit.subtype for visit in visits} == {"PCM_16", "PCM_24"}
-    size = sum(v.duration_s * v.sample_rate_hz * (3 if v.subtype == "PCM_24" else 2) for v in visits)
-    assert size < 120e6
-    diagnoses = Counter(visit.patient.diagnosis for visit in visits)
+@pytest.fixture(scope="module")
+def default() -> list[Visit]:
+    return plan(DEFAULT.patients, DEFAULT.seed)
+
+
+def test_the_default_sample_has_many_patients_with_one_to_three_short_recordings(default: list[Visit]) -> None:
+    recordings = Counter(visit.patient.number for visit in default)
+    assert len(recordings) == 280
+    assert set(recordings.values()) == {1, 2, 3}
+    durations = np.array([visit.duration_s for visit in default])
+    assert DURATION_S[0] <= durations.min() and durations.max() <= DURATION_S[2]
+    assert 5.5 < durations.mean() < 6.5
+    assert durations.sum() / 3600 < 0.78
+
+
+def test_the_default_sample_has_the_formats_and_class_shares_of_icbhi(default: list[Visit]) -> None:
+    assert {visit.sample_rate_hz for visit in default} == {4000, 10000, 44100}
+    assert {visit.subtype for visit in default} == {"PCM_16", "PCM_24"}
+    size = sum(v.duration_s * v.sample_rate_hz * (3 if v.subtype == "PCM_24" else 2) for v in default)
+    assert size < 100e6
+    diagnoses = Counter(visit.patient.diagnosis for visit in default)
     assert diagnoses.most_common(1)[0][0] == "COPD"
-    assert sum(visit.patient.age_years is None or visit.patient.sex is None for visit in visits) > 0
-    for k, share in enumerate(TARGET_SHARES):
-        mean = sum(visit.patient.shares[k] for visit in visits) / len(visits)
-        assert mean == pytest.approx(share, abs=0.02), SOUNDS[k]
+    assert sum(visit.patient.age_years is None or visit.patient.sex is None for visit in default) > 0
+    assert mean_shares(default) == pytest.approx(TARGET_SHARES, abs=0.01), SOUNDS
+
+
+def mean_shares(visits: list[Visit]) -> list[float]:
+    """Planned shares of SOUNDS, by recording."""
+    return [float(share) for share in np.mean([visit.patient.shares for visit in visits], axis=0)]
+
+
+def test_there_are_two_devices_and_each_patient_is_recorded_with_one(default: list[Visit]) -> None:
+    patients = Counter(dict.fromkeys((visit.patient.number, visit.device) for visit in default).keys())
+    assert len(patients) == DEFAULT.patients
+    by_device = Counter(device for _, device in patients)
+    assert set(by_device) == set(DEVICES)
+    assert 0.35 <= by_device["LittC2SE"] / DEFAULT.patients <= 0.45
+
+
+def test_the_last_quarter_of_the_patients_is_a_period_with_another_case_mix(default: list[Visit]) -> None:
+    late = {visit.patient.number for visit in default if visit.patient.late}
+    numbers = range(FIRST_NUMBER, FIRST_NUMBER + DEFAULT.patients)
+    assert late == set(numbers[-DEFAULT.patients // 4 :])
+    before, after = ([v for v in default if v.patient.late is period] for period in (False, True))
+    assert mean_shares(after) == pytest.approx(LATE_SHARES, abs=0.01)
+    assert sum(mean_shares(after)[1:]) > sum(mean_shares(before)[1:]) + 0.15
+    healthy = [np.mean([visit.patient.diagnosis == "Healthy" for visit in period]) for period in (before, after)]
+    assert healthy[0] > healthy[1] + 0.08
+
+
+def test_the_sequence_is_the_order_of_enrolment(recordings: list[Recording]) -> None:
+    assert [recording.sequence for recording in recordings] == [int(recording.patient_id) for recording in recordings]
+    number = {visit.patient.number: visit.patient.late for visit in plan(PATIENTS, SEED)}
+    assert sorted(number, key=lambda each: (number[each], each)) == sorted(number)
+
+
+def test_fine_crackles_last_5_to_10_ms_and_coarse_ones_10_to_30(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: dict[bool, list[float]] = {False: [], True: []}
+    crackle, fine = acoustics.crackle, False
+
+    def measured(width_s: float, two_cycles_s: float) -> acoustics.Signal:
+        wave = crackle(width_s, two_cycles_s)
+        lengths[fine].append(len(wave) / acoustics.RATE_HZ)
+        return wave
+
+    monkeypatch.setattr(acoustics, "crackle", measured)
+    for visit in [each for each in plan(40, SEED) if each.device == "Meditron"]:  # the other one clicks
+        fine = physiology(visit.patient, SEED).fine
+        render(visit, SEED)
+    assert min(len(found) for found in lengths.values()) > 100
+    sample_s = 1 / acoustics.RATE_HZ
+    assert 0.005 - sample_s <= min(lengths[True]) and max(lengths[True]) <= 0.010 + sample_s
+    assert 0.010 - sample_s <= min(lengths[False]) and max(lengths[False]) <= 0.030 + sample_s
 
 
 def test_every_sound_occurs_in_several_patients_of_a_small_sample(raw: Path, recordings: list[Recording]) -> None:

@@ -18,7 +18,7 @@ TASKS = (
 
 
 def parameters(**changes: object) -> SplitParams:
-    values = {"official": "corrected", "test_share": 0.25, "folds": 5, "validation_fold": 0, "seed": 17}
+    values = {"official": "corrected", "test": "random", "test_share": 0.25, "folds": 5, "seed": 17}
     return SplitParams.model_validate({**values, **changes})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -42,17 +44,17 @@ def test_parts_share_no_patient_and_lose_no_recording(patients, seed, folds, sha
     recordings, segments = tables(patients)
     result = split(recordings, segments, TASKS, parameters(seed=seed, folds=folds, test_share=share))
     found = patients_by_part(result)
-    assert set(found) == {"train", "validation", "test"}
+    assert set(found) == {"development", "test"}
     assert sum(len(members) for members in found.values()) == len(patients)
     assert list(result.assignment["recording_id"]) == list(recordings["recording_id"])
     assert (result.assignment.groupby("patient_id")["fold"].nunique() == 1).all()
-    assert ((result.assignment["fold"] == 0) == (result.assignment["part"] == "validation")).all()
+    assert result.assignment["fold"].between(-1, folds - 1).all()
     assert ((result.assignment["fold"] == -1) == (result.assignment["part"] == "test")).all()
     gate(run_checks(result.assignment, recordings, []))
 
 
 @pytest.mark.parametrize("size", [12, 30, 126, 251])
-def test_every_class_has_patients_in_every_part(size: int) -> None:
+def test_every_class_has_patients_in_both_parts(size: int) -> None:
     recordings, segments = tables(population(size))
     result = split(recordings, segments, TASKS, parameters())
     summary = summarise(result, recordings, segments, TASKS, parameters(), [], [])
@@ -63,15 +65,41 @@ def test_every_class_has_patients_in_every_part(size: int) -> None:
     assert [fold["fold"] for fold in summary["folds"]] == list(range(parameters().folds))
 
 
-def test_parts_resemble_the_whole() -> None:
+@pytest.mark.parametrize("folds", [3, 5])
+def test_test_part_and_every_fold_resemble_the_whole(folds: int) -> None:
     recordings, segments = tables(population(200))
-    result = split(recordings, segments, TASKS, parameters())
-    part = result.assignment["part"]
+    fold = split(recordings, segments, TASKS, parameters(folds=folds)).assignment["fold"]
     ill = recordings["label"] == "ill"
-    assert (part == "test").mean() == pytest.approx(0.25, abs=0.02)
-    assert (part == "validation").mean() == pytest.approx(0.15, abs=0.02)
-    for name in ("train", "validation", "test"):
-        assert ill[part == name].mean() == pytest.approx(0.25, abs=0.04)
+    assert (fold == -1).mean() == pytest.approx(0.25, abs=0.02)
+    for number in range(folds):
+        assert (fold == number).mean() == pytest.approx(0.75 / folds, abs=0.02)
+        assert ill[fold == number].mean() == pytest.approx(0.25, abs=0.04)
+
+
+@pytest.mark.parametrize("official", ["corrected", "ignored"])
+@pytest.mark.parametrize("wheezing", [2, 3, 4, 5, 6])
+def test_a_rare_class_is_spread_over_the_folds(official: str, wheezing: int) -> None:
+    """Each fold is held out once, so a class in one fold only would be missing from that model's training."""
+    people = {f"p{i:03d}": ("well", ("normal", "wheeze" if i < wheezing else "crackle")) for i in range(40)}
+    published = {name: "test" if i >= 30 else "train" for i, name in enumerate(people)}
+    recordings, segments = tables(people, published=published)
+    result = split(recordings, segments, TASKS, parameters(folds=5, official=official))
+    has_wheeze = set(segments.loc[segments["label"] == "wheeze", "patient_id"])
+    found = result.assignment[result.assignment["patient_id"].isin(has_wheeze)].groupby("patient_id")["fold"].first()
+    folds = found[found >= 0]
+    assert folds.nunique() >= 2, "of two patients each is held out once and learned from otherwise"
+    assert folds.value_counts().max() <= math.ceil(wheezing / 5), "spread evenly"
+    if result.test_from == "drawn" and wheezing >= 3:
+        assert (found == -1).any(), "the test part has one as well"
+
+
+@pytest.mark.parametrize(("patients", "folds"), [(8, 6), (8, 7), (12, 6), (40, 6)])
+def test_no_fold_is_empty(patients: int, folds: int) -> None:
+    sounds = [("normal",), ("crackle", "normal"), ("wheeze",), ()]
+    people = {f"p{i:03d}": ("ill" if i % 2 else "well", sounds[i % 4]) for i in range(patients)}
+    for seed in range(5):
+        result = split(*tables(people), TASKS, parameters(folds=folds, seed=seed))
+        assert set(result.assignment["fold"]) == {-1, *range(folds)}
 
 
 def test_same_seed_gives_the_same_parts() -> None:
@@ -88,13 +116,6 @@ def test_order_of_rows_changes_nothing() -> None:
         recordings.sample(frac=1, random_state=1), segments.sample(frac=1, random_state=2), TASKS, parameters()
     )
     pd.testing.assert_frame_equal(result.assignment, shuffled.assignment)
-
-
-def test_validation_fold_changes_neither_test_nor_folds() -> None:
-    recordings, segments = tables(population(60))
-    first, second = (split(recordings, segments, TASKS, parameters(validation_fold=k)).assignment for k in (0, 3))
-    assert list(first["fold"]) == list(second["fold"])
-    assert set(second.loc[second["part"] == "validation", "fold"]) == {3}
 
 
 def test_error_names_the_largest_possible_number_of_folds() -> None:
@@ -119,7 +140,7 @@ def test_published_split_is_kept_and_exempt_recordings_form_a_part() -> None:
     assert found["test"] == {"p016", "p017", "p018", "p019"}
     assert found["exempt"] == {"p000"}
     rows = result.assignment.set_index("recording_id")
-    assert rows.loc["p000_0", "part"] in ("train", "validation") and rows.loc["p000_1", "part"] == "exempt"
+    assert rows.loc["p000_0", "part"] == "development" and rows.loc["p000_1", "part"] == "exempt"
     checks = run_checks(result.assignment, recordings, [])
     gate(checks)
     assert "p000" in checks[0].exempt[0]
@@ -146,7 +167,7 @@ def test_ignored_split_is_drawn_and_nothing_is_exempt() -> None:
     recordings, segments = official()
     result = split(recordings, segments, TASKS, parameters(official="ignored"))
     assert result.test_from == "drawn"
-    assert set(patients_by_part(result)) == {"train", "validation", "test"}
+    assert set(patients_by_part(result)) == {"development", "test"}
     assert result.assignment["exempt_reason"].isna().all()
 
 
@@ -158,16 +179,16 @@ def test_published_split_without_a_test_part_has_it_drawn() -> None:
     assert len(patients_by_part(result)["test"]) == pytest.approx(10, abs=2)
 
 
-def test_patients_without_a_published_part_are_for_training() -> None:
+def test_patients_without_a_published_part_are_for_development() -> None:
     recordings, segments = official()
     recordings.loc[recordings["patient_id"] == "p005", "published_part"] = pd.NA
     recordings.loc[recordings["recording_id"] == "p017_1", "published_part"] = pd.NA
     rows = split(recordings, segments, TASKS, parameters()).assignment.set_index("recording_id")
-    assert rows.loc["p005_0", "part"] in ("train", "validation")
+    assert rows.loc["p005_0", "part"] == "development"
     assert rows.loc["p017_1", "part"] == "test"
 
 
-def test_class_without_a_training_patient_is_noted() -> None:
+def test_class_without_a_development_patient_is_noted() -> None:
     people = population(20)
     lonely = {name: (label, [s for s in sounds if s != "wheeze"]) for name, (label, sounds) in people.items()}
     lonely["p007"] = ("well", ["wheeze"])
@@ -176,4 +197,4 @@ def test_class_without_a_training_patient_is_noted() -> None:
     )
     result = split(recordings, segments, TASKS, parameters())
     notes = summarise(result, recordings, segments, TASKS, parameters(), [], [])["notes"]
-    assert "task sounds: no patient with class 'wheeze' in the train part" in notes
+    assert "task sounds: no patient with class 'wheeze' in the development part" in notes

@@ -79,15 +79,6 @@ def test_others_keep_their_part_with_a_published_test_part() -> None:
         assert after == {name: before[name] for name in after}
 
 
-def test_pinned_folds_apply_to_another_validation_fold() -> None:
-    base = manifest()
-    before, after = (
-        assigned(base, validation_fold=2),
-        assigned(without(base, "p004"), pins_of(base, "p004"), validation_fold=2),
-    )
-    assert after == {name: before[name] for name in after}
-
-
 @pytest.mark.parametrize("change", [{"seed": 3}, {"folds": 4}, {"test_share": 0.4}])
 def test_other_parameters_draw_all_patients_again(change: dict[str, object]) -> None:
     base = without(manifest(), "p004")

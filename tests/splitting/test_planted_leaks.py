@@ -64,9 +64,9 @@ def publish_split(root: Path, part_of: dict[int, str]) -> None:
 
 
 def plant(root: Path, change: Callable[[Samples], tuple[Samples, int]], subtype: str = "PCM_16") -> tuple[str, str]:
-    """Write a changed copy of a training patient's recording under a test patient's name; return both names."""
+    """Write a changed copy of a development patient's recording under a test patient's name; return both names."""
     part_of = parts()
-    train = next(p for p, part in part_of.items() if part == "train")
+    train = next(p for p, part in part_of.items() if part == "development")
     test = next(p for p, part in part_of.items() if part == "test")
     # Integers, as writing floats rounds: an unchanged copy must have the same samples.
     sound, rate = change(soundfile.read(audio_of(root, name_of(train)), dtype="int32")[0])
@@ -107,7 +107,7 @@ def padded(sound: Samples) -> tuple[Samples, int]:
 def test_valid_data_set_has_no_leak_and_no_near_duplicate(root: Path) -> None:
     summary = read_json(PATHS.split / "summary.json")
     assert [check["leaks"] for check in summary["leak_checks"]] == [[], [], [], []]
-    assert summary["near_duplicates_in_one_part"] == []
+    assert summary["near_duplicates_on_one_side"] == []
 
 
 def test_renamed_recording_and_its_original_are_rejected(root: Path) -> None:
@@ -151,13 +151,13 @@ def test_lossy_copy_stops_the_pipeline(root: Path) -> None:
     assert original in str(caught.value)
 
 
-def test_near_duplicates_in_one_part_are_reported_and_allowed(root: Path) -> None:
+def test_near_duplicates_in_the_test_part_are_reported_and_allowed(root: Path) -> None:
     original, copy = plant(root, trimmed)
     pair = {int(name[:3]) for name in (original, copy)}
     publish_split(root, {p: "test" if p in pair else "train" for p in range(101, 113)})
     validate()
     split()
-    (note,) = read_json(PATHS.split / "summary.json")["near_duplicates_in_one_part"]
+    (note,) = read_json(PATHS.split / "summary.json")["near_duplicates_on_one_side"]
     assert original in note and copy in note
 
 

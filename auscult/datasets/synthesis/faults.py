@@ -63,7 +63,7 @@ def faults(visits: Sequence[Visit], seed: int) -> list[Fault]:
         # The duplicate keeps the format, so that its bytes equal the original's; the others are short and small.
         visit = replace(original, patient=patient, index=_SESSION, order=100 + k)
         if reason != "duplicate_audio":
-            visit = replace(visit, sample_rate_hz=4000, subtype="PCM_16", duration_s=10.0)
+            visit = replace(visit, sample_rate_hz=4000, subtype="PCM_16", duration_s=6.0)
         result.append(Fault(visit, reason, original))
     return result
 

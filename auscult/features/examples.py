@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from auscult.core.cohorts import periods
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.records import PARTS, Part
@@ -42,8 +43,8 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
         ``row`` (position in the array), ``item_id``, ``unit_id`` (the segment, or the
         recording of a window, for which a prediction is made),
         ``recording_id``, ``patient_id``, ``start_s``, ``end_s``, ``copy``, ``frames``,
-        ``part``, ``class_index``, ``device``, ``location``, ``age_years``, ``sex``,
-        ``duration_s`` (of the unit).
+        ``part``, ``fold``, ``class_index``, ``device``, ``location``, ``age_years``, ``sex``,
+        ``period`` (see :mod:`auscult.core.cohorts`), ``duration_s`` (of the unit).
 
     Raises
     ------
@@ -52,9 +53,10 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
     """
     items = read_table(paths.features(representation) / f"{ARRAYS[task.unit]}.parquet")
     items.insert(0, "row", range(len(items)))
-    split = read_table(paths.split / "assignment.parquet")[["recording_id", "part"]]
+    split = read_table(paths.split / "assignment.parquet")[["recording_id", "part", "fold"]]
     recordings = read_table(paths.manifest / "recordings.parquet")
-    about = recordings[["recording_id", "device", "location", "age_years", "sex", "duration_s", "label"]]
+    recordings["period"] = periods(recordings)
+    about = recordings[["recording_id", "device", "location", "period", "age_years", "sex", "duration_s", "label"]]
     table = items.merge(split, on="recording_id", how="inner", validate="many_to_one")
     table = table.merge(about, on="recording_id", how="left", validate="many_to_one")
     if task.unit == "segment":
@@ -78,25 +80,17 @@ def examples(paths: Paths, representation: str, task: Task, parts: Sequence[Part
     return table.sort_values("row").drop(columns="label").reset_index(drop=True)
 
 
-def pool_units(rows: pd.DataFrame, probabilities: NDArray[np.floating]) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Return one row and one mean probability per unit.
+def units_of(rows: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the first row of each unit, in order of appearance, and the number of each row's unit, 0…u−1.
 
-    Parameters
-    ----------
-    rows
-        A table of :func:`examples`, original rows only.
-    probabilities
-        Shape (len(rows), classes).
-
-    Returns
-    -------
-    units
-        The first row of each unit, in order of appearance, index 0…u−1.
-    pooled
-        Shape (u, classes).
+    *rows* is a table of :func:`examples` without augmented copies.
     """
-    units = rows.drop_duplicates("unit_id").reset_index(drop=True)
-    return units, mean_by_unit(probabilities, rows["unit_id"].factorize()[0])
+    return rows.drop_duplicates("unit_id").reset_index(drop=True), rows["unit_id"].factorize()[0].astype(np.int64)
+
+
+def recordings_of(units: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the number of each unit's recording, 0…r−1, shape (u,)."""
+    return units["recording_id"].factorize()[0].astype(np.int64)
 
 
 def mean_by_unit(values: NDArray[np.floating], units: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -108,14 +102,13 @@ def mean_by_unit(values: NDArray[np.floating], units: NDArray[np.integer]) -> ND
 
 
 def require_every_class(task: Task, present: Iterable[int], paths: Paths, experiment: str) -> None:
-    """Raise ``DataError`` unless the training part holds each class of the task; *present* are class indices."""
+    """Raise ``DataError`` unless the development part holds each class of the task; *present* are class indices."""
     seen = set(present)
     missing = [name for index, name in enumerate(task.classes) if index not in seen]
     if missing:
         raise DataError(
-            f"the training part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
+            f"the development part holds no {task.unit} of class {', '.join(missing)} of task {task.name!r}"
             f" (experiment {experiment!r})",
             where=str(paths.split / "assignment.parquet"),
-            next_step="choose another split.seed or split.validation_fold, add recordings of that class,"
-            " or remove the experiment",
+            next_step="choose another split.seed, add recordings of that class, or remove the experiment",
         )

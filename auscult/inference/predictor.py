@@ -14,7 +14,7 @@ from auscult.core.errors import DataError
 from auscult.core.sections import FeaturesParams, ResampleParams
 from auscult.features.examples import ARRAYS
 from auscult.features.extraction.items import Cutter, Item, windows
-from auscult.features.extraction.spectrogram import LogMel
+from auscult.features.extraction.spectrogram import LogMel, without_mean
 from auscult.features.representations import load
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ def predict(
         resample.low_hz,
         resample.high_hz,
         features.n_fft,
+        features.window_length,
         features.hop_length,
         features.n_mels,
     )
-    spectrogram = load(spec["representation"]).transform(logmel(audio), features)
+    spectrogram = load(spec["representation"]).transform(without_mean(logmel(audio), features.subtract), features)
     duration_s = len(audio) / resample.sample_rate_hz
     frame_s = features.hop_length / resample.sample_rate_hz
     array = spec[ARRAYS[model.task.unit]]
@@ -75,7 +76,8 @@ def predict(
     for start_s, end_s in intervals:
         items = _items(path, start_s, end_s, duration_s, array["length_s"], array.get("hop_s"))
         rows, valid = cutter.cut(spectrogram, items)
-        probabilities = model.probabilities(rows, np.array(valid, dtype=np.int64)).mean(axis=0)
+        one = np.zeros(len(rows), dtype=np.int64)
+        probabilities = model.probabilities(rows, np.array(valid, dtype=np.int64), one)[0]
         decided = int(model.decide(probabilities[None])[0])
         results.append(Prediction(probabilities, model.task.classes[decided]))
     return results

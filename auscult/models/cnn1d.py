@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from auscult.models import layers
-from auscult.models.layers import classifier_head, frame_mask, halved, log_length
+from auscult.models.layers import TimePooling, all_valid, classifier_head, frame_mask, halved
 
 if TYPE_CHECKING:
-    import optuna
-
     from auscult.models import Hyperparameters
 
-DEFAULTS: dict[str, int | float | bool] = {"filters": 48, "units": 64, "dropout": 0.3, "learning_rate": 2e-3}
-
-
-def suggest(trial: optuna.Trial) -> dict[str, int | float | bool]:
-    """Draw hyperparameters from an Optuna trial."""
-    return layers.suggest(trial, filters=[32, 48, 64])
+DEFAULTS: dict[str, int | float | bool] = {"filters": 48, "units": 64, "dropout": 0.3, "learning_rate": 3e-3}
 
 
 def build(bins: int, frames: int, classes: int, hyperparameters: Hyperparameters) -> nn.Module:
@@ -46,15 +39,20 @@ class Block(nn.Module):
         self.second_norm = nn.BatchNorm1d(after)
         self.shortcut = nn.Conv1d(before, after, 1, bias=False)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Halve the number of frames; *mask* (n, 1, frames after) sets frames after the valid ones to zero."""
-        # Normalisation gives masked frames a constant value: clear it before the next convolution spreads it.
-        y = torch.relu_(self.first_norm(self.first(x))) * mask
-        return torch.relu_(self.second_norm(self.second(y)) + self.shortcut(x[:, :, ::2])) * mask
+        y = torch.relu_(self.first_norm(self.first(x)))
+        if mask is not None:
+            # Normalisation gives masked frames a constant value: clear it before the next convolution spreads it.
+            y = y * mask
+        # A last single frame counts half, as if a zero followed: so a row has the same outputs in a longer array.
+        pairs = functional.avg_pool1d(functional.pad(x, (0, x.shape[2] % 2)), 2)
+        y = torch.relu_(self.second_norm(self.second(y)) + self.shortcut(pairs))
+        return y if mask is None else y * mask
 
 
 class SequenceNetwork(nn.Module):
-    """Stem of stride 2 over all bins, three residual blocks, mean, maximum and length, two dense layers."""
+    """Stem of stride 2 over all bins, three residual blocks, pooling over the valid frames, two dense layers."""
 
     def __init__(self, bins: int, classes: int, *, filters: int, units: int, dropout: float) -> None:
         super().__init__()
@@ -62,16 +60,19 @@ class SequenceNetwork(nn.Module):
         self.stem_norm = nn.BatchNorm1d(filters)
         widths = [filters, filters, filters * 2, filters * 2]
         self.blocks = nn.ModuleList(Block(a, b) for a, b in itertools.pairwise(widths))
-        self.head = classifier_head(widths[-1], units, classes, dropout)
+        self.pooling = TimePooling(widths[-1])
+        self.head = classifier_head(self.pooling.channels, units, classes, dropout)
 
     def forward(self, x: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """Return logits (n, classes) of features (n, bins, frames); only the first ``valid`` frames count."""
-        length = log_length(valid)
-        y = self.stem(x * frame_mask(valid, x.shape[2]))
-        valid = halved(valid)
-        y = torch.relu_(self.stem_norm(y)) * frame_mask(valid, y.shape[2])
+        masked = not all_valid(valid, x.shape[2])
+        y = self.stem(x * frame_mask(valid, x.shape[2]) if masked else x)
+        valid, mask = halved(valid), None
+        y = torch.relu_(self.stem_norm(y))
+        if masked:
+            y = y * frame_mask(valid, y.shape[2])
         for block in self.blocks:
             valid = halved(valid)
-            y = block(y, frame_mask(valid, (y.shape[2] + 1) // 2))
-        # Activations are not negative, so a masked frame never changes the maximum.
-        return self.head(torch.cat([y.sum(dim=2) / valid[:, None], y.amax(dim=2), length], dim=1))
+            mask = frame_mask(valid, (y.shape[2] + 1) // 2) if masked else None
+            y = block(y, mask)
+        return self.head(self.pooling(y, y.amax(dim=2), mask))

@@ -1,8 +1,8 @@
-"""Batches of rows of similar length, and random masks over them.
+"""Batches of rows of one length, and random masks over them.
 
-Most segments are much shorter than their row in the array. A batch is cut to the length of its longest row,
-so grouping rows by length saves computation. The outputs do not change: networks ignore frames after the
-valid ones.
+Segments last from a few tenths of a second to many seconds. In training every row is brought to one length: a longer
+one gives a random piece, a shorter one is repeated. So no computation goes into padding, and no network sees the length
+of an annotation. Elsewhere a longer row is used whole; networks ignore the frames after its end.
 """
 
 from __future__ import annotations
@@ -13,17 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-#: Number of batches that are drawn at random together and then sorted by length.
-POOL = 8
-#: Lengths are increased at random by up to this share of the longest, anew in each epoch, so that rows of one
-#: length meet different rows every time.
-JITTER = 0.3
-#: Lengths are rounded up to a multiple of this: torch prepares its kernels anew for every shape.
+#: Lengths of rows that are used whole are rounded up to a multiple of this: torch prepares its kernels anew for every
+#: shape.
 ROUND_TO = 16
 #: An epoch has at least this many steps, as far as batches of the fewest rows allow. A small training part in
 #: batches of 64 would give a handful of steps, too few to learn in some epochs.
 STEPS, FEWEST = 30, 8
-#: Widest masks, as shares of the valid frames and of the bins.
+#: Widest masks, as shares of the frames and of the bins.
 TIME_SHARE, BIN_SHARE = 0.2, 0.15
 
 
@@ -32,29 +28,20 @@ def batch_rows(count: int, most: int) -> int:
     return min(most, max(FEWEST, count // STEPS))
 
 
-def random_batches(valid: NDArray[np.int64], size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield every row once, in random batches of rows of similar length.
+def batch_count(count: int, size: int) -> int:
+    """Return the number of batches of :func:`random_batches`."""
+    return max(1, count // size + (count % size > 1))
 
-    Parameters
-    ----------
-    valid
-        Frames of each row, shape (n,).
-    size
-        Rows per batch; a last single row joins the batch before, as batch normalisation needs two rows.
+
+def random_batches(count: int, size: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield every row once, in random batches of *size* rows.
+
+    A last single row joins the batch before, as batch normalisation needs two rows.
     """
-    count = len(valid)
     order = torch.randperm(count, generator=generator).numpy()
-    longest = float(valid.max(initial=0))
-    about = valid + JITTER * longest * torch.rand(count, generator=generator).numpy()
-    found: list[NDArray[np.int64]] = []
-    for start in range(0, count, POOL * size):
-        pool = order[start : start + POOL * size]
-        pool = pool[np.argsort(about[pool], kind="stable")]
-        found += [pool[first : first + size] for first in range(0, len(pool), size)]
-    if len(found) > 1 and len(found[-1]) == 1:
-        found[-2:] = [np.concatenate(found[-2:])]
-    for index in torch.randperm(len(found), generator=generator).tolist():
-        yield found[index]
+    batches = batch_count(count, size)
+    for number in range(batches):
+        yield order[number * size : (number + 1) * size if number < batches - 1 else count]
 
 
 def sorted_batches(valid: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
@@ -64,21 +51,52 @@ def sorted_batches(valid: NDArray[np.int64], size: int) -> Iterator[NDArray[np.i
         yield order[start : start + size]
 
 
-def frames_needed(valid: NDArray[np.int64], frames: int) -> int:
-    """Return how many of *frames* a batch needs whose rows have *valid* ones."""
-    longest = int(valid.max(initial=1))
-    return min(frames, -(-longest // ROUND_TO) * ROUND_TO)
+def random_pieces(
+    x: NDArray[np.float32], valid: NDArray[np.int64], length: int, generator: torch.Generator
+) -> NDArray[np.float32]:
+    """Return *length* frames of each row: a random piece of a longer one, repetitions of a shorter one.
+
+    Parameters
+    ----------
+    x
+        Shape (n, bins, frames).
+    valid
+        Frames before the padding, shape (n,).
+    """
+    room = np.maximum(valid - length, 0) + 1
+    start = (torch.rand(len(valid), generator=generator, dtype=torch.float64).numpy() * room).astype(np.int64)
+    index = (start[:, None] + np.arange(length)) % valid[:, None]
+    pieces: NDArray[np.float32] = np.take_along_axis(x, index[:, None, :], axis=2)
+    return pieces
 
 
-def spec_augment(x: torch.Tensor, valid: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def whole_rows(
+    x: NDArray[np.float32], valid: NDArray[np.int64], length: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return rows for inference and their valid frames: a row shorter than *length* is repeated up to it.
+
+    Parameters
+    ----------
+    x
+        Shape (n, bins, frames), with all valid frames.
+    valid
+        Frames before the padding, shape (n,).
+    """
+    longest = int(valid.max(initial=length))
+    longest += -longest % ROUND_TO if longest > length else 0
+    index = np.arange(longest) % np.where(valid < length, valid, longest)[:, None]
+    index = np.minimum(index, x.shape[2] - 1)
+    rows: NDArray[np.float32] = np.take_along_axis(x, index[:, None, :], axis=2)
+    return rows, np.maximum(valid, length)
+
+
+def spec_augment(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Set one interval of frames and one band of bins per row to 0, the mean of normalised features.
 
     Parameters
     ----------
     x
         Normalised features, shape (n, bins, frames).
-    valid
-        Frames before the padding, shape (n,); the interval lies within them.
 
     References
     ----------
@@ -86,8 +104,8 @@ def spec_augment(x: torch.Tensor, valid: torch.Tensor, generator: torch.Generato
     """
     count, bins, frames = x.shape
     draw = torch.rand((4, count), generator=generator)
-    length = draw[0] * TIME_SHARE * valid
-    begin = draw[1] * (valid - length)
+    length = draw[0] * TIME_SHARE * frames
+    begin = draw[1] * (frames - length)
     height = draw[2] * BIN_SHARE * bins
     bottom = draw[3] * (bins - height)
     time, band = torch.arange(frames), torch.arange(bins)

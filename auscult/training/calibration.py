@@ -1,76 +1,94 @@
-"""Temperature and class offsets of the decision, both chosen on the validation units."""
+"""Calibrate probabilities and choose the offsets of the decision, both on out-of-fold predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from auscult.training.data import Validation
-from auscult.training.score import best_normal_offset, calibrated
+from auscult.training.score import best_normal_offset, softmax
 
-#: Temperatures to try; outside this range the fit would follow a handful of items.
-TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 101))
+#: Standard deviations of the normal priors on log temperature and on the biases: they hold a fit on few units.
+TEMPERATURE_SPREAD, BIAS_SPREAD = 1.0, 2.0
 #: Offsets to try for a class other than the normal one, and the smallest gain of the score (0 to 1) that counts.
 STEPS = np.arange(-2.0, 2.01, 0.25)
 LEAST_GAIN = 0.005
-#: A class with fewer validation units than this keeps the offset 0.
+#: A class with fewer out-of-fold units than this keeps the offset 0.
 LEAST_UNITS = 10
+#: Lowest probability whose logarithm is taken.
+FLOOR = 1e-12
 
 
-def fit_temperature(logits: NDArray[np.float64], held_out: Validation, biases: NDArray[np.float64]) -> float:
-    """Return the temperature with the lowest negative log-likelihood of the pooled probabilities.
+@dataclass(frozen=True)
+class Calibration:
+    """Maps the probabilities of a network to calibrated ones: softmax(log p / temperature + biases).
 
-    Parameters
+    Attributes
     ----------
-    logits
-        Of each seed for each validation row, shape (seeds, n, classes).
     biases
-        Added after the division, shape (classes,); see :func:`prior_biases`.
+        Shape (classes,), sum 0.
 
     References
     ----------
-    Guo et al., "On calibration of modern neural networks", ICML 2017 (arXiv 1706.04599).
+    Guo et al., "On calibration of modern neural networks", ICML 2017 (arXiv 1706.04599), for the temperature; the
+    biases are those of Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label
+    shift adaptation", ICML 2020 (arXiv 1901.06852).
     """
-    target = held_out.target
 
-    def loss(temperature: float) -> float:
-        probabilities = held_out.pool(calibrated(logits, temperature, biases))
-        return float(-np.log(np.maximum(probabilities[np.arange(len(target)), target], 1e-12)).mean())
+    temperature: float
+    biases: NDArray[np.float64]
 
-    return float(min(TEMPERATURES, key=loss))
+    @classmethod
+    def fit(cls, probabilities: NDArray[np.float64], target: NDArray[np.int64]) -> Calibration:
+        """Return the calibration with the lowest negative log-likelihood.
 
+        Parameters
+        ----------
+        probabilities
+            Of units by a network that was not trained on them, shape (n, classes).
+        target
+            Classes of the units, shape (n,).
+        """
+        classes = probabilities.shape[1]
+        logs = np.log(np.maximum(probabilities, FLOOR))
+        one_hot = np.eye(classes)[target]
 
-def prior_biases(
-    trained_on: NDArray[np.int64], weights: NDArray[np.floating], originals: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return what to add to logits to correct them to the original class frequencies.
+        def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            scaled = logs * np.exp(-values[0])
+            fitted = softmax(scaled + values[1:])
+            likelihood = np.log(np.maximum(fitted[np.arange(len(target)), target], FLOOR)).sum()
+            prior = (values[0] / TEMPERATURE_SPREAD) ** 2 + (np.square(values[1:]) / BIAS_SPREAD**2).sum()
+            apart = fitted - one_hot
+            slope = np.concatenate([[-(apart * scaled).sum()], apart.sum(axis=0)])
+            slope += values / np.array([TEMPERATURE_SPREAD**2, *[BIAS_SPREAD**2] * classes])
+            return float(prior / 2 - likelihood), slope
 
-    Synthetic rows and class weights change the class prior that the network learns: its log-odds
-    contain log(weight · rows trained on / original rows).
+        found = minimize(loss, np.zeros(1 + classes), jac=True, method="BFGS", options={"gtol": 1e-6 * len(target)})
+        biases = found.x[1:] - found.x[1:].mean()
+        return cls(float(np.exp(found.x[0])), np.asarray(biases, dtype=np.float64))
 
-    Parameters
-    ----------
-    trained_on, originals
-        Classes of the rows used in training and of the original rows.
-    weights
-        Weight of each class in the loss, shape (classes,).
+    def apply(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return calibrated probabilities, of the same shape (…, classes)."""
+        return softmax(np.log(np.maximum(probabilities, FLOOR)) / self.temperature + self.biases)
 
-    References
-    ----------
-    Saerens et al., "Adjusting the outputs of a classifier to new a priori
-    probabilities", Neural Computation 14 (2002), equation 2.4.
-    """
-    classes = len(weights)
-    taught = weights * np.bincount(trained_on, minlength=classes)
-    true = np.bincount(originals, minlength=classes)
-    biases = np.log(true / true.sum()) - np.log(taught / taught.sum())
-    return np.asarray(biases, dtype=np.float64)
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for ``model.json``."""
+        return {"temperature": self.temperature, "biases": self.biases.tolist()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        """Read the result of :meth:`to_json`."""
+        return cls(float(data["temperature"]), np.asarray(data["biases"], dtype=np.float64))
 
 
 def fit_offsets(
     probabilities: NDArray[np.float64], target: NDArray[np.int64], normal_index: int
 ) -> NDArray[np.float64]:
-    """Return offsets of the log-probabilities that raise the validation score, shape (classes,).
+    """Return offsets of the log-probabilities that raise the score, shape (classes,).
 
     The normal class comes first (for two classes this is the threshold), then every other class
     with enough units, in coarse steps and only if the score gains.
@@ -78,7 +96,7 @@ def fit_offsets(
     Parameters
     ----------
     probabilities
-        Calibrated, pooled, shape (units, classes).
+        Calibrated, of units out of fold, shape (units, classes).
     target
         Classes of the units.
     """

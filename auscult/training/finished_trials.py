@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load
-from safetensors.torch import save
+from safetensors.numpy import load, save
 
 from auscult.core.storage import replacing_file, write_json
 
@@ -28,13 +26,13 @@ _LOGITS = "validation_logits"
 
 @dataclass(frozen=True)
 class FinishedTrials:
-    """The finished trainings of one search: trials, and refits of the best trial with other seeds."""
+    """The finished trainings of one search: trials, and the best trial on the other folds."""
 
     folder: Path
 
     def weights(self, name: str) -> Path:
-        """Return the path of the weights of a training's best epoch."""
-        return self.folder / f"{name}.safetensors"
+        """Return the path of the weights of a training, or of a model that has none: its file."""
+        return self.folder / f"{name}.weights"
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the record of a training; ``None`` if it did not finish or its file is damaged."""
@@ -50,16 +48,15 @@ class FinishedTrials:
 
     def write(self, name: str, entry: dict[str, Any], fitted: Fitted) -> None:
         """Write a finished training; the JSON file comes last, so it is present only with its weights."""
-        if fitted.weights and entry["state"] == "complete":
-            tensors = {key: value.contiguous() for key, value in fitted.weights.items()}
-            logits = {_LOGITS: torch.from_numpy(fitted.logits)}
-            for path, content in ((self.weights(name), tensors), (self._logits(name), logits)):
+        if entry["state"] == "complete" and (content := fitted.to_bytes()):
+            logits = save({_LOGITS: np.ascontiguousarray(fitted.logits)})
+            for path, blob in ((self.weights(name), content), (self._logits(name), logits)):
                 with replacing_file(path) as scratch:
-                    scratch.write_bytes(save(content))
+                    scratch.write_bytes(blob)
         write_json(self.folder / f"{name}.json", entry)
 
     def logits(self, name: str) -> NDArray[np.float32]:
-        """Return the logits of a training's best epoch for the validation rows, shape (n, classes)."""
+        """Return the logits of a training for the held-out rows, shape (n, classes)."""
         return load(self._logits(name).read_bytes())[_LOGITS]
 
     def _logits(self, name: str) -> Path:

@@ -14,7 +14,7 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Mean and standard deviation of each bin over the valid frames of training originals.
+    """Mean and standard deviation of each bin over the valid frames of the rows that a network is trained on.
 
     Attributes
     ----------
@@ -29,13 +29,24 @@ class Normaliser:
     padding: str
 
     @classmethod
-    def fit(cls, features: NDArray[np.float32], frames: NDArray[np.int64], padding: str) -> Normaliser:
-        """Fit on an array of shape (n, bins, frames), of which the first ``frames[i]`` are valid in row i."""
+    def fit(
+        cls, features: NDArray[np.float32], frames: NDArray[np.int64], padding: str, rows: NDArray[np.int64]
+    ) -> Normaliser:
+        """Fit on some rows of an array.
+
+        Parameters
+        ----------
+        features
+            Shape (n, bins, frames); the first ``frames[i]`` are valid in row i.
+        rows
+            Rows to fit on, shape (any,).
+        """
         bins = features.shape[1]
         count, total, squares = 0, np.zeros(bins), np.zeros(bins)
-        for start in range(0, len(features), CHUNK):
-            block = np.asarray(features[start : start + CHUNK], dtype=np.float64)
-            inside = np.arange(block.shape[2]) < frames[start : start + CHUNK, None]
+        for start in range(0, len(rows), CHUNK):
+            chosen = rows[start : start + CHUNK]
+            block = features[chosen].astype(np.float64)
+            inside = np.arange(block.shape[2]) < frames[chosen, None]
             values = block.transpose(1, 0, 2)[:, inside]  # (bins, valid frames of the block)
             count += values.shape[1]
             total += values.sum(axis=1)
@@ -48,13 +59,11 @@ class Normaliser:
 
     def apply(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> None:
         """Normalise in place; padding of the kinds mask and zero becomes 0, the mean of every bin."""
-        for start in range(0, len(features), CHUNK):
-            block = features[start : start + CHUNK]
-            block -= self.mean[:, None]
-            block /= self.std[:, None]
-            if self.padding != "tile":
-                outside = np.arange(block.shape[2]) >= frames[start : start + CHUNK, None]
-                block.transpose(0, 2, 1)[outside] = 0.0
+        features -= self.mean[:, None]
+        features /= self.std[:, None]
+        if self.padding != "tile":
+            outside = np.arange(features.shape[2]) >= frames[:, None]
+            features.transpose(0, 2, 1)[outside] = 0.0
 
     def valid(self, frames: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Return how many frames of each row a model may use: all, unless the padding is masked."""

@@ -6,18 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def calibrated(
-    logits: NDArray[np.float64], temperature: float, biases: NDArray[np.float64] | float = 0.0
-) -> NDArray[np.float64]:
-    """Return the mean over seeds of softmax(logits / temperature + biases), (seeds, n, classes) → (n, classes)."""
-    scaled = logits / temperature + biases
-    scaled = scaled - scaled.max(axis=2, keepdims=True)
-    exponential = np.exp(scaled)
-    return (exponential / exponential.sum(axis=2, keepdims=True)).mean(axis=0)
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities over the last axis, of the same shape."""
+    exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponential / exponential.sum(axis=-1, keepdims=True)
+    return probabilities
 
 
 def decide(probabilities: NDArray[np.floating], offsets: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return class indices, shape (n,): argmax of log p plus the offset of the class, chosen on validation."""
+    """Return class indices, shape (n,): argmax of log p plus the offset of the class."""
     floor = np.finfo(np.float64).tiny
     return (np.log(np.maximum(probabilities, floor)) + offsets).argmax(axis=1).astype(np.int64)
 

@@ -1,12 +1,15 @@
-"""A trained model as a folder of plain files: ``model.json`` and, in ``weights/``, one safetensors file per seed."""
+"""A trained model as a folder of plain files: ``model.json`` and, in ``weights/``, one file per fold."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -15,20 +18,27 @@ from safetensors.torch import load
 from auscult.core.errors import DataError
 from auscult.core.storage import read_json
 from auscult.core.tasks import Task
-from auscult.models import architecture
-from auscult.training.batches import frames_needed, sorted_batches
+from auscult.features.examples import mean_by_unit
+from auscult.models import is_network
+from auscult.models import load as load_model
+from auscult.training.batches import sorted_batches, whole_rows
+from auscult.training.decision import Fitted
 from auscult.training.normaliser import Normaliser
-from auscult.training.score import calibrated, decide
+from auscult.training.score import softmax
 
 #: Version of the folder's layout; other versions are refused.
-FORMAT = 1
+FORMAT = 3
 DESCRIPTION = "model.json"
 WEIGHTS = "weights"
 BATCH = 256
+#: Rows of the feature array that are read at a time; a multiple of the batch.
+BLOCK = 2048
+#: Normalised rows (n, bins, frames) and their valid frames (n,) → logits (n, classes).
+RowModel = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 
 class TrainedModel:
-    """A model of one experiment: networks of several seeds, calibration and decision offsets.
+    """A model of one experiment: one network (or trees, …) per held-out fold, calibration and decision.
 
     Attributes
     ----------
@@ -40,19 +50,29 @@ class TrainedModel:
         Name of the experiment in ``params.yaml``.
     about
         Content of ``model.json``.
+    folds
+        The fold that each network was trained without.
     """
 
-    def __init__(self, about: dict[str, Any], networks: list[torch.nn.Module]) -> None:
+    def __init__(self, about: dict[str, Any], networks: list[RowModel]) -> None:
+        self._describe(about)
+        self._normalisers = [Normaliser.from_json(entry["normaliser"]) for entry in about["folds"]]
+        self._log_priors = [np.asarray(entry["log_prior"], dtype=np.float32) for entry in about["folds"]]
+        self._networks = networks
+
+    def _describe(self, about: dict[str, Any]) -> None:
         self.about = about
         self.task = Task.from_json(about["task"])
         self.spec: dict[str, Any] = about["spec"]
         self.experiment: str = about["experiment"]
-        self.normaliser = Normaliser.from_json(about["normaliser"])
-        self.temperature = float(about["temperature"])
-        self.biases = np.asarray(about["biases"], dtype=np.float64)
-        self.offsets = np.asarray(about["offsets"], dtype=np.float64)
         self.shape: tuple[int, int] = (about["bins"], about["frames"])
-        self._networks = networks
+        self.folds: list[int] = [entry["fold"] for entry in about["folds"]]
+        self.fitted = Fitted.from_json(about)
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of :meth:`raw`."""
+        return len(self.task.classes)
 
     @classmethod
     def load(cls, folder: Path) -> TrainedModel:
@@ -65,29 +85,15 @@ class TrainedModel:
         """
         about = read_json(folder / DESCRIPTION)
         if not isinstance(about, dict) or about.get("format") != FORMAT:
-            raise _damaged(folder / DESCRIPTION, f"it is not a description of a model of format {FORMAT}")
+            raise damaged(folder / DESCRIPTION, f"it is not a description of a model of format {FORMAT}")
         try:
-            networks = [_network(folder, about, entry) for entry in about["seeds"]]
+            networks = [_network(folder, about, entry) for entry in about["folds"]]
             return cls(about, networks)
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(folder / DESCRIPTION, f"{type(error).__name__}: {error}") from error
+            raise damaged(folder / DESCRIPTION, f"{type(error).__name__}: {error}") from error
 
-    def logits(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the raw outputs of every seed's network, shape (seeds, n, classes)."""
-        self._check(features)
-        result = np.zeros((len(self._networks), len(features), len(self.task.classes)))
-        with torch.inference_mode():
-            for index in sorted_batches(np.asarray(frames), BATCH):
-                block, lengths = np.array(features[index], dtype=np.float32), np.asarray(frames)[index]
-                self.normaliser.apply(block, lengths)
-                valid = self.normaliser.valid(lengths, block.shape[2])
-                x = torch.from_numpy(block[:, :, : frames_needed(valid, block.shape[2])])
-                for seed, network in enumerate(self._networks):
-                    result[seed, index] = network(x, torch.from_numpy(valid)).numpy()
-        return result
-
-    def probabilities(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return calibrated probabilities per row, the mean over the seeds.
+    def raw(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the probabilities of every network for rows, not calibrated.
 
         Parameters
         ----------
@@ -99,16 +105,92 @@ class TrainedModel:
         Returns
         -------
         ndarray
-            Shape (n, classes), float64, rows sum to 1.
+            Shape (networks, n, classes), float64.
         """
-        return calibrated(self.logits(features, frames), self.temperature, self.biases)
+        self._check(features)
+        frames = np.asarray(frames)
+        result = np.zeros((len(self._networks), len(features), len(self.task.classes)))
+        for index in sorted_batches(frames, BATCH):
+            valid = self._normalisers[0].valid(frames[index], features.shape[2])
+            for number, (network, normaliser) in enumerate(zip(self._networks, self._normalisers, strict=True)):
+                block = np.array(features[index, :, : int(valid.max())], dtype=np.float32)
+                normaliser.apply(block, frames[index])
+                result[number, index] = network(block, valid) + self._log_priors[number]
+        return softmax(result)
+
+    def by_unit(
+        self, raw: NDArray[np.float64], units: NDArray[np.integer], recordings: NDArray[np.integer]
+    ) -> NDArray[np.float64]:
+        """Return the probabilities of units by each network, not calibrated.
+
+        Parameters
+        ----------
+        raw
+            Result of :meth:`raw` for n rows.
+        units
+            Number of each row's unit, 0…u−1, shape (n,).
+        recordings
+            Number of each unit's recording, shape (u,); a combination may look at a segment's neighbours.
+
+        Returns
+        -------
+        ndarray
+            Shape (networks, u, classes).
+        """
+        return np.stack([mean_by_unit(each, units) for each in raw])
+
+    def probabilities(
+        self, features: NDArray[np.float32], frames: NDArray[np.int64], units: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float64]:
+        """Return calibrated probabilities of units: the mean over the networks.
+
+        Parameters
+        ----------
+        features, frames
+            As for :meth:`raw`.
+        units
+            Number of each row's unit, 0…u−1, shape (n,); without it each row is a unit. Each is taken to be alone in
+            its recording.
+
+        Returns
+        -------
+        ndarray
+            Shape (u, classes), float64, rows sum to 1.
+        """
+        units = np.arange(len(features)) if units is None else units
+        alone = np.arange(int(np.max(units, initial=-1)) + 1)
+        return self.calibrated(self.by_unit(self.raw(features, frames), units, alone))
+
+    def calibrated(self, pooled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the calibrated mean over the networks of their probabilities of units (networks, u, classes)."""
+        mean: NDArray[np.float64] = np.mean([self.fitted.calibration.apply(each) for each in pooled], axis=0)
+        return mean
+
+    def out_of_fold(
+        self, pooled: NDArray[np.float64], fold: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return probabilities and decisions of units of the development part, each by what did not see its fold.
+
+        Parameters
+        ----------
+        pooled
+            Probabilities of the units by each network, shape (networks, u, classes).
+        fold
+            Fold of each unit, shape (u,).
+        """
+        probabilities, decided = np.zeros_like(pooled[0]), np.zeros(len(fold), dtype=np.int64)
+        for number, entry in enumerate(self.about["folds"]):
+            own = fold == entry["fold"]
+            probabilities[own], decided[own] = Fitted.from_json(entry).apply(pooled[number][own])
+        return probabilities, decided
 
     def decide(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return class indices, shape (n,), at the offsets that were chosen on validation."""
-        return decide(probabilities, self.offsets)
+        """Return the classes of a batch of units, shape (n,), by the rule chosen on out-of-fold predictions."""
+        return self.fitted.decision.decide(probabilities)
 
     def _check(self, features: NDArray[np.float32]) -> None:
-        if features.ndim != 3 or features.shape[1:] != self.shape:
+        # Pieces of a row may be shorter.
+        if features.ndim != 3 or features.shape[1] != self.shape[0] or features.shape[2] > self.shape[1]:
             raise DataError(
                 f"features of shape {features.shape} do not fit the model {self.experiment!r},"
                 f" which was trained on (rows, {self.shape[0]}, {self.shape[1]})",
@@ -117,27 +199,60 @@ class TrainedModel:
             )
 
 
-def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> torch.nn.Module:
-    """Load the network of one seed; verify its file against ``model.json``."""
+def in_blocks(
+    compute: Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float64]],
+    array: NDArray[np.float32],
+    table: pd.DataFrame,
+) -> NDArray[np.float64]:
+    """Return a function of rows of an array, in bounded memory, shape (folds, n, columns).
+
+    Parameters
+    ----------
+    compute
+        Such as :meth:`TrainedModel.raw`.
+    array
+        May be a memory map.
+    table
+        Columns ``row`` (of the array) and ``frames``, n rows.
+    """
+    where, frames = (table[column].to_numpy(dtype=np.int64) for column in ("row", "frames"))
+    parts = [slice(start, start + BLOCK) for start in range(0, len(where), BLOCK)]
+    return np.concatenate([compute(np.asarray(array[where[part]]), frames[part]) for part in parts], axis=1)
+
+
+def _network(folder: Path, about: dict[str, Any], entry: dict[str, Any]) -> RowModel:
+    """Load the network, or the like, of one fold; verify its file against ``model.json``."""
     path = folder / WEIGHTS / Path(entry["file"]).name
     try:
         blob = path.read_bytes()
     except FileNotFoundError as error:
-        raise _damaged(path, "it does not exist") from error
+        raise damaged(path, "it does not exist") from error
     found = hashlib.sha256(blob).hexdigest()
     if found != entry["sha256"]:
-        raise _damaged(path, f"its checksum is {found[:16]}…, model.json says {str(entry['sha256'])[:16]}…")
-    network = architecture(about["model"]).build(
-        about["bins"], about["frames"], len(about["task"]["classes"]), about["hyperparameters"]
-    )
+        raise damaged(path, f"its checksum is {found[:16]}…, model.json says {str(entry['sha256'])[:16]}…")
+    model, classes = load_model(about["model"]), len(about["task"]["classes"])
     try:
+        if not is_network(model):
+            return model.LEARNED.from_bytes(blob, classes).log_probabilities
+        network = model.build(about["bins"], about["frames"], classes, about["hyperparameters"])
         network.load_state_dict(load(blob))
-    except (SafetensorError, RuntimeError) as error:
-        raise _damaged(path, f"its tensors do not fit {about['model']!r} as this code builds it: {error}") from error
-    return network.eval()
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise damaged(path, f"its content does not fit {about['model']!r} as this code builds it: {error}") from error
+    return partial(network_logits, network.eval(), int(about["piece"]))
 
 
-def _damaged(path: Path, why: str) -> DataError:
+def network_logits(
+    network: torch.nn.Module, piece: int, x: NDArray[np.float32], valid: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the logits of normalised rows, shape (n, classes)."""
+    rows, used = whole_rows(x, valid, piece)
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = network(torch.from_numpy(rows), torch.from_numpy(used)).numpy()
+    return logits
+
+
+def damaged(path: Path, why: str) -> DataError:
+    """Return the error for a file of a model that cannot be used."""
     folder = path.parent.parent if path.parent.name == WEIGHTS else path.parent
     return DataError(
         f"the model file {path} cannot be used: {why}",

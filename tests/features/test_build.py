@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import pytest
+import yaml
 
 from auscult.audio.cache import forget
 from auscult.audio.resampled import StoredAudio, write_audio
@@ -21,6 +23,7 @@ from auscult.core.storage import read_json, read_table, write_table
 from auscult.features import representations
 from auscult.features.extraction.augment import KINDS, stretch_rate
 from auscult.features.extraction.build import write_features
+from stages.features import main as make_features
 from tests.audio.recordings import PATHS, REPOSITORY, folder_bytes
 
 
@@ -33,7 +36,10 @@ class Build:
 
     def __call__(self, name: str, params: Params, workers: int = 2) -> str:
         self._caplog.clear()
-        write_features(PATHS, name, params.features, workers)
+        folder = PATHS.features(name)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(exist_ok=True)
+        write_features(PATHS, name, params.features, workers, folder)
         return self._caplog.messages[-1]
 
 
@@ -82,6 +88,7 @@ def items_in_seconds(kind: str) -> dict[str, tuple[float, float]]:
 
 
 def test_rows_equal_the_frames_of_librosa_at_the_annotated_times(params: Params, build: Build) -> None:
+    params = params.model_copy(update={"features": params.features.model_copy(update={"subtract": "nothing"})})
     build("logmel", params)
     build("mfcc", params)
     audio = StoredAudio(PATHS)
@@ -96,6 +103,7 @@ def test_rows_equal_the_frames_of_librosa_at_the_annotated_times(params: Params,
                 y=audio.read(entry.offset, entry.length),
                 sr=spec.sample_rate_hz,
                 n_fft=settings.n_fft,
+                win_length=settings.window_length,
                 hop_length=settings.hop_length,
                 n_mels=settings.n_mels,
                 fmin=spec.low_hz,
@@ -104,13 +112,31 @@ def test_rows_equal_the_frames_of_librosa_at_the_annotated_times(params: Params,
             whole = librosa.power_to_db(mel, ref=1.0, top_db=None)
             whole = whole if name == "logmel" else librosa.feature.mfcc(S=whole, n_mfcc=settings.n_mfcc)
             for n, item in table[table["recording_id"] == entry.recording_id].iterrows():
-                first, last = (round(time * 50) for time in times[item["item_id"]])
+                rate = spec.sample_rate_hz / settings.hop_length
+                first, last = (round(time * rate) for time in times[item["item_id"]])
                 expected = whole[:, first : min(last + 1, first + rows.shape[2])]
                 assert item["frames"] == expected.shape[1]
                 assert np.abs(rows[n][:, : item["frames"]] - expected).max() < 1e-3
 
 
-def test_copies_are_made_of_training_recordings_only(params: Params, build: Build) -> None:
+def test_the_mean_of_a_recording_is_subtracted_as_asked_and_the_spectrograms_are_shared(
+    params: Params, build: Build
+) -> None:
+    rows = {}
+    for subtract in ("nothing", "level", "bands"):
+        changed = params.features.model_copy(update={"subtract": subtract, "window_s": 7.0, "window_hop_s": 7.0})
+        said = build("logmel", params.model_copy(update={"features": changed}))
+        assert ("8 of them new" if subtract == "nothing" else "0 of them new") in said
+        rows[subtract] = np.load(PATHS.features("logmel") / "windows.npy")
+    table = read_table(PATHS.features("logmel") / "windows.parquet")
+    assert table["recording_id"].is_unique, "each window is a whole recording"
+    for row, frames in enumerate(table["frames"]):
+        plain, level, bands = (rows[name][row, :, :frames] for name in ("nothing", "level", "bands"))
+        np.testing.assert_allclose(level, plain - plain.mean(), atol=1e-3)
+        np.testing.assert_allclose(bands, plain - plain.mean(axis=1, keepdims=True), atol=1e-3)
+
+
+def test_copies_are_made_of_the_development_part_only(params: Params, build: Build) -> None:
     assert f"8 recordings and {6 * len(KINDS)} augmented copies" in build("augmented", params)
     for array in ("segments", "windows"):
         table = read_table(PATHS.features("augmented") / f"{array}.parquet")
@@ -181,7 +207,8 @@ def test_data_set_without_segments_has_windows_only(params: Params, build: Build
     segments = read_table(PATHS.manifest / "segments.parquet")
     write_table(PATHS.manifest / "segments.parquet", segments[:0], SEGMENT_COLUMNS)
     build("mfcc", params)
-    assert np.load(PATHS.features("mfcc") / "segments.npy").shape == (0, 32, 201)
+    frames = round(params.features.segment_s * params.resample.sample_rate_hz / params.features.hop_length) + 1
+    assert np.load(PATHS.features("mfcc") / "segments.npy").shape == (0, params.features.n_mfcc, frames)
     assert len(np.load(PATHS.features("mfcc") / "windows.npy")) >= 8
 
 
@@ -190,13 +217,35 @@ def test_unknown_representation_is_an_error_that_lists_the_known_ones(params: Pa
         build("logmell", params)
 
 
-def test_stage_runs_as_a_command(params: Params, build: Build) -> None:
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "stages.features"]
-    done = subprocess.run([*command, "mfcc"], env=environment, capture_output=True, text=True, check=False)
+def test_the_command_makes_what_experiments_use_and_what_the_report_shows(params: Params) -> None:
+    raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    raw["experiments"] = {"one": {"task": "sounds", "features": "mfcc", "model": "cnn2d"}}
+    raw["combinations"] = {}
+    Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    stale = PATHS.features("augmented")
+    stale.mkdir(parents=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.features"],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "features mfcc: 8 recordings" in done.stdout
-    wrong = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert ",".join(representations.names()) in wrong.stderr
-    assert Path("data/sample/features/mfcc/spec.json").exists()
+    assert sorted(path.name for path in PATHS.all_features.iterdir()) == ["logmel", "mfcc"], "nothing of earlier runs"
+    assert (PATHS.features("mfcc") / "spec.json").exists()
+
+
+def test_an_unknown_representation_of_an_experiment_stops_the_command_and_keeps_the_last_features(
+    params: Params, build: Build
+) -> None:
+    build("logmel", params)
+    before = folder_bytes(PATHS.features("logmel"))
+    raw = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    raw["experiments"] = {"one": {"task": "sounds", "features": "spectrum", "model": "cnn2d"}}
+    raw["combinations"] = {}
+    Path("params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(ParameterError, match=rf"'spectrum'.*{', '.join(representations.names())}"):
+        make_features()
+    assert folder_bytes(PATHS.features("logmel")) == before

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.tasks import Task
-from auscult.features.examples import mean_by_unit, require_every_class
+from auscult.features.examples import mean_by_unit, recordings_of, require_every_class
 
 TASK = Task("sounds", "segment", ("normal", "wheeze"), "normal", {"n": "normal", "w": "wheeze"})
 
@@ -22,3 +23,8 @@ def test_a_class_that_training_lacks_is_named() -> None:
     require_every_class(TASK, [1, 0, 1], Paths("sample"), "demo")
     with pytest.raises(DataError, match="wheeze"):
         require_every_class(TASK, [0, 0], Paths("sample"), "demo")
+
+
+def test_units_are_numbered_by_their_recording() -> None:
+    units = pd.DataFrame({"unit_id": ["b:0", "a:0", "b:1", "a:1", "c:0"], "recording_id": ["b", "a", "b", "a", "c"]})
+    assert recordings_of(units).tolist() == [0, 1, 0, 1, 2]

@@ -1,4 +1,4 @@
-"""A prediction for an audio file uses the model's calibration and its decision offsets."""
+"""A prediction for an audio file uses every network of the model, its calibration and its decision offsets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from auscult.core.errors import DataError
 from auscult.inference.predictor import predict
 from auscult.training.trained_model import TrainedModel
-from tests.monitoring.untrained import untrained
+from tests.monitoring.untrained import TASK, untrained
+from tests.training.described import choices
 
 
 @pytest.fixture
@@ -23,9 +25,10 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path / "noise.wav"
 
 
-def changed(**about: Any) -> TrainedModel:
+def changed(**chosen: Any) -> TrainedModel:
+    """Return the model with another temperature, biases or offsets."""
     model = untrained()
-    return TrainedModel(model.about | about, model._networks)
+    return TrainedModel(model.about | choices(TASK, **chosen), model._networks)
 
 
 def test_offsets_decide_and_leave_the_probabilities(recording: Path) -> None:
@@ -54,6 +57,21 @@ def test_the_whole_recording_is_the_mean_over_its_windows(recording: Path) -> No
     mean = np.mean([part.probabilities for part in parts], axis=0)
     np.testing.assert_allclose(whole.probabilities, mean, atol=1e-6)
     assert np.abs(parts[0].probabilities - parts[1].probabilities).max() > 1e-6
+
+
+def test_the_networks_of_all_folds_are_averaged(recording: Path) -> None:
+    one = untrained()
+    flatter = one._networks[0]
+
+    def other(x: NDArray[np.float32], valid: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.float32(0.5) * flatter(x, valid)
+
+    folds = [one.about["folds"][0] | {"fold": fold} for fold in (0, 1)]
+    (first,) = predict(one, recording)
+    (second,) = predict(TrainedModel(one.about, [other]), recording)
+    (both,) = predict(TrainedModel(one.about | {"folds": folds}, [one._networks[0], other]), recording)
+    assert np.abs(first.probabilities - second.probabilities).max() > 1e-3
+    np.testing.assert_allclose(both.probabilities, (first.probabilities + second.probabilities) / 2, atol=1e-6)
 
 
 def test_an_interval_outside_the_recording_is_an_error(recording: Path) -> None:

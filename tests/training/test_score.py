@@ -1,13 +1,12 @@
-"""The score, thresholds and calibration, on predictions with a known result."""
+"""The score and the thresholds, on predictions with a known result."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from auscult.training.calibration import fit_offsets, fit_temperature, prior_biases
-from auscult.training.data import Validation
-from auscult.training.score import best_normal_offset, calibrated, decide, icbhi_score
+from auscult.training.calibration import fit_offsets
+from auscult.training.score import best_normal_offset, decide, icbhi_score
 
 
 def test_score_is_the_mean_of_specificity_and_exact_sensitivity() -> None:
@@ -64,21 +63,3 @@ def test_the_first_class_with_enough_units_gets_the_smallest_offset_that_helps(
 def test_an_offset_that_gains_less_than_half_a_point_stays_zero() -> None:
     # Of 171 abnormal units one more would be found.
     assert offsets_of((0, NORMAL, 20), (1, FIRST, 20), (2, SECOND, 150), (2, TAKEN_FOR_FIRST, 1)) == [0.0, 0.0]
-
-
-def test_temperature_corrects_overconfidence() -> None:
-    rng = np.random.default_rng(2)
-    logits = rng.normal(0, 2, size=(3000, 2))
-    odds = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
-    truth = (rng.random(3000) < odds).astype(int)
-    held_out = Validation(np.arange(3000), np.arange(3000), truth)
-    assert fit_temperature(3 * logits[None], held_out, np.zeros(2)) == pytest.approx(3, rel=0.1)
-
-
-def test_biases_correct_the_prior_of_weights_and_synthetic_rows() -> None:
-    originals, trained_on = np.repeat([0, 1], [90, 10]), np.repeat([0, 1], [90, 30])
-    weights = np.array([0.5, 2.0])
-    # even odds under the prior of training; 9 to 1 under the true prior
-    taught = np.log(np.array([[[90 * 0.5, 30 * 2.0]]]))
-    p = calibrated(taught, 1.0, prior_biases(trained_on, weights, originals))
-    np.testing.assert_allclose(p, [[0.9, 0.1]])

@@ -14,16 +14,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from auscult.core.errors import DataError, LeakError
-from auscult.core.records import BALANCED_COLUMNS, SEGMENT_COLUMNS
-from auscult.core.sections import Experiment
+from auscult.core.errors import DataError
+from auscult.core.records import SEGMENT_COLUMNS
 from auscult.core.storage import read_table, write_table
-from auscult.training.data import load
 from auscult.training.trained_model import TrainedModel
 from tests.training.prepared_data import BINS, FRAMES, command, options, outputs, prepare, train
 from tests.waiting import wait_for
 
-EXPERIMENT = Experiment(task="sounds", features="logmel", model="cnn1d")
 Bytes = dict[str, bytes]
 
 
@@ -39,7 +36,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Bytes]:
 def test_model_learns_a_difference_that_the_features_show(finished: tuple[Path, Bytes]) -> None:
     root, files = finished
     about = json.loads(files["model.json"])
-    assert about["validation_score"] > 0.7
+    assert about["out_of_fold_score"] > 0.7
+    assert [entry["fold"] for entry in about["folds"]] == [0, 1, 2]
     model = TrainedModel.load(root / "models" / "sample" / "demo")
     x = np.random.default_rng(0).normal(-40, 6, size=(2, BINS, FRAMES)).astype(np.float32)
     p = model.probabilities(x, np.array([FRAMES, 9]))
@@ -51,32 +49,36 @@ def test_model_learns_a_difference_that_the_features_show(finished: tuple[Path, 
 def test_history_and_trials_are_complete(finished: tuple[Path, Bytes]) -> None:
     root, files = finished
     history = pd.read_csv(root / "models" / "sample" / "demo" / "history.csv")
-    assert sorted(history["seed"].unique()) == [0, 1]
+    assert sorted(history["fold"].unique()) == [0, 1, 2]
     assert history.notna().all(axis=None)
     trials = json.loads(files["trials.json"])
     assert [trial["number"] for trial in trials["trials"]] == [0, 1, 2]
     best = trials["trials"][trials["best"]]
     assert best["score"] == max(trial["score"] or 0 for trial in trials["trials"])
-    chosen = history[(history["seed"] == 0) & (history["epoch"] == best["best_epoch"])]
+    chosen = history[(history["fold"] == 0) & (history["epoch"] == best["best_epoch"])]
+    assert best["best_epoch"] == history["epoch"].max(), "the last epoch, without a choice on the held-out fold"
     assert float(chosen["validation_score"].iloc[0]) == pytest.approx(best["score"], rel=1e-6)
 
 
 def test_likelihood_chooses_if_the_score_is_undefined(tmp_path: Path) -> None:
     paths = prepare(tmp_path)
     split = read_table(paths.split / "assignment.parquet")
-    held_out = set(split.loc[split["part"] == "validation", "recording_id"])
+    held_out = set(split.loc[split["fold"] == 0, "recording_id"])
     segments = read_table(paths.manifest / "segments.parquet")
     segments.loc[segments["recording_id"].isin(held_out) & (segments["label"] == "n"), "label"] = "w"
     write_table(paths.manifest / "segments.parquet", segments, SEGMENT_COLUMNS)
     assert "likelihood" in train(tmp_path).stdout
     files = outputs(tmp_path)
-    assert json.loads(files["model.json"])["validation_score"] is None
+    folds = json.loads(files["model.json"])["folds"]
+    assert folds[0]["score"] is None and folds[1]["score"] is not None
     trials = json.loads(files["trials.json"])
     assert all(trial["score"] is None for trial in trials["trials"])
-    lowest = [min(epoch["validation_loss"] for epoch in trial["epochs"]) for trial in trials["trials"]]
+    lowest = [trial["epochs"][-1]["validation_loss"] for trial in trials["trials"]]
     assert trials["best"] == lowest.index(min(lowest))
     history = pd.read_csv(tmp_path / "models" / "sample" / "demo" / "history.csv")
-    assert history["validation_score"].isna().all() and history["validation_loss"].notna().all()
+    undefined = history.groupby("fold")["validation_score"].apply(lambda score: score.isna().all())
+    assert undefined.tolist() == [True, False, False]
+    assert history["validation_loss"].notna().all()
 
 
 def test_killed_search_resumes_with_the_same_bytes(finished: tuple[Path, Bytes], tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ def test_training_without_its_logits_runs_again(finished: tuple[Path, Bytes], tm
     # as after a full disk between the weights and the logits
     root = tmp_path / "cut"
     shutil.copytree(finished[0], root)
-    lost = next(root.glob(".cache/search/*/trial-*-seed-1.logits"))
+    lost = next(root.glob(".cache/search/*/trial-*-fold-1.logits"))
     lost.unlink()
     train(root, workers=1)
     assert lost.exists()
@@ -134,14 +136,14 @@ def test_more_trials_continue_the_same_search(finished: tuple[Path, Bytes], tmp_
     assert len(after) == 4
 
 
-def test_class_missing_from_training_is_an_error_and_the_last_model_stays(
+def test_class_missing_from_the_development_part_is_an_error_and_the_last_model_stays(
     finished: tuple[Path, Bytes], tmp_path: Path
 ) -> None:
     root = tmp_path / "missing"
     shutil.copytree(finished[0], root)
-    file = root / "data" / "sample" / "balanced" / "demo.parquet"
-    table = read_table(file)
-    write_table(file, table[table["class_index"] != 2], BALANCED_COLUMNS)
+    manifest = root / "data" / "sample" / "manifest"
+    segments = read_table(manifest / "segments.parquet")
+    write_table(manifest / "segments.parquet", segments.replace({"label": {"c": "n"}}), SEGMENT_COLUMNS)
     done = train(root, check=False)
     assert done.returncode == 2
     assert "crackle" in done.stderr and "sounds" in done.stderr and "next:" in done.stderr
@@ -150,7 +152,7 @@ def test_class_missing_from_training_is_an_error_and_the_last_model_stays(
 
 
 def test_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
-    paths = prepare(tmp_path, trials=2, seeds=1)
+    paths = prepare(tmp_path, trials=2)
     file = paths.features("logmel") / "segments.npy"
     array = np.load(file)
     array[0, 0, 0] = np.nan
@@ -161,30 +163,19 @@ def test_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
 
 
 def test_few_rows_with_a_last_batch_of_one_train(tmp_path: Path) -> None:
-    prepare(tmp_path, patients=4, per_patient=3, synthetic=0, trials=1, epochs=1, seeds=1, batch_size=8)
-    assert "9 training rows" in train(tmp_path).stdout  # a batch of 8 and a single row
-
-
-def test_balanced_rows_outside_the_training_part_are_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = prepare(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    table = read_table(paths.balanced("demo"))
-    split = read_table(paths.split / "assignment.parquet").set_index("recording_id")["part"]
-    items = read_table(paths.features("logmel") / "segments.parquet")
-    foreign = int(np.flatnonzero(items["recording_id"].map(split) == "test")[0])
-    table.loc[table.index[-1], "parent"] = foreign
-    write_table(paths.balanced("demo"), table, BALANCED_COLUMNS)
-    with pytest.raises(LeakError, match="1 rows"):
-        load(paths, "demo", EXPERIMENT)
+    # Without fold 1 there are nine rows: a batch of eight and a single row.
+    prepare(tmp_path, patients=4, per_patient=3, synthetic=0, trials=1, epochs=1, batch_size=8)
+    assert "12 rows and 0 synthetic ones in 3 folds" in train(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        (lambda folder: (folder / "weights" / "seed-1.safetensors").unlink(), "does not exist"),
-        (lambda folder: (folder / "weights" / "seed-0.safetensors").write_bytes(b"x" * 99), "checksum"),
+        (lambda folder: (folder / "weights" / "fold-1.safetensors").unlink(), "does not exist"),
+        (lambda folder: (folder / "weights" / "fold-0.safetensors").write_bytes(b"x" * 99), "checksum"),
         (lambda folder: (folder / "model.json").write_text("{}"), "not a description"),
-        (lambda folder: (folder / "model.json").write_text('{"format": 1}'), "KeyError"),
+        (lambda folder: (folder / "model.json").write_text('{"format": 2}'), "of format 3"),
+        (lambda folder: (folder / "model.json").write_text('{"format": 3}'), "KeyError"),
     ],
 )
 def test_damaged_model_is_an_error(finished: tuple[Path, Bytes], tmp_path: Path, fault: object, why: str) -> None:

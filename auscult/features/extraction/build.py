@@ -21,10 +21,10 @@ from auscult.core.digests import digest
 from auscult.core.paths import Paths
 from auscult.core.records import ITEM_COLUMNS
 from auscult.core.sections import FeaturesParams
-from auscult.core.storage import ArrayWriter, read_table, replacing_folder, write_json, write_table
+from auscult.core.storage import ArrayWriter, read_table, write_json, write_table
 from auscult.core.threads import Progress, in_order
 from auscult.features.extraction.items import Cutter, Item, array_frames, windows
-from auscult.features.extraction.spectrogram import LogMel, frame_count
+from auscult.features.extraction.spectrogram import LogMel, frame_count, without_mean
 from auscult.features.representations import Representation, load
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Job:
     items: dict[str, list[Item]]
 
 
-def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int) -> None:
+def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int, folder: Path) -> None:
     """Write the arrays of segments and windows, a table beside each, and ``spec.json``.
 
     Memory holds two recordings per worker, whatever the size of the data set.
@@ -70,8 +70,11 @@ def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int
     ----------
     name
         Representation.
+    folder
+        Where to write; it is made.
     """
     representation = load(name)
+    folder.mkdir()
     audio = StoredAudio(paths)
     jobs = list(_jobs(paths, audio, representation, params))
     rate = audio.spec.sample_rate_hz
@@ -81,22 +84,21 @@ def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int
         for array, length_s in lengths.items()
     }
     logmels = _LogMels(audio, representation, params)
-    with replacing_folder(paths.features(name)) as folder:
-        _write_rows(folder, jobs, cutters, logmels, representation, params, workers)
-        spec = {
-            "representation": name,
-            "bins": representation.bins(params),
-            "padding": params.padding,
-            "resample": audio.spec.model_dump(),
-            "features": params.model_dump(exclude=None if representation.copies else {"augmented"}),
-            "segments": {"frames": cutters["segments"].frames, "length_s": params.segment_s},
-            "windows": {
-                "frames": cutters["windows"].frames,
-                "length_s": params.window_s,
-                "hop_s": params.window_hop_s,
-            },
-        }
-        write_json(folder / "spec.json", spec)
+    _write_rows(folder, jobs, cutters, logmels, representation, params, workers)
+    spec = {
+        "representation": name,
+        "bins": representation.bins(params),
+        "padding": params.padding,
+        "resample": audio.spec.model_dump(),
+        "features": params.model_dump(exclude=None if representation.copies else {"augmented"}),
+        "segments": {"frames": cutters["segments"].frames, "length_s": params.segment_s},
+        "windows": {
+            "frames": cutters["windows"].frames,
+            "length_s": params.window_s,
+            "hop_s": params.window_hop_s,
+        },
+    }
+    write_json(folder / "spec.json", spec)
     originals = sum(job.kind == ORIGINAL for job in jobs)
     copies = f" and {len(jobs) - originals} augmented copies" if representation.copies else ""
     rows = ", ".join(f"{sum(len(job.items[array]) for job in jobs)} {array}" for array in cutters)
@@ -104,7 +106,7 @@ def write_features(paths: Paths, name: str, params: FeaturesParams, workers: int
 
 
 def _jobs(paths: Paths, audio: StoredAudio, representation: Representation, params: FeaturesParams) -> Iterator[Job]:
-    """Yield all originals in the order of recording_id, then the copies of those in the training part."""
+    """Yield all originals in the order of recording_id, then the copies of those in the development part."""
     recordings = read_table(paths.manifest / "recordings.parquet").set_index("recording_id")
     segments: dict[str, list[Item]] = defaultdict(list)
     table = read_table(paths.manifest / "segments.parquet").sort_values(["recording_id", "start_s", "segment_id"])
@@ -130,7 +132,7 @@ def _jobs(paths: Paths, audio: StoredAudio, representation: Representation, para
         yield job(row, ORIGINAL)
     if representation.copies:
         split = read_table(paths.split / "assignment.parquet")
-        training = set(split.loc[split["part"] == "train", "recording_id"])
+        training = set(split.loc[split["part"] == "development", "recording_id"])
         for row in audio.index.itertuples():
             if row.recording_id in training:
                 for kind in representation.copies:
@@ -149,7 +151,7 @@ def _write_rows(
     """Stream the rows of every job to the arrays, in the order of the jobs, and write the tables."""
 
     def rows_of(job: Job) -> dict[str, tuple[NDArray[np.float32], list[int]]]:
-        spectrogram = representation.transform(logmels.get(job), params)
+        spectrogram = representation.transform(without_mean(logmels.get(job), params.subtract), params)
         rate = 1.0 if job.kind == ORIGINAL else representation.rate(job.kind, job.recording_id, params)
         return {array: cutter.cut(spectrogram, job.items[array], rate) for array, cutter in cutters.items()}
 
@@ -193,7 +195,10 @@ class _LogMels:
     def __init__(self, audio: StoredAudio, representation: Representation, params: FeaturesParams) -> None:
         self._audio, self._representation, self._params = audio, representation, params
         spec = audio.spec
-        settings = (spec.sample_rate_hz, spec.low_hz, spec.high_hz, params.n_fft, params.hop_length, params.n_mels)
+        settings = (
+            *(spec.sample_rate_hz, spec.low_hz, spec.high_hz),
+            *(params.n_fft, params.window_length, params.hop_length, params.n_mels),
+        )
         self._logmel = LogMel(*settings)
         self._originals = ArrayCache("logmel", namespace(settings, _CODE, _LIBRARIES))
         if representation.copies:

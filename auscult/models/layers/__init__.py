@@ -1,25 +1,9 @@
-"""Parts that several architectures share: masks of valid frames, the classifier head, hyperparameters."""
+"""Parts that several architectures share: masks of valid frames, pooling over time, the head."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    import optuna
-
-
-def suggest(trial: optuna.Trial, filters: Sequence[int]) -> dict[str, int | float | bool]:
-    """Draw the width of the first layer (one of *filters*) and of the dense layer, dropout, and learning rate."""
-    return {
-        "filters": trial.suggest_categorical("filters", filters),
-        "units": trial.suggest_categorical("units", [32, 64, 128]),
-        "dropout": trial.suggest_float("dropout", 0.1, 0.5, step=0.1),
-        "learning_rate": trial.suggest_float("learning_rate", 5e-4, 5e-3, log=True),
-    }
 
 
 def halved(valid: torch.Tensor) -> torch.Tensor:
@@ -32,19 +16,59 @@ def frame_mask(valid: torch.Tensor, frames: int) -> torch.Tensor:
     return (torch.arange(frames) < valid[:, None]).to(torch.float32)[:, None, :]
 
 
-def log_length(valid: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of the number of valid frames, centred (about −4 to 2), shape (n, 1).
+def all_valid(valid: torch.Tensor, frames: int) -> bool:
+    """Return whether every row fills all *frames*: then the network needs no masks, which saves a tenth of its time."""
+    return bool((valid >= frames).all())
 
-    Mean and maximum over time lose the length, and an adventitious sound has a typical length.
+
+class TimePooling(nn.Module):
+    """Mean, maximum and an attention-weighted mean over the valid frames.
+
+    The attention is one weight per frame, a softmax over time of a small network of the frame's channels, as in
+    Ilse et al., "Attention-based deep multiple instance learning", ICML 2018 (arXiv 1802.04712), equation 8, with a
+    rectifier in place of the tanh.
+
+    Attributes
+    ----------
+    channels
+        Number of outputs: three times the channels that come in.
     """
-    return torch.log(valid.to(torch.float32))[:, None] - 4.0
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 4, 8)
+        # A bias of the last layer would cancel in the softmax. No tanh: MKL's depends on the maker of the processor.
+        self.attention = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.ReLU(), nn.Conv1d(hidden, 1, 1, bias=False))
+        self.channels = 3 * channels
+
+    def forward(self, y: torch.Tensor, highest: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Return mean, maximum and weighted mean, shape (n, 3 · channels).
+
+        Parameters
+        ----------
+        y
+            Activations of each frame, shape (n, channels, frames), 0 in masked frames.
+        highest
+            Maximum of the activations, shape (n, channels). They are not negative, so a masked frame never
+            changes it.
+        mask
+            1 in valid frames and 0 after them, shape (n, 1, frames); ``None`` if all are valid.
+        """
+        scores = self.attention(y)
+        if mask is None:
+            mean = y.mean(dim=2)
+        else:
+            scores = scores.masked_fill(mask == 0, float("-inf"))
+            mean = y.sum(dim=2) / mask.sum(dim=2)
+        weighted = (y * torch.softmax(scores, dim=2)).sum(dim=2)
+        return torch.cat([mean, highest, weighted], dim=1)
 
 
-def classifier_head(channels: int, units: int, classes: int, dropout: float) -> nn.Sequential:
-    """Return two dense layers from mean and maximum of *channels* and the length to logits."""
+def classifier_head(features: int, units: int, classes: int, dropout: float) -> nn.Sequential:
+    """Return two dense layers from pooled *features* to logits."""
     return nn.Sequential(
         nn.Dropout(dropout),
-        nn.Linear(2 * channels + 1, units),
+        nn.Linear(features, units),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(units, classes),

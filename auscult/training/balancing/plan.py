@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 
@@ -16,29 +17,29 @@ from auscult.features.examples import array_path, examples, load_task, require_e
 logger = logging.getLogger(__name__)
 
 
-def write_balanced(paths: Paths, name: str, experiment: Experiment, params: BalanceParams) -> None:
-    """Write the table of training rows, originals first, then synthetic ones.
+def write_balanced(paths: Paths, name: str, experiment: Experiment, params: BalanceParams, target: Path) -> None:
+    """Write the table of synthetic rows, for each held-out fold those made from the other folds.
 
-    Only the training part is read. Parents of synthetic rows are originals, never augmented copies.
+    Only the development part is read. Parents of synthetic rows are originals, never augmented copies.
 
     Raises
     ------
     DataError
-        A class of the task does not occur in the training part.
+        A class of the task does not occur in the development part.
     """
     task = load_task(paths, experiment.task, name)
-    training = examples(paths, experiment.features, task, parts=("train",))
-    require_every_class(task, training["class_index"], paths, name)
-    parents = training[training["copy"] == "original"]
-    extra = growth(parents["class_index"].value_counts().sort_index().to_dict(), params)
-    added = _synthetic(paths, experiment, task, parents, extra, params)
-    originals = pd.DataFrame({"row": training["row"], "class_index": training["class_index"]}).assign(
-        parent=-1, step=0.0, kind="original"
-    )
-    table = pd.concat([originals, added], ignore_index=True)
-    write_table(paths.balanced(name), table, BALANCED_COLUMNS)
-    grown = ", ".join(f"{task.classes[c]} +{n}" for c, n in extra.items() if n) or "none"
-    logger.info("balance %s: %d training rows, %d synthetic (%s)", name, len(training), len(added), grown)
+    table = examples(paths, experiment.features, task, parts=("development",))
+    require_every_class(task, table["class_index"], paths, name)
+    originals = table[table["copy"] == "original"]
+    made = [pd.DataFrame(columns=list(BALANCED_COLUMNS)).astype({c: t for c, (t, _) in BALANCED_COLUMNS.items()})]
+    for fold in sorted(originals["fold"].unique().tolist()):
+        parents = originals[originals["fold"] != fold]
+        extra = growth(parents["class_index"].value_counts().sort_index().to_dict(), params)
+        if any(extra.values()):
+            made.append(_synthetic(paths, experiment, task, parents, extra, params).assign(fold=fold))
+        grown = ", ".join(f"{task.classes[c]} +{n}" for c, n in extra.items() if n) or "none"
+        logger.info("balance %s: held-out fold %d: synthetic rows: %s", name, fold, grown)
+    write_table(target, pd.concat(made, ignore_index=True), BALANCED_COLUMNS)
 
 
 def growth(counts: dict[int, int], params: BalanceParams) -> dict[int, int]:
@@ -66,16 +67,12 @@ def _synthetic(
     extra: dict[int, int],
     params: BalanceParams,
 ) -> pd.DataFrame:
-    """Return columns ``row``, ``parent``, ``step``, ``class_index``, ``kind`` of the synthetic rows."""
-    if not any(extra.values()):
-        return pd.DataFrame({"row": [], "parent": [], "step": [], "class_index": [], "kind": []}).astype(
-            {"row": "int64", "parent": "int64", "step": "float64", "class_index": "int64", "kind": "str"}
-        )
+    """Return columns ``row``, ``parent``, ``step`` and ``class_index`` of the synthetic rows."""
     # imbalanced-learn takes two seconds to import, and balanced classes do not need it.
-    from auscult.training.balancing.smote import NormalisedRows, oversample, smote
+    from auscult.training.balancing.smote import RowStatistics, oversample, smote
 
     if params.method == "oversample":
         return oversample(parents, extra, params.seed)
     masked = read_json(paths.features(experiment.features) / "spec.json")["padding"] != "tile"
-    rows = NormalisedRows.fit(array_path(paths, experiment.features, task), parents, masked=masked)
-    return smote(rows, parents, extra, params)
+    statistics = RowStatistics.measure(array_path(paths, experiment.features, task), parents, masked=masked)
+    return smote(statistics, parents, extra, params)

@@ -10,7 +10,8 @@ Names and sources
 predicted as normal / normal units; ``score``  their mean, the ICBHI score (Rocha et al. 2019,
 doi:10.1088/1361-6579/ab03ea).
 ``average_score``, ``harmonic_score``, ``sprsound_score``  AS = mean, HS = harmonic mean of the two, and (AS + HS) / 2
-(SPRSound, BioCAS 2022 challenge). ``detection_sensitivity``  abnormal units predicted as any abnormal class.
+(SPRSound, BioCAS 2022 challenge), as published: poor quality (``Task.unscored``) counts in neither sensitivity nor
+specificity there; in ``score`` it counts. ``detection_sensitivity``  abnormal units predicted as any abnormal class.
 ``roc_auc``, ``pr_auc``  of the abnormal class for two classes, else the mean over classes, one against the rest;
 ``roc_auc_abnormal``, ``pr_auc_abnormal``  normal against the rest. PR-AUC is the average precision.
 ``mcc``  Matthews' coefficient, Gorodkin's form for several classes (doi:10.1016/j.compbiolchem.2004.09.006).
@@ -33,6 +34,8 @@ from auscult.core.tasks import Task
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: Metrics as SPRSound's challenge defines them: they leave out the classes of ``Task.unscored``.
+PUBLISHED = ("average_score", "harmonic_score", "sprsound_score")
 #: Bins of the reliability diagram and of the calibration error, of equal width.
 BINS = 10
 
@@ -143,10 +146,12 @@ def _from_confusion(matrix: Floats, task: Task) -> dict[str, Floats]:
     abnormal = total - true[:, normal]
     sensitivity = (right.sum(axis=1) - right[:, normal]) / abnormal
     specificity = recall[:, normal]
-    mean = (sensitivity + specificity) / 2
-    harmonic = np.where(mean == 0, 0.0, sensitivity * specificity / mean)
+    published = [c for c, name in enumerate(task.classes) if c != normal and name not in task.unscored]
+    named = right[:, published].sum(axis=1) / true[:, published].sum(axis=1)
+    mean = (named + specificity) / 2
+    harmonic = np.where(mean == 0, 0.0, named * specificity / mean)
     metrics = {
-        "score": mean,
+        "score": (sensitivity + specificity) / 2,
         "sensitivity": sensitivity,
         "specificity": specificity,
         "average_score": mean,

@@ -20,6 +20,7 @@ from auscult.splitting.summary import summarise
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOUNDS = ("normal", "crackle", "wheeze", "both")
 BINS, FRAMES, HOP_S, RATE = 12, 20, 0.1, 1000
+FOLDS = 3
 
 TASKS = (
     Task(
@@ -52,7 +53,7 @@ def write_pipeline(root: Path, *, patients: int = 32, bootstrap: int = 60, seed:
     """
     rng = np.random.default_rng(seed)
     raw = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    raw["experiments"] = EXPERIMENTS
+    raw["experiments"], raw["combinations"] = EXPERIMENTS, {}
     raw["evaluate"]["bootstrap"] = bootstrap
     (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     paths = Paths("sample")
@@ -88,6 +89,7 @@ def _tables(rng: np.random.Generator, patients: int) -> tuple[pd.DataFrame, pd.D
                     "age_years": float(rng.integers(1, 90)) if patient % 7 else np.nan,
                     "sex": ["female", "male", None][patient % 3 if patient % 4 else 2],
                     "label": "COPD" if sick else "Healthy",
+                    "sequence": 100 + patient,
                     "published_part": None,
                     "exempt_reason": None,
                     "batch": None,
@@ -124,14 +126,15 @@ def _manifest(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) ->
 
 
 def part_of(patient: int) -> str:
-    """Return the part of a patient: a quarter test, a quarter validation, one exempt, the others train."""
-    return "exempt" if patient == 31 else ("train", "test", "validation", "train")[patient % 4]
+    """Return the part of a patient: a quarter test, one exempt, the others development."""
+    return "exempt" if patient == 31 else "test" if patient % 4 == 1 else "development"
 
 
 def _split(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) -> None:
     assignment = recordings[["recording_id", "patient_id", "published_part", "exempt_reason"]].copy()
     assignment["part"] = [part_of(int(name) - 100) for name in recordings["patient_id"]]
-    assignment["fold"] = 0
+    folds = np.arange(len(assignment)) // 2 % FOLDS  # two recordings per patient
+    assignment["fold"] = np.where(assignment["part"] == "development", folds, -1)
     assignment.loc[assignment["part"] == "exempt", "exempt_reason"] = "in both parts of the publisher's split"
     write_table(paths.split / "assignment.parquet", assignment, records.ASSIGNMENT_COLUMNS)
     split = Split(assignment, "drawn")
@@ -207,31 +210,29 @@ def write_model(paths: Paths, name: str, task: Task) -> None:
     from safetensors.torch import save_file
 
     from auscult.models import architecture
+    from auscult.training.normaliser import Normaliser
+    from tests.training.described import about_model, fold_entry
 
-    torch.manual_seed(3)
-    hyperparameters = {"filters": 8, "units": 16, "dropout": 0.1, "learning_rate": 0.001, "use_synthetic": False}
-    network = architecture("cnn2d").build(BINS, FRAMES, len(task.classes), hyperparameters)
+    hyperparameters = {
+        "filters": 8,
+        "bin_stride": 2,
+        "units": 16,
+        "dropout": 0.1,
+        "learning_rate": 0.001,
+        "use_synthetic": False,
+    }
     folder = paths.model(name)
     (folder / "weights").mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder / "weights" / "seed-0.safetensors")
-    digest = hashlib.sha256((folder / "weights" / "seed-0.safetensors").read_bytes()).hexdigest()
-    about = {
-        "format": 1,
-        "experiment": name,
-        "dataset": "sample",
-        "task": task.to_json(),
-        "spec": spec(),
-        "model": "cnn2d",
-        "hyperparameters": hyperparameters,
-        "bins": BINS,
-        "frames": FRAMES,
-        "normaliser": {"mean": [-50.0] * BINS, "std": [6.0] * BINS, "padding": "mask"},
-        "temperature": 1.0,
-        "biases": [0.0] * len(task.classes),
-        "offsets": [0.0] * len(task.classes),
-        "validation_score": 0.6,
-        "seeds": [{"file": "seed-0.safetensors", "sha256": digest, "best_epoch": 2, "validation_score": 0.6}],
-    }
+    normaliser = Normaliser(np.full(BINS, -50.0, dtype=np.float32), np.full(BINS, 6.0, dtype=np.float32), "mask")
+    folds = []
+    for fold in range(FOLDS):
+        torch.manual_seed(3 + fold)
+        network = architecture("cnn2d").build(BINS, FRAMES, len(task.classes), hyperparameters)
+        file = folder / "weights" / f"fold-{fold}.safetensors"
+        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, file)
+        folds.append(fold_entry(task, fold, file, normaliser))
+    named = {"experiment": name, "model": "cnn2d", "hyperparameters": hyperparameters}
+    about = about_model(task, spec(), (BINS, FRAMES), folds, **named)
     write_json(folder / "model.json", about)
     trials = [
         {
@@ -247,9 +248,10 @@ def write_model(paths: Paths, name: str, task: Task) -> None:
         for n, (state, score) in enumerate([("complete", 0.55), ("complete", 0.6), ("pruned", 0.5), ("failed", None)])
     ]
     write_json(folder / "trials.json", {"best": 1, "trials": trials})
-    lines = ["seed,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,validation_score,learning_rate"]
+    lines = ["fold,epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,validation_score,learning_rate"]
     lines += [
-        f"0,{e},{1 / (e + 1):.4f},{0.5 + e / 10},{1.1 / (e + 1):.4f},{0.5 + e / 12},{0.5 + e / 20},0.001"
+        f"{fold},{e},{1 / (e + 1):.4f},{0.5 + e / 10},{1.1 / (e + 1):.4f},{0.5 + e / 12},{0.5 + e / 20},0.001"
+        for fold in range(FOLDS)
         for e in range(4)
     ]
     (folder / "history.csv").write_text("\n".join(lines) + "\n")

@@ -9,13 +9,12 @@ import pytest
 from auscult.core.tasks import Task
 from auscult.evaluation.assessment import age_groups
 from auscult.evaluation.baselines import (
+    BaselinePredictions,
     Units,
     constant,
     encode_metadata,
     gradient_boosting,
     metadata_only,
-    pool,
-    summarise,
 )
 
 TWO = Task("abnormal", "segment", ("normal", "abnormal"), "normal", {})
@@ -23,8 +22,9 @@ THREE = Task("record", "recording", ("healthy", "chronic", "infectious"), "healt
 
 
 def units(task: Task, y: np.ndarray) -> Units:
-    third = np.arange(len(y)) % 3
-    return Units(task, y, third == 0, third == 1)
+    """Two folds and, every third unit, the test part, whose labels are hidden."""
+    fold = np.array([0, 1, -1])[np.arange(len(y)) % 3]
+    return Units(task, np.where(fold >= 0, y, -1), fold)
 
 
 def metadata(n: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -85,6 +85,67 @@ def test_the_metadata_only_baseline_learns_nothing_from_random_labels() -> None:
     found = metadata_only(units(TWO, y), metadata(600, rng))
     unseen = np.arange(600) % 3 == 2
     assert abs((found.predicted == y)[unseen].mean() - 0.5) < 0.12
+    assert abs((found.predicted == y)[~unseen].mean() - 0.5) < 0.12, "out of fold"
+
+
+def predictions(y: np.ndarray, fold: np.ndarray, x: np.ndarray, table: pd.DataFrame) -> dict[str, BaselinePredictions]:
+    given = Units(TWO, y, fold)
+    return {
+        "constant": constant(given),
+        "metadata_only": metadata_only(given, table),
+        "gradient_boosting": gradient_boosting(given, x),
+    }
+
+
+def four_parts(seed: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame, np.ndarray]:
+    """Folds (0 to 2, −1 for test), classes, metadata and features of 240 units."""
+    rng = np.random.default_rng(seed)
+    fold = np.arange(240) % 4 - 1
+    y = np.where(fold >= 0, rng.integers(0, 2, 240), -1)
+    table = metadata(240, rng)
+    return fold, y, table, rng.normal(size=(240, 5)).astype(np.float32) + y[:, None]
+
+
+def test_a_fold_is_predicted_by_fits_that_read_none_of_its_rows() -> None:
+    """Labels, features and metadata of a fold change no probability of it but through its own input."""
+    fold, y, table, x = four_parts(6)
+    before = predictions(y, fold, x, table)
+    own = np.flatnonzero(fold == 1)
+    one, rest = own[0], own[1:]
+    other_y, other_x, other_table = y.copy(), x.copy(), table.copy()
+    other_y[own] = 1 - y[own]
+    other_x[rest] = 99.0
+    other_table.loc[rest, ["device", "age_years", "duration_s"]] = ["C", 900.0, 900.0]
+    for name, after in predictions(other_y, fold, other_x, other_table).items():
+        np.testing.assert_array_equal(after.probabilities[one], before[name].probabilities[one], err_msg=name)
+        moved = np.abs(after.probabilities - before[name].probabilities).max(axis=1) > 1e-9
+        assert moved[fold == 0].any() and moved[fold == -1].any(), f"{name}: what learns from the fold changes"
+
+
+def test_test_units_change_nothing_and_get_the_mean_of_the_fits() -> None:
+    fold, y, table, x = four_parts(7)
+    before, inside = predictions(y, fold, x, table), fold >= 0
+    other = table.copy()
+    other.loc[~inside, ["device", "age_years"]] = ["C", 900.0]
+    after = predictions(y, fold, np.where(inside[:, None], x, 99.0).astype(np.float32), other)
+    for name, each in after.items():
+        np.testing.assert_array_equal(each.probabilities[inside], before[name].probabilities[inside], err_msg=name)
+        np.testing.assert_array_equal(each.predicted[inside], before[name].predicted[inside], err_msg=name)
+    # A fold and a test unit with the same features: the fold's prediction is one fit's, the test unit's the mean.
+    same = np.array([np.flatnonzero(fold == number)[0] for number in (-1, 0, 1, 2)])
+    twins = x.copy()
+    twins[same] = x[same[0]]
+    p = gradient_boosting(Units(TWO, y, fold), twins).probabilities
+    assert p[same[0], 1] == pytest.approx(p[same[1:], 1].mean(), abs=1e-9)
+
+
+def test_a_class_of_one_fold_is_predicted_for_the_other_folds_only() -> None:
+    rng = np.random.default_rng(8)
+    y, fold = rng.integers(0, 2, 120), np.arange(120) % 3
+    y[fold == 1] = np.where(rng.random(40) < 0.4, 2, y[fold == 1])
+    found = gradient_boosting(Units(THREE, y, fold), rng.normal(size=(120, 3)).astype(np.float32))
+    assert found.probabilities[fold == 1, 2].max() < 1e-4
+    assert found.probabilities[fold != 1, 2].min() > 1e-4
 
 
 def test_metadata_values_that_training_lacks_are_encoded() -> None:
@@ -111,36 +172,11 @@ def test_metadata_outside_training_changes_no_encoding_of_training() -> None:
 def test_a_class_without_training_units_gets_a_small_probability() -> None:
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, 90)
-    y[2] = 2  # only outside training and validation
+    y[2] = 2  # only outside the development part
     found = gradient_boosting(units(THREE, y), rng.normal(size=(90, 3)).astype(np.float32))
     assert found.probabilities.shape == (90, 3)
     assert np.allclose(found.probabilities.sum(axis=1), 1)
     assert found.probabilities[:, 2].max() < 1e-4
-
-
-def test_statistics_use_valid_frames_only() -> None:
-    rng = np.random.default_rng(5)
-    array = rng.normal(size=(7, 4, 20)).astype(np.float32)
-    frames = np.array([20, 5, 5, 1, 12, 20, 5])
-    padded = array.copy()
-    for row, valid in enumerate(frames):
-        padded[row, :, valid:] = 999.0
-    rows = np.arange(7)
-    assert np.array_equal(summarise(array, rows, frames), summarise(padded, rows, frames, chunk=2))
-
-
-def test_statistics_agree_with_numpy() -> None:
-    array = np.random.default_rng(6).normal(size=(3, 4, 21)).astype(np.float32)
-    table = summarise(array, np.array([2, 0]), np.array([21, 21]))
-    assert table.shape == (2, 11 * 4 + 1)
-    assert np.allclose(table[0, :4], array[2].mean(axis=1), atol=1e-6)
-    assert np.allclose(table[1, 4:8], array[0].std(axis=1), atol=1e-6)
-    assert np.allclose(table[1, 24:28], np.median(array[0], axis=1))
-
-
-def test_pooling_takes_mean_and_maximum_of_each_units_rows() -> None:
-    table = np.array([[1.0], [5.0], [3.0], [7.0]], dtype=np.float32)
-    assert pool(table, np.array([1, 0, 1, 1])).tolist() == [[5.0, 5.0], [pytest.approx(11 / 3), 7.0]]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -62,6 +63,47 @@ def test_the_interval_covers_the_true_value_about_as_often_as_its_confidence() -
         metrics, _ = metrics_with_intervals(predictions, patient_weights(predictions.patients, 200, seed), 0.9, "test")
         hits += metrics["accuracy"]["low"] <= 0.7 <= metrics["accuracy"]["high"]
     assert 0.84 <= hits / repeats <= 0.96
+
+
+def uneven(normal: int, abnormal: int, rate: float, repetitions: int, seed: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield scores of a simulated model, and their resamples, of patients with 1 to about 60 units each.
+
+    Parameters
+    ----------
+    normal, abnormal
+        Number of patients with normal and with abnormal units.
+    rate
+        Share of the units that the model gets right; it differs between patients (beta distribution).
+    """
+    rng, n = np.random.default_rng(seed), normal + abnormal
+    for _ in range(repetitions):
+        units = 1 + rng.poisson(rng.gamma(1.5, 8.0, n))
+        right = rng.binomial(units, rng.beta(4 * rate, 4 * (1 - rate), n))
+        weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), size=400)])
+        with np.errstate(invalid="ignore"):  # a resample without normal or without abnormal patients
+            shares = [
+                (weights[:, part] @ right[part]) / (weights[:, part] @ units[part])
+                for part in (slice(normal), slice(normal, n))
+            ]
+        scores = sum(shares) / 2
+        yield float(scores[0]), scores[1:]
+
+
+@pytest.mark.parametrize(("normal", "abnormal"), [(4, 4), (4, 11), (11, 4), (8, 8), (20, 20), (4, 40), (40, 40)])
+def test_the_interval_covers_the_score_of_4_to_40_uneven_patients_as_often_as_it_says(
+    normal: int, abnormal: int
+) -> None:
+    """Plain percentiles cover 87 % with 4 and 11 patients."""
+    y = np.repeat([0, 1], [normal, abnormal])
+    given = Predictions(TWO, y, y, np.eye(2)[y], np.arange(len(y)).astype(str).astype(object))
+    repeats = 400
+    found = [interval(*each, 0.95, given, "score") for each in uneven(normal, abnormal, 0.7, repeats, 1)]
+    covered = sum(each["low"] <= 0.7 <= each["high"] for each in found) / repeats
+    assert 0.93 <= covered <= 0.995, "95 %, and at most wider where patients are few"
+    constant = 0.5
+    useless = [(value - constant, moved - constant) for value, moved in uneven(normal, abnormal, 0.5, repeats, 2)]
+    differences = [interval(*each, 0.95, given, "score", paired=True) for each in useless]
+    assert sum(not each["low"] <= 0.0 <= each["high"] for each in differences) / repeats <= 0.07
 
 
 def test_an_interval_of_95_percent_is_about_three_times_as_wide_as_one_of_50() -> None:

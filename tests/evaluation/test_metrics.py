@@ -97,6 +97,17 @@ def test_challenge_scores_of_a_manual_example() -> None:
     assert mine["sprsound_score"] == pytest.approx((0.625 + 0.6) / 2)
 
 
+def test_published_scores_leave_out_poor_quality_and_the_score_does_not() -> None:
+    # 2 normal, 1 right; 2 adventitious, both right; 4 of poor quality, 1 right.
+    task = Task("official_2_1", "recording", ("normal", "adventitious", "poor"), "normal", {}, unscored=("poor",))
+    y = np.array([0, 0, 1, 1, 2, 2, 2, 2])
+    predicted = np.array([0, 1, 1, 1, 2, 0, 1, 0])
+    mine = values_of(Predictions(task, y, predicted, np.eye(3)[predicted], y.astype(object)))
+    assert mine["average_score"] == pytest.approx((2 / 2 + 1 / 2) / 2)
+    assert mine["score"] == pytest.approx((3 / 6 + 1 / 2) / 2)
+    assert (mine["recall_poor"], mine["precision_poor"]) == (1 / 4, 1 / 1)
+
+
 def test_calibration_error_of_a_manual_example() -> None:
     # Two bins: mean predicted 0.25, observed 0 of 2; mean predicted 0.85, observed 3 of 4.
     probability = np.array([0.25, 0.25, 0.85, 0.85, 0.85, 0.85])

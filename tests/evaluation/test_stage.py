@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from auscult.core import params
+from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table, write_table
@@ -57,10 +58,15 @@ def test_all_files_are_written_and_every_metric_is_a_number_or_undefined(experim
     )
 
 
-def test_predictions_cover_every_unit_outside_training(evaluated: Paths) -> None:
+def test_predictions_cover_every_unit(evaluated: Paths) -> None:
     evaluation = read(SOUNDS)
     table = read_table(evaluated.evaluation(SOUNDS) / "predictions.parquet")
     assert set(table["part"]) == {"validation", "test", "exempt"}
+    assert sorted(table["unit_id"]) == sorted(read_table(evaluated.manifest / "segments.parquet")["segment_id"])
+    assert (table["part"] == "validation").sum() == evaluation["parts"]["validation"]["units"]
+    split = read_table(evaluated.split / "assignment.parquet").set_index("recording_id")["fold"]
+    assert table["fold"].tolist() == table["recording_id"].map(split).tolist()
+    assert ((table["part"] == "validation") == (table["fold"] >= 0)).all()
     assert (table["part"] == "test").sum() == evaluation["parts"]["test"]["units"] == 64
     probabilities = table[[f"p_{name}" for name in made.SOUNDS]].to_numpy()
     assert np.allclose(probabilities.sum(axis=1), 1)
@@ -75,8 +81,12 @@ def test_the_probability_of_a_recording_is_the_mean_over_its_windows(evaluated: 
     windows = read_table(evaluated.features("logmel") / "windows.parquet")
     array = np.load(evaluated.features("logmel") / "windows.npy")
     own = (windows["recording_id"] == "101_0").to_numpy()
-    expected = model.probabilities(array[own], windows.loc[own, "frames"].to_numpy()).mean(axis=0)
-    assert table.loc["101_0", "p_diseased"] == pytest.approx(expected[1], abs=1e-6)
+    raw = model.raw(array[own], windows.loc[own, "frames"].to_numpy())
+    assert table.loc["101_0", "p_diseased"] == pytest.approx(raw.mean(axis=(0, 1))[1], abs=1e-6), "of three networks"
+    own = (windows["recording_id"] == "103_0").to_numpy()
+    fold = int(table.loc["103_0", "fold"])
+    raw = model.raw(array[own], windows.loc[own, "frames"].to_numpy())
+    assert table.loc["103_0", "p_diseased"] == pytest.approx(raw[fold].mean(axis=0)[1], abs=1e-6), "of one network"
     assert evaluation["parts"]["test"]["per_patient"]["patients"] == 8
 
 
@@ -172,7 +182,8 @@ def test_an_unknown_experiment_is_refused(pipeline: Paths, monkeypatch: pytest.M
 def test_an_empty_test_part_is_an_error(pipeline: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pipeline.split / "assignment.parquet"
     table = read_table(path)
-    table["part"] = table["part"].replace("test", "train")
+    table["part"] = table["part"].replace("test", "development")
+    table["fold"] = table["fold"].clip(lower=0)
     write_table(path, table, made.records.ASSIGNMENT_COLUMNS)
     with pytest.raises(AuscultError, match="the test part holds no segment"):
         evaluate(SOUNDS, monkeypatch)
@@ -187,3 +198,57 @@ def test_the_csv_files_have_the_columns_that_dvc_plots_reads(evaluated: Paths) -
     assert roc["fpr"].is_monotonic_increasing
     assert roc["tpr"].is_monotonic_increasing
     assert json.loads((folder / "evaluation.json").read_text())["task"]["name"] == "sounds"
+
+
+def test_a_split_with_other_folds_than_the_model_is_an_error(pipeline: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pipeline.split / "assignment.parquet"
+    table = read_table(path)
+    table["fold"] = table["fold"].where(table["fold"] != 2, 7)
+    write_table(path, table, made.records.ASSIGNMENT_COLUMNS)
+    with pytest.raises(AuscultError, match="no network for fold 7") as caught:
+        evaluate(SOUNDS, monkeypatch)
+    assert "dvc repro train@" in caught.value.next_step
+
+
+def test_the_predictions_give_baselines_cohorts_and_patients_again(evaluated: Paths) -> None:
+    table = read_table(evaluated.evaluation(BINARY) / "predictions.parquet")
+    evaluation, validation = read(BINARY), table["part"] == "validation"
+    assert evaluation["predictions_sha256"] == file_sha256(evaluated.evaluation(BINARY) / "predictions.parquet")
+    assert evaluation["intervals"]["seed"] == params.load().evaluate.seed
+    for kind in evaluation["held_out_cohorts"]:
+        columns = table[[f"{kind}_predicted", f"{kind}_p_healthy", f"{kind}_p_diseased"]]
+        assert columns[validation].notna().all(axis=None)
+        assert columns[~validation].isna().all(axis=None)
+    p = table.loc[validation, "opponent_p_diseased"].to_numpy()
+    brier = evaluation["parts"]["validation"]["baselines"]["gradient_boosting"]["metrics"]["brier"]["value"]
+    assert np.square(p - table.loc[validation, "class_index"]).mean() == pytest.approx(brier, abs=1e-6)
+    patients = table[table["part"] == "test"].drop_duplicates("patient_id")
+    right = (patients["patient_predicted"] == patients["class_index"]).mean()
+    assert right == pytest.approx(evaluation["parts"]["test"]["per_patient"]["metrics"]["accuracy"]["value"], abs=1e-6)
+
+
+def test_cohorts_of_the_development_part_are_reported_apart(evaluated: Paths) -> None:
+    evaluation = read(SOUNDS)
+    cohorts, units = evaluation["held_out_cohorts"], evaluation["parts"]["validation"]["units"]
+    assert [entry["group"] for entry in cohorts["device"]] == ["AKGC417L", "Meditron"]
+    assert [entry["group"] for entry in cohorts["period"]] == [f"period {number}" for number in range(1, 5)]
+    assert {sum(entry["units"] for entry in entries) for entries in cohorts.values()} == {units}
+
+
+def test_a_cohort_is_decided_by_what_the_other_cohorts_taught(pipeline: Paths) -> None:
+    model = TrainedModel.load(pipeline.model(SOUNDS))
+    before = predict_units(pipeline, "logmel", model)
+    own = ((before.table["device"] == "Meditron") & (before.table["part"] == "validation")).to_numpy()
+    others = ((before.table["device"] != "Meditron") & (before.table["part"] == "validation")).to_numpy()
+    path = pipeline.manifest / "segments.parquet"
+    segments = read_table(path)
+    mine = segments["segment_id"].isin(before.table.loc[own, "unit_id"])
+    segments.loc[mine, "label"] = segments.loc[mine, "label"].map(
+        dict(zip(made.SOUNDS, made.SOUNDS[::-1], strict=True))
+    )
+    write_table(path, segments, made.records.SEGMENT_COLUMNS)
+    after = predict_units(pipeline, "logmel", model)
+    assert not before.table.loc[own, "class_index"].equals(after.table.loc[own, "class_index"])
+    first, second = (each.cohorts["device"].probabilities for each in (before, after))
+    np.testing.assert_array_equal(first[own], second[own])
+    assert np.abs(first[others] - second[others]).max() > 1e-3

@@ -90,6 +90,10 @@ def _parts(split: Mapping[str, Any]) -> str:
     rows = [(name, p["patients"], p["recordings"], p["segments"], f"{p['hours']:.2f}") for name, p in parts]
     if split["test_from"] == "publisher":
         source = "The test part is the publisher's."
+    elif split["test_from"] != "drawn":
+        cohort = split["test_from"].removeprefix("cohort:")
+        who = "the newest patients" if cohort == "newest" else f"the patients with a recording of {cohort}"
+        source = f"The test part was held out by this project: {who}."
     else:
         source = "The test part was drawn by this project, by patient."
     exempt = (

@@ -111,12 +111,12 @@ def illustrated_examples(paths: Paths, tables: Tables, task: Task, count: int) -
 
 
 def _example_units(tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:
-    """Choose the training units nearest to the median length of their class, each of another patient.
+    """Choose the development units nearest to the median length of their class, each of another patient.
 
-    From the training part: showing test recordings would invite choices that depend on them.
+    From the development part: showing test recordings would invite choices that depend on them.
     """
     units = tables.units(task)
-    units = units[units["part"] == "train"].assign(length=lambda table: table["end_s"] - table["start_s"])
+    units = units[units["part"] == "development"].assign(length=lambda table: table["end_s"] - table["start_s"])
     recordings = tables.recordings.set_index("recording_id")
     chosen: list[dict[str, Any]] = []
     for name in task.classes:

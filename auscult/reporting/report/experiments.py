@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from auscult.combination.methods import method
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.reporting.report import figures
@@ -26,7 +27,8 @@ METRICS = (
     ("sensitivity", "Sensitivity", "abnormal units predicted as their exact class"),
     ("detection_sensitivity", "Detection", "abnormal units predicted as any abnormal class"),
     ("specificity", "Specificity", "normal units predicted as normal"),
-    ("sprsound_score", "SPRSound score", "mean of their arithmetic and harmonic mean"),
+    ("average_score", "Published score", "SPRSound's AS: as the score, without poor quality"),
+    ("sprsound_score", "SPRSound score", "mean of the published arithmetic and harmonic mean"),
     ("accuracy", "Accuracy", "share of correct predictions; favours the frequent class"),
     ("balanced_accuracy", "Balanced accuracy", "mean recall of the classes"),
     ("precision_macro", "Precision, macro", "mean over classes"),
@@ -42,17 +44,20 @@ METRICS = (
         "mean gap between predicted probability and observed fraction, lower is better",
     ),
 )
-SUBGROUPS = {"device": "Device", "location": "Location on the chest", "age": "Age", "sex": "Sex"}
+SUBGROUPS = {"device": "Device", "location": "Location on the chest", "period": "Period", "age": "Age", "sex": "Sex"}
 
 
-def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
-    """Return everything that the page shows of one experiment; *worst* recordings with the highest loss."""
-    import pandas as pd
+def describe(paths: Paths, name: str, worst: int, *, combined: bool) -> dict[str, Any]:
+    """Return everything that the page shows of one experiment.
 
+    Parameters
+    ----------
+    worst
+        Recordings with the highest loss to list.
+    combined
+        Whether it is a combination of other experiments.
+    """
     evaluation = read_json(paths.evaluation(name) / "evaluation.json")
-    model = read_json(paths.model(name) / "model.json")
-    trials = read_json(paths.model(name) / "trials.json")
-    history = pd.read_csv(paths.model(name) / "history.csv")
     task, parts = evaluation["task"], evaluation["parts"]
     return {
         "name": name,
@@ -65,16 +70,75 @@ def describe(paths: Paths, name: str, worst: int) -> dict[str, Any]:
         "verdict": verdict(evaluation),
         "score": metric_text(parts["test"]["metrics"]["score"]),
         "validation_score": metric_text(parts["validation"]["metrics"]["score"]),
+        "worst_cohort": worst_cohort(evaluation["held_out_cohorts"]),
+        "cohorts": evaluation["held_out_cohorts"],
+        "rule": evaluation["decision"]["rule"],
+        "rules": [_rule(name, entry) for name, entry in evaluation["decision"]["rules"].items()],
         "track": track(parts),
         "differences": [_difference(parts["test"], name) for name in BASELINES],
         "plots": {kind: figures.embedded(paths.evaluation(name) / f"{kind}.png") for kind in PLOTS},
-        "learning_curves": figures.learning_curves(history),
+        **(_members(paths, name) if combined else _training(paths, name)),
+        "worst": _worst(paths, name, task, worst),
+    }
+
+
+def _training(paths: Paths, name: str) -> dict[str, Any]:
+    import pandas as pd
+
+    model, trials = (read_json(paths.model(name) / f"{file}.json") for file in ("model", "trials"))
+    history = pd.read_csv(paths.model(name) / "history.csv")
+    return {
+        "members": [],
+        # A model that is fitted in one go has no curve.
+        "learning_curves": figures.learning_curves(history) if history["epoch"].nunique() > 1 else None,
         "search": figures.search(trials["trials"], trials["best"]),
         "trials": _trials(trials),
         "varied": _varied(trials),
-        "seeds": len(model["seeds"]),
-        "worst": _worst(paths, name, task, worst),
+        "networks": len(model["folds"]),
     }
+
+
+def _members(paths: Paths, name: str) -> dict[str, Any]:
+    """Return how a combination works, in words, and its members, with the range of their weights if it weighs them."""
+    model = read_json(paths.all_combined / name / "model.json")
+    how = (method(model["model"]).__doc__ or "").partition("\n")[0]
+    fitted = [entry["combined"] for entry in model["folds"]]
+    members = [{"name": member, "weights": ""} for member in model["members"]]
+    if model["model"] == "ensemble":
+        for number, member in enumerate(members):
+            weights = [each["weights"][number] for each in fitted]
+            member["weights"] = f"{min(weights):.2f} to {max(weights):.2f}"
+    return {
+        "how": how,
+        "members": members,
+        "learning_curves": None,
+        "search": None,
+        "trials": [],
+        "varied": [],
+        "networks": len(fitted),
+    }
+
+
+def worst_cohort(cohorts: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
+    """Return the lowest score on a cohort of the development part as text, ``71.3 (device Meditron)``, if any is large.
+
+    Cohorts of too few patients, and those without a normal or an abnormal unit, do not count.
+    """
+    large = [
+        (entry["score"]["value"], entry["group"] if kind == "period" else f"{kind} {entry['group']}")
+        for kind, entries in cohorts.items()
+        for entry in entries
+        if "note" not in entry and "low" in entry["score"]
+    ]
+    return None if not large else f"{points(min(large)[0])} ({min(large)[1]})"
+
+
+def _rule(name: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    def shown(key: str) -> str:
+        return "undefined" if entry[key] is None else points(entry[key])
+
+    cohort = "no cohort is large enough" if entry["cohort"] is None else f"{shown('worst_cohort')} ({entry['cohort']})"
+    return {"name": name, "out_of_fold": shown("out_of_fold"), "worst_cohort": cohort}
 
 
 def track(parts: Mapping[str, Any]) -> dict[str, float] | None:

@@ -115,7 +115,7 @@ def wav(samples: NDArray[np.float32], sample_rate_hz: int) -> str:
 
 
 def learning_curves(history: pd.DataFrame) -> str:
-    """Return a plot of loss and validation score per epoch, one line per seed."""
+    """Return a plot of loss and validation score per epoch, one line per held-out fold."""
     figure = _figure(5.2, 2.6)
     loss, score = figure.subplots(1, 2)
     for axes, title in ((loss, "loss"), (score, "validation score")):
@@ -123,7 +123,7 @@ def learning_curves(history: pd.DataFrame) -> str:
         axes.set_xlabel("epoch", fontsize=8)
         axes.set_title(title, fontsize=9, color=INK, loc="left")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    for index, (_, run) in enumerate(history.groupby("seed", sort=True)):
+    for index, (_, run) in enumerate(history.groupby("fold", sort=True)):
         first = index == 0
         loss.plot(run["epoch"], run["train_loss"], color=BLUE, linewidth=1.4, label="training" if first else None)
         loss.plot(
@@ -137,8 +137,7 @@ def learning_curves(history: pd.DataFrame) -> str:
         score.plot(run["epoch"], 100 * run["validation_score"], color=ORANGE, linewidth=1.4, marker="o", markersize=3)
     loss.legend(fontsize=8, frameon=False, labelcolor=INK)
     if history["validation_score"].isna().all():
-        # The epoch was chosen by the loss, in the left panel.
-        score.text(0.5, 0.5, "undefined:\none class in validation", ha="center", va="center", fontsize=8, color=INK)
+        score.text(0.5, 0.5, "undefined:\none class in the folds", ha="center", va="center", fontsize=8, color=INK)
         score.set_axis_off()
     return _png(figure)
 

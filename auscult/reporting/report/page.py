@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from auscult.core.paths import Paths
@@ -25,7 +25,9 @@ LEVELS = {
 }
 
 
-def collect(paths: Paths, names: Sequence[str], *, examples: int, worst: int) -> dict[str, Any]:
+def collect(
+    paths: Paths, names: Sequence[str], *, examples: int, worst: int, combined: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the content of the page and of the summary.
 
     Parameters
@@ -36,9 +38,11 @@ def collect(paths: Paths, names: Sequence[str], *, examples: int, worst: int) ->
         Example units to show per class.
     worst
         Recordings with the highest loss to list per experiment.
+    combined
+        Those of the experiments that are combinations of others.
     """
     tables = Tables.read(paths)
-    experiments = [describe(paths, name, worst) for name in names]
+    experiments = [describe(paths, name, worst, combined=name in combined) for name in names]
     shown = {item["task"] for item in experiments}
     task = example_task(tables, shown)
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -93,10 +97,11 @@ def searched(experiments: Sequence[Mapping[str, Any]]) -> str:
     """Return which hyperparameters the search chose: those that differ between trials of an experiment."""
     names = sorted({name for item in experiments for name in item["varied"]})
     if not names:
-        return "no hyperparameter: all have the model's default values"
+        return "every hyperparameter has the model's default value"
     most = max(len(item["trials"]) for item in experiments)
     trials = f"{most} trials" if most != 1 else "one trial"
-    return f"the hyperparameters {', '.join(names)} (at most {trials} per experiment; the others have default values)"
+    chosen = f"{', '.join(names)} were chosen on the first fold"
+    return f"the hyperparameters {chosen} (at most {trials} per experiment; the others have default values)"
 
 
 def render(content: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def _cautions(evaluation: Mapping[str, Any]) -> list[str]:
         cautions.append(f"The test part has no {' and no '.join(absent)}: the results do not cover it.")
     if "value" in chosen and chosen["value"] - score["value"] > 0.1:
         gap = points(chosen["value"] - score["value"])
-        cautions.append(f"The test score is {gap} points below the validation score, on which choices were made.")
+        cautions.append(f"The test score is {gap} points below the validation score.")
     return cautions
 
 

@@ -109,11 +109,11 @@ def test_an_experiment_that_does_not_beat_the_metadata_only_baseline_is_named_in
     assert "synthetic" in rest
 
 
-def test_examples_come_from_training_recordings_only(html: str, reported: Path) -> None:
+def test_examples_come_from_the_development_part_only(html: str, reported: Path) -> None:
     shown = set(re.findall(r"of class \w+, recording (\S+)\"", html))
     split = read_table(reported / "data/sample/split/assignment.parquet").set_index("recording_id")
     assert len(shown) >= 3
-    assert set(split.loc[list(shown), "part"]) == {"train"}
+    assert set(split.loc[list(shown), "part"]) == {"development"}
 
 
 def test_the_same_inputs_give_the_same_bytes(copy: Paths) -> None:

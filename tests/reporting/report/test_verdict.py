@@ -100,7 +100,7 @@ def test_only_hyperparameters_that_differ_between_trials_count_as_searched() -> 
     trials = [{"number": n, "hyperparameters": {"filters": 16, "use_synthetic": n == 0}} for n in range(2)]
     text = searched([{"varied": _varied({"trials": trials}), "trials": trials}])
     assert "use synthetic" in text and "filters" not in text and "2 trials" in text
-    assert searched([{"varied": [], "trials": trials[:1]}]).startswith("no hyperparameter")
+    assert searched([{"varied": [], "trials": trials[:1]}]) == "every hyperparameter has the model's default value"
 
 
 def tables(part: str, reason: str | None) -> Tables:
@@ -108,7 +108,7 @@ def tables(part: str, reason: str | None) -> Tables:
         {
             "recording_id": ["156_a", "156_b", "101_a"],
             "patient_id": ["156", "156", "101"],
-            "part": ["train", part, "test"],
+            "part": ["development", part, "test"],
             "exempt_reason": [reason, reason, None],
         }
     )

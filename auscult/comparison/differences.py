@@ -2,26 +2,21 @@
 
 The predictions of base and head for the same units are weighted with the same resamples of patients
 (:func:`auscult.evaluation.bootstrap.patient_weights`) and evaluated with this checkout's metrics. If the model files
-differ, another seed alone would have moved both models: a normal draw with twice the metric's seed variance is added
-to each resampled difference. The rule of the intervals is that of :mod:`auscult.evaluation.bootstrap`.
-
-``auscult measure seed-variance`` writes the seed variance to ``benchmarks/retraining.json``, a section per data set.
+differ, another seed alone would have moved both models: the interval covers that too
+(:func:`auscult.registry.gate.noise.cover_retraining`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
 
-from auscult.comparison.document import Limit, Mark, Metric, NoiseKind, Part, PartName
-from auscult.core.errors import DataError
+from auscult.comparison.document import Limit, Mark, Metric, Part, PartName
 from auscult.core.tasks import Task
 from auscult.evaluation.baselines import COLUMNS
 from auscult.evaluation.bootstrap import (
@@ -33,12 +28,11 @@ from auscult.evaluation.bootstrap import (
     patient_weights,
 )
 from auscult.evaluation.metrics import Predictions, confusions, slug
+from auscult.registry.gate.noise import NOT_MEASURED, Noise, cover_retraining
 from auscult.registry.gate.rule import Check, checks
 from auscult.reporting import scale
 from auscult.settings import GateSettings
 
-NOISE_FILE = Path("benchmarks/retraining.json")
-PARTS: tuple[PartName, ...] = ("validation", "test")
 LOWER_IS_BETTER = frozenset({"brier", "log_loss", "calibration_error"})
 #: Columns with the baselines' predictions for the same units; only their score is compared.
 BASELINES = tuple(COLUMNS.values())
@@ -103,71 +97,6 @@ POINT_ESTIMATES = Method(confidence=0.95, resamples=1, seed=0, min_patients=0)
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Seed variance of one experiment.
-
-    Attributes
-    ----------
-    spread
-        Part → metric → standard deviation over retrainings; empty where nothing is known, or where base and head have
-        the same model.
-    """
-
-    kind: NoiseKind
-    spread: Mapping[PartName, Mapping[str, float]]
-
-    def of(self, part: PartName, metric: str) -> float | None:
-        """Return the standard deviation of a metric: 0 where none is added, None where it is not known."""
-        return self.spread.get(part, {}).get(metric) if self.spread else 0.0
-
-
-SAME_MODEL = Noise("same model", {})
-NOT_MEASURED = Noise("not measured", {})
-_Spread = dict[PartName, dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]]]
-
-
-class _DataSet(BaseModel):
-    pooled: _Spread
-    experiments: dict[str, _Spread]
-
-
-class _Table(BaseModel):
-    datasets: dict[str, _DataSet]
-
-
-def load_noise(root: Path, dataset: str) -> dict[str, Noise]:
-    """Return the seed variance by experiment; that pooled over the data set has the empty name.
-
-    Raises
-    ------
-    DataError
-        The table is damaged.
-    """
-    if not (root / NOISE_FILE).exists():
-        return {}
-    try:
-        section = _Table.model_validate_json((root / NOISE_FILE).read_bytes()).datasets.get(dataset)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise DataError(
-            f"this is not a table of seed variance ({'.'.join(map(str, problem['loc']))}: {problem['msg']})",
-            where=str(NOISE_FILE),
-            next_step=f"git checkout main -- {NOISE_FILE}, or measure again: auscult measure seed-variance",
-        ) from error
-    if section is None:
-        return {}
-    found = {"": Noise("pooled", section.pooled)}
-    for name, own in section.experiments.items():
-        found[name] = Noise("measured", {part: section.pooled.get(part, {}) | own.get(part, {}) for part in PARTS})
-    return found
-
-
-def find_noise(table: Mapping[str, Noise], experiment: str) -> Noise:
-    """Return the seed variance of one experiment: its own, else that of the data set, else none."""
-    return table.get(experiment) or table.get("") or NOT_MEASURED
-
-
-@dataclass(frozen=True)
 class _Measured:
     """Metrics of one model: values, or why undefined; and their values over the resamples."""
 
@@ -188,7 +117,7 @@ def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, meth
     base_common, head_common = _aligned(base, head, base_table, head_table)
     old, new = _measure(base, base_common, part, method), _measure(head, head_common, part, method)
     names = dict.fromkeys([*new.metrics, *old.metrics])
-    metrics = [_metric(name, old, new, _draws(noise.of(part, name), method), method, same=same) for name in names]
+    metrics = [_metric(name, part, old, new, noise, method, same=same) for name in names]
     return Part(
         part,
         len(base_table),
@@ -322,15 +251,8 @@ def _measure(evaluated: Evaluated, table: pd.DataFrame, part: str, method: Metho
     return _Measured(predictions, metrics, resampled)
 
 
-def _draws(spread: float | None, method: Method) -> NDArray[np.float64] | None:
-    """Return what two retrainings that differ by the seed alone add to each resample; None where not known."""
-    if spread is None:
-        return None
-    return np.random.default_rng([method.seed, 1]).normal(0.0, np.sqrt(2.0) * spread, method.resamples)
-
-
 def _metric(
-    name: str, base: _Measured, head: _Measured, draws: NDArray[np.float64] | None, method: Method, *, same: bool
+    name: str, part: PartName, base: _Measured, head: _Measured, noise: Noise, method: Method, *, same: bool
 ) -> Metric:
     old, new = (each.metrics.get(name, {"undefined": "not a metric of this task"}) for each in (base, head))
     values = (old.get("value"), new.get("value"))
@@ -342,11 +264,16 @@ def _metric(
     moved = head.resampled[name] - base.resampled[name]
     measured = "score" if name.removesuffix("_score") in BASELINES else name
     reason = _no_interval(measured, moved, head.predictions, method)
-    if reason or draws is None:
+    spread = noise.of(part, name)
+    if reason or spread is None:
         return Metric(name, *values, None, None, "unknown", reason or "no interval: its seed variance is not known")
     difference = values[1] - values[0]
-    ends = interval(difference, moved + draws, method.confidence, head.predictions, measured, paired=True)
-    return Metric(name, *values, ends["low"], ends["high"], _mark(name, ends["low"], ends["high"]), "")
+    ends = interval(difference, moved, method.confidence, head.predictions, measured, paired=True)
+    found = {"value": difference, **ends}
+    classes = len(head.predictions.task.classes)
+    found = cover_retraining(found, moved, method.confidence, measured, classes, spread, noise.degrees)
+    low, high = found["low"], found["high"]
+    return Metric(name, *values, low, high, _mark(name, low, high), "", found["noticeable"])
 
 
 def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:

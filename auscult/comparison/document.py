@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from auscult.core.errors import AuscultError
 
 #: Version of the layout; a reader refuses every other one.
-SCHEMA = 3
+SCHEMA = 4
 #: Largest file that is read, in bytes.
 LARGEST = 4 << 20
 #: Names of the files in the folder of a comparison.
@@ -108,6 +108,9 @@ class Metric:
         model, same predictions. ``unknown``: there is no interval.
     note
         Why a value or the interval is missing.
+    noticeable
+        Size of a true difference that four of five such comparisons mark as better or worse; smaller ones are marked
+        less often. Null where there is no interval.
     """
 
     name: Name
@@ -117,6 +120,7 @@ class Metric:
     high: float | None
     mark: Mark
     note: Sentence
+    noticeable: float | None = None
 
     @property
     def difference(self) -> float | None:

@@ -31,8 +31,10 @@ _LEGEND = (
 #: How an experiment's intervals cover seed variance.
 NOISE_NOTES: dict[NoiseKind, str] = {
     "same model": "Base and head have the same model files, so no seed variance is added.",
-    "measured": "The intervals include the seed variance measured for this experiment.",
-    "pooled": "The intervals include the seed variance pooled over the experiments on this data set.",
+    "measured": "The intervals include the seed variance measured for this experiment, as an estimate from few"
+    " trainings (Student's t).",
+    "pooled": "The intervals include the seed variance pooled over the experiments on this data set, as an estimate"
+    " from few trainings (Student's t).",
     "not measured": "Seed variance was not measured: the intervals cover the choice of patients only.",
 }
 #: What the metrics of the baselines are, whose names in the metrics files do not say it.
@@ -129,9 +131,14 @@ def _scores(document: Comparison) -> str:
     """Return a row per experiment: its validation score, which decides, and its test score."""
     if not document.experiments:
         return "There are no experiments."
-    heads = ["experiment", "validation: base → head", "difference", "test: base → head", "difference"]
+    heads = ["experiment", "validation: base → head", "difference", "noticed from", "test: base → head", "difference"]
     rows = [
-        [code(each.name, 80), *_score_cells(each, "validation"), *_score_cells(each, "test", gate(each))]
+        [
+            code(each.name, 80),
+            *_score_cells(each, "validation"),
+            noticeable(each.score("validation")),
+            *_score_cells(each, "test", gate(each)),
+        ]
         for each in document.experiments
     ]
     return f"{_table(heads, rows, _ROWS)}\n\n{method_note(document)}\n\n{_LEGEND}"
@@ -146,6 +153,8 @@ def method_note(document: Comparison) -> str:
         " score alone decides the verdict."
         f" In parentheses: the {100 * document.confidence:.4g} % interval of the difference{together * (shared > 1)},"
         " from resampling the patients that base and head have in common, with seed variance where it was measured."
+        " Noticed from: four of five such comparisons notice a true difference of this size; smaller ones are noticed"
+        " less often."
     )
 
 
@@ -368,6 +377,11 @@ def _firm(text: str) -> str:
 def change(metric: Metric) -> str:
     """Return base → head."""
     return f"{shown(metric.name, metric.base)}{_NO_BREAK}→{_NO_BREAK}{shown(metric.name, metric.head)}"
+
+
+def noticeable(metric: Metric | None) -> str:
+    """Return the size from which a true difference is mostly noticed; a dash where there is no interval."""
+    return "–" if metric is None else shown(metric.name, metric.noticeable)
 
 
 def shown(name: str, value: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from auscult import settings
 from auscult.comparison import differences, document, markdown, revisions
-from auscult.comparison.differences import PARTS, POINT_ESTIMATES, SAME_MODEL, Evaluated, Method, Noise
+from auscult.comparison.differences import POINT_ESTIMATES, Evaluated, Method
 from auscult.comparison.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, Revision, shorten
 from auscult.comparison.page import write_page
 from auscult.comparison.revisions import Results
@@ -24,6 +24,7 @@ from auscult.curation.diff.difference import difference
 from auscult.curation.diff.formats import summary
 from auscult.curation.diff.version import at_folder
 from auscult.pipeline import run as repro
+from auscult.registry.gate.noise import NOISE_FILE, PARTS, SAME_MODEL, Noise, find_noise, load_noise
 from auscult.versioning import lockfile, locks, worktree
 from auscult.versioning.graph import Run, reproduce_all, without_root
 
@@ -179,9 +180,9 @@ def compare(
     method = replace(asked, confidence=round(1.0 - (1.0 - asked.confidence) / shared_by, 6))
     noise: Mapping[str, Noise] = {}
     try:
-        noise = differences.load_noise(place, dataset)
+        noise = load_noise(place, dataset)
     except DataError as error:
-        faults = [*faults, Fault("head", differences.NOISE_FILE.as_posix(), shorten(error.what))]
+        faults = [*faults, Fault("head", NOISE_FILE.as_posix(), shorten(error.what))]
     experiments = [
         _experiment(name, base.experiments.get(name), head.experiments.get(name), noise, method, missing)
         for name in names[:_MAX_EXPERIMENTS]
@@ -252,7 +253,7 @@ def _compared(name: str, old: Evaluated, new: Evaluated, noise: Mapping[str, Noi
         return Experiment(name, new.task.name, "unreadable", "not measured", shorten(note), parts, limits)
     same_model = old.model == new.model != ""
     same = same_model and differences.equal_predictions(old, new)
-    known = SAME_MODEL if same_model else differences.find_noise(noise, name)
+    known = SAME_MODEL if same_model else find_noise(noise, name)
     parts = tuple(differences.compare(part, old, new, known, method, same=same) for part in PARTS)
     note = ""
     if old.task.classes != new.task.classes:

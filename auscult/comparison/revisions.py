@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -198,10 +198,12 @@ def read(root: Path, revision: Revision, run: Run, recorded: Recorded) -> Result
     AuscultError
         The parameters cannot be read.
     """
-    params = parameters.load(root / parameters.FILE, earlier_layout=True)
-    paths, results = Paths(params.dataset), Results(revision, run, params.dataset, _parameters(root))
+    dataset, experiments, combinations = parameters.of_any_revision(root / parameters.FILE)
+    made_by = {name: (f"evaluate@{name}", f"train@{name}") for name in experiments}
+    made_by |= {name: (f"evaluate_combined@{name}", "combine") for name in combinations}
+    paths, results = Paths(dataset), Results(revision, run, dataset, _parameters(root))
     results.lock = _lock(lockfile.in_workspace, root)
-    for name in params.experiments:
+    for name, stages in made_by.items():
         path = paths.metrics(name).as_posix()
         in_git, reason = _metrics(recorded.metrics.get(path))
         why_outdated = recorded.why_outdated(path, results.lock) if in_git else ""
@@ -209,12 +211,14 @@ def read(root: Path, revision: Revision, run: Run, recorded: Recorded) -> Result
             in_git = {}
         if reason:
             results.faults.append((path, reason))
-        if reason := run.missing_reason(f"evaluate@{name}") or run.missing_reason(f"train@{name}"):
+        if reason := next(filter(None, map(run.missing_reason, stages)), ""):
             results.experiments[name] = reason
             results.faults.append((f"experiment {name}", reason))
             continue
         try:
-            results.experiments[name] = replace(_evaluated(root, paths, name, in_git), why_outdated=why_outdated)
+            results.experiments[name] = replace(
+                _evaluated(root, paths, name, in_git, combinations), why_outdated=why_outdated
+            )
         except (AuscultError, OSError, ValueError, KeyError, TypeError) as error:
             reason = error.what if isinstance(error, AuscultError) else f"{type(error).__name__}: {error}"
             reason = results.experiments[name] = without_root(root, reason)
@@ -255,7 +259,9 @@ def _metrics(content: bytes | None) -> tuple[Mapping[str, Mapping[str, float]], 
         return {}, f"this is not a metrics file: {where}{': ' * bool(where)}{problem['msg']}"[:300]
 
 
-def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping[str, float]]) -> Evaluated:
+def _evaluated(
+    root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping[str, float]], combinations: Collection[str]
+) -> Evaluated:
     folder = root / paths.evaluation(name)
     task = Task.from_json(read_json(folder / "evaluation.json")["task"])
     table = read_table(folder / "predictions.parquet")
@@ -272,7 +278,8 @@ def _evaluated(root: Path, paths: Paths, name: str, in_git: Mapping[str, Mapping
     given = table[probabilities]
     if not given.ge(0.0).all(axis=None) or not given.sum(axis=1).sub(1.0).abs().lt(1e-3).all():
         raise ValueError("predictions.parquet has invalid probabilities: missing, negative, or not 1 in total")
-    model, weights = root / paths.model(name) / "model.json", list((root / paths.model(name) / "weights").glob("*"))
+    place = root / paths.evaluated_model(name, combinations)
+    model, weights = place / "model.json", [file for folder in place.rglob("weights") for file in folder.glob("*")]
     size_mb = sum(file.stat().st_size for file in weights) / 1e6 if weights else None
     return Evaluated(task, table, file_sha256(model) if model.exists() else "", in_git, size_mb=size_mb)
 

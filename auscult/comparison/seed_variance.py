@@ -2,7 +2,7 @@
 
 Every experiment of ``params.yaml`` is trained again with other seeds (``train.seed``), everything else unchanged, in a
 temporary worktree of the last commit. The standard deviations go into ``benchmarks/retraining.json``, which
-:mod:`auscult.comparison.differences` reads.
+:mod:`auscult.registry.gate.noise` reads.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from auscult.comparison.differences import NOISE_FILE, PARTS
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json, write_json, write_text
+from auscult.registry.gate.noise import NOISE_FILE, PARTS
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
 from auscult.versioning.graph import reproduce_all

@@ -107,6 +107,7 @@ def _by_score(document: Comparison, quote: Quote) -> Verdict:
         *_named("added", groups["added"], quote),
         *_named("removed", groups["removed"], quote),
         *_common_units(document),
+        *_unnoticed(groups["within noise"], quote),
     ]
     if document.faults:
         count = len(document.faults)
@@ -164,6 +165,17 @@ def _named(what: str, experiments: Sequence[Experiment], quote: Quote, reason: s
     names = ", ".join(quote(each.name) for each in experiments[:_NAMED])
     more = f" and {len(experiments) - _NAMED} more" if len(experiments) > _NAMED else ""
     return [f"{what}: {names}{more}{reason}"]
+
+
+def _unnoticed(experiments: Sequence[Experiment], quote: Quote) -> list[str]:
+    """Return how large a change of the experiments without a difference beyond noise may be without being noticed."""
+    scores = [(metric, each) for each in experiments if (metric := each.score(PART)) is not None]
+    sizes = [(metric.noticeable, each.name) for metric, each in scores if metric.noticeable is not None]
+    if not sizes:
+        return []
+    size, name = max(sizes)
+    which = f" ({quote(name)})" if len(sizes) > 1 else ""
+    return [f"a gain or loss below {scale.points(size)} points{which} may have gone unnoticed"]
 
 
 def _first_reason(experiments: Sequence[Experiment], quote: Quote) -> str:

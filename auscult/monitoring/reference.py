@@ -36,9 +36,12 @@ _CODE = (
     "auscult.features.extraction.spectrogram",
     "auscult.audio.compiled",
     "auscult.audio.resampling",
+    "auscult.core.cohorts",
     "auscult.core.threads",
     "auscult.inference.predictor",
     "auscult.training.batches",
+    "auscult.training.calibration",
+    "auscult.training.decision",
     "auscult.models",
     "auscult.training.normaliser",
     "auscult.training.score",
@@ -93,7 +96,7 @@ def reference(paths: Paths, model: TrainedModel, params: ValidateParams, workers
 
 
 def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
-    """Return the manifest's rows of the training part, of patients that this model learned from.
+    """Return the manifest's rows of the development part, of patients that this model learned from.
 
     A model that is older than the split may know fewer patients; one that does not record its patients counts as
     trained on the whole part.
@@ -105,14 +108,14 @@ def learned_from(paths: Paths, model: TrainedModel) -> pd.DataFrame:
     """
     recordings = read_table(paths.manifest / "recordings.parquet")
     assignment = read_table(paths.split / "assignment.parquet")
-    train = set(assignment.loc[assignment["part"] == "train", "recording_id"])
-    known = recordings[recordings["recording_id"].isin(train)]
+    development = set(assignment.loc[assignment["part"] == "development", "recording_id"])
+    known = recordings[recordings["recording_id"].isin(development)]
     keys = model.about.get("learned_from")
     if keys is not None:
         known = known[known["patient_id"].map(lambda patient: patient_key(paths.dataset, str(patient))).isin(keys)]
     if known.empty:
         raise DataError(
-            f"the training part of {paths.dataset!r} holds no recording that the model {model.experiment!r} learned"
+            f"the development part of {paths.dataset!r} holds no recording that the model {model.experiment!r} learned"
             " from: it is of other data",
             where=str(paths.split / "assignment.parquet"),
             next_step="git checkout the revision that the model was trained at, then: dvc checkout",

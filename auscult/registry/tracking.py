@@ -23,6 +23,7 @@ from auscult.registry.wheel import build_wheel, library_version
 #: Packages whose versions a logged model pins, beside the library itself.
 REQUIREMENTS = (
     "librosa",
+    "lightgbm",
     "mlflow",
     "numba",
     "numpy",
@@ -129,20 +130,21 @@ class Recorder:
             "task": about["task"]["name"],
             "features": about["spec"]["representation"],
             "model": about["model"],
-            "seeds": len(about["seeds"]),
-            "temperature": about["temperature"],
-            "offsets": about["offsets"],
+            "folds": len(about["folds"]),
+            "temperature": about["calibration"]["temperature"],
+            "rule": about["decision"]["rule"],
+            "offsets": about["decision"]["offsets"],
             "data_hash": outputs.data_hash,
             **about["hyperparameters"],
         }
         self._parameters(run_id, parameters)
         # Not under the curve's name, because MLflow shows the last step, which is rarely the chosen epoch.
-        self._log(run_id, outputs.metrics(), {"model.validation_score": about["validation_score"]})
+        self._log(run_id, outputs.metrics(), {"model.out_of_fold_score": about["out_of_fold_score"]})
         curves = []
         with (outputs.folder / "history.csv").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                epoch, seed = row.pop("epoch"), row.pop("seed")
-                prefix = "" if seed == "0" else f"seed_{seed}."
+                epoch, fold = row.pop("epoch"), row.pop("fold")
+                prefix = "" if fold == "0" else f"fold_{fold}."
                 curves.append({"epoch": epoch, **{prefix + name: value for name, value in row.items()}})
         self._log(run_id, *curves)
         return run_id

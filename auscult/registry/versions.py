@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 #: Tags of a model version: the champion before it; when, by which rule and why it was promoted; when and why it was
-#: rolled back or retired; when and why it was restored. They are stored in users' registries and keep their keys
-#: ("withdrawn").
-SERVICE_TAGS = BEFORE, SINCE, RULE, REASON, ROLLED_BACK, RESTORED = tuple(
-    f"auscult.{name}" for name in ("before", "since", "rule", "reason", "withdrawn", "restored")
+#: rolled back or retired; when and why it was restored; what it may have lost against an earlier champion. They are
+#: stored in users' registries and keep their keys ("withdrawn").
+SERVICE_TAGS = BEFORE, SINCE, RULE, REASON, ROLLED_BACK, RESTORED, LOSS = tuple(
+    f"auscult.{name}" for name in ("before", "since", "rule", "reason", "withdrawn", "restored", "loss")
 )
+#: Tag of a challenger: its comparisons (:func:`auscult.registry.gate.allowance.noted`).
+DECIDED = "auscult.decided"
 #: Rule of a promotion by a person, and its value in tags that earlier versions of Auscult wrote.
 MANUAL, _MANUAL_BEFORE = "manual", "by_hand"
 _NONE = "none"
@@ -136,8 +138,12 @@ class Registry:
         """Make a version the challenger."""
         self.client.set_registered_model_alias(registered_name(dataset, experiment), CHALLENGER, version.number)
 
+    def note_decision(self, dataset: str, experiment: str, version: Version, note: str) -> None:
+        """Keep the note of a challenger's comparisons with its version."""
+        self.client.set_model_version_tag(registered_name(dataset, experiment), version.number, DECIDED, note)
+
     def promote(self, dataset: str, experiment: str, version: Version, decision: Mapping[str, Any]) -> None:
-        """Put a version into service if it is not; ``rule`` and ``reason`` of *decision* become its tags."""
+        """Put a version into service if it is not; ``rule``, ``reason`` and ``loss`` of *decision* become its tags."""
         name = registered_name(dataset, experiment)
         current = self.champion(dataset, experiment)
         if current is not None and current.number == version.number:
@@ -148,6 +154,7 @@ class Registry:
             SINCE: _now(),
             RULE: str(decision["rule"]),
             REASON: str(decision["reason"])[:_LONGEST_TAG],
+            LOSS: str(decision.get("loss", 0.0)),  # none where a person decided
         }
         for key, value in tags.items():  # before the alias, so that a new champion always has its reason
             self.client.set_model_version_tag(name, version.number, key, value)

@@ -14,15 +14,17 @@ from auscult.core import params as parameters
 from auscult.core.errors import unknown_name
 from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.sections import Params
-from auscult.core.storage import write_json
+from auscult.core.storage import read_json, write_json
 from auscult.publishing import push
 from auscult.publishing.journal import Entry, Journal
 from auscult.publishing.pull_request import open_pull_request
+from auscult.registry.gate import allowance
 from auscult.registry.gate.judging import judge
+from auscult.registry.gate.noise import find_noise, load_noise
 from auscult.registry.gate.page import markdown, write_page
 from auscult.registry.gate.rule import Decision
 from auscult.registry.outputs import digest_of_model
-from auscult.registry.versions import Registry
+from auscult.registry.versions import DECIDED, LOSS, Registry
 from auscult.settings import FILE, Settings, load
 from auscult.versioning import worktree
 from auscult.versioning.commands import CommandError, follow, git, succeeds
@@ -48,7 +50,11 @@ class Decided:
             "experiment": self.experiment,
             "version": self.version,
             "champion": self.champion,
-            "decision": {"rule": self.decision.rule, "reason": self.decision.reason},
+            "decision": {
+                "rule": self.decision.rule,
+                "reason": self.decision.reason,
+                "loss": self.decision.details.get("loss", 0.0),
+            },
         }
 
 
@@ -149,8 +155,17 @@ def decide_on(root: Path, workspace: Path, params: Params, settings: Settings, e
     if champion is None or champion.number != challenger.number:
         registry.set_challenger(params.dataset, experiment, challenger)
     task, in_service = params.experiments[experiment].task, len(settings.retrain.experiments)
-    decision = judge(workspace, params.dataset, task, challenger, champion, settings.gate, in_service)
-    return Decided(experiment, challenger.number, decision, champion.number if champion is not None else None)
+    noise = find_noise(load_noise(workspace, params.dataset), experiment)
+    number, loss = (champion.number, champion.tags.get(LOSS, "")) if champion is not None else (None, "")
+    opponent = f"{number or 'constant'} on {read_json(workspace / Paths(params.dataset).version)['name']}"
+    notes = {each.number: each.tags.get(DECIDED, "{}") for each in registry.versions(params.dataset, experiment)}
+    today = datetime.now(UTC).date()
+    spent = allowance.spent(notes, challenger.number, opponent, loss, today)
+    decision = judge(workspace, params.dataset, task, challenger, champion, settings.gate, in_service, noise, spent)
+    if error := decision.details.get("error"):
+        note = allowance.noted(notes[challenger.number], opponent, error, today)
+        registry.note_decision(params.dataset, experiment, challenger, note)
+    return Decided(experiment, challenger.number, decision, number)
 
 
 def keep_decision(root: Path, run: str, dataset: str, decided: Decided) -> dict[str, Any]:

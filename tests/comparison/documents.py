@@ -35,7 +35,7 @@ def metric(name: str, base: float | None, head: float | None, mark: Mark = "with
     half = 0.2 if mark == "within noise" else 0.03
     moved = None if base is None or head is None or mark in ("same", "unknown") else head - base
     low, high = (None, None) if moved is None else (round(moved - half, 6), round(moved + half, 6))
-    return Metric(name, base, head, low, high, mark, note)
+    return Metric(name, base, head, low, high, mark, note, None if moved is None else round(1.4 * half, 6))
 
 
 def part(name: PartName, base: float | None, head: float | None, mark: Mark = "within noise") -> Part:

@@ -20,6 +20,7 @@ _CHANGES: dict[str, Any] = SMALL | {
     "train.generation": 1,
     "train.epochs": 1,
     "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
+    "combinations": {},
     "flows.retrain.experiments": [EXPERIMENT],
     "flows.compare.min_patients": 4,
     "flows.compare.resamples": 400,
@@ -49,7 +50,6 @@ def make(root: Path) -> Path:
     clone(root, _CHANGES)
     graph = yaml.safe_load((root / "dvc.yaml").read_text())
     del graph["stages"]["report"]
-    graph["stages"]["features"]["foreach"] = {"logmel": graph["stages"]["features"]["foreach"]["logmel"]}
     (root / "dvc.yaml").write_text(yaml.safe_dump(graph, sort_keys=False))
     (root / "original.py").write_text((root / PREDICTING).read_text())
     set_accuracy(root, 60)

@@ -13,17 +13,11 @@ from typer.testing import CliRunner
 
 from auscult.cli.main import app
 from auscult.comparison.differences import (
-    NOISE_FILE,
-    NOT_MEASURED,
-    SAME_MODEL,
     Evaluated,
     Method,
-    Noise,
     compare,
     disagreements,
     equal_predictions,
-    find_noise,
-    load_noise,
     missed_limits,
 )
 from auscult.comparison.document import Limit, Metric, Part
@@ -31,6 +25,7 @@ from auscult.comparison.seed_variance import spread
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import measure
+from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED, SAME_MODEL, Noise, find_noise, load_noise
 from tests.comparison.predictions import METHOD, evaluated
 from tests.registry.gate.simulated import SETTINGS, patients_with, settings, simulate
 
@@ -46,7 +41,7 @@ def score(part: Part, name: str = "score") -> Metric:
 
 
 def measured(**spread: float) -> Noise:
-    return Noise("measured", {"validation": spread})
+    return Noise("measured", {"validation": spread}, degrees=4.0)
 
 
 @pytest.mark.parametrize(("skill", "mark"), [(2.0, "better"), (1.0, "within noise"), (0.3, "worse")])
@@ -238,8 +233,9 @@ def test_noise_of_an_unmeasured_experiment_is_pooled_over_the_data_set(tmp_path:
     assert table["experiments"]["moving"]["validation"]["score"] == pytest.approx(0.141421)
     assert table["pooled"]["validation"]["score"] == pytest.approx(0.1)
     assert "sometimes" not in table["experiments"]["moving"]["test"]
-    write_json(tmp_path / NOISE_FILE, {"datasets": {"sample": table}})
+    write_json(tmp_path / NOISE_FILE, {"datasets": {"sample": {"seeds": [31, 32, 33], **table}}})
     loaded = load_noise(tmp_path, "sample")
+    assert find_noise(loaded, "moving").degrees == find_noise(loaded, "new").degrees == 2
     assert find_noise(loaded, "moving").of("test", "score") == pytest.approx(0.141421)
     assert find_noise(loaded, "new").kind == "pooled" and find_noise(loaded, "new").of("test", "score") == 0.1
     assert find_noise(load_noise(tmp_path, "icbhi"), "moving") is NOT_MEASURED

@@ -37,6 +37,7 @@ FAULTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "an unknown key": lambda made: made.update(verdict="<b>Better</b>"),
     "an unknown key deep inside": lambda made: score(made).update(html="<b>"),
     "a missing key": lambda made: score(made).pop("low"),
+    "no smallest difference": lambda made: score(made).pop("noticeable"),
     "text for a number": lambda made: score(made).update(low="0.1"),
     "true for a number": lambda made: score(made).update(low=True),
     "not a number": lambda made: score(made).update(low=float("nan")),
@@ -68,7 +69,7 @@ def test_a_file_that_is_not_as_declared_is_refused(tmp_path: Path, fault: str) -
     made = plain(tmp_path)
     parse(json.dumps(made).encode())
     FAULTS[fault](made)
-    with pytest.raises(DocumentError, match="version 3"):
+    with pytest.raises(DocumentError, match="version 4"):
         parse(json.dumps(made).encode())
 
 

@@ -102,7 +102,7 @@ def test_a_named_head_is_reproduced_beside_the_checkout(inside: Path) -> None:
 
 def test_a_changed_data_set(inside: Path) -> None:
     branch(inside, "data")
-    set_params(inside, {"validate.max_duration_s": 14.5})
+    set_params(inside, {"validate.max_duration_s": 7.5})
     commit(inside, "shorter recordings only")
     made = compared()
     part = made.experiments[0].part("validation")

@@ -51,8 +51,8 @@ def test_the_comment_equals_the_golden_file(name: str) -> None:
         (
             "refused",
             "No difference beyond noise, but the gate would refuse a model; sounds_logmel_cnn2d misses a limit"
-            " (recall_both is 5.0, at least 20.0 is needed); the gate would refuse, for limits that base misses too:"
-            " binary_mfcc_cnn2d",
+            " (recall_both is 5.0, at least 20.0 is needed); a gain or loss below 28.0 points (sounds_logmel_cnn2d) may"
+            " have gone unnoticed; the gate would refuse, for limits that base misses too: binary_mfcc_cnn2d",
         ),
         ("nothing_changed", "Nothing changed: every model and metric is the same"),
         ("broken_file", "No difference: every model that could be compared is the same; 1 item is unreadable"),
@@ -64,6 +64,15 @@ def test_the_comment_equals_the_golden_file(name: str) -> None:
 def test_the_verdict_is_one_line(name: str, begin: str) -> None:
     line = verdict(golden()[name]).line()
     assert line.startswith(begin) and "\n" not in line
+
+
+def test_the_comment_states_the_smallest_difference_that_each_experiment_could_show() -> None:
+    better, within = experiment("one", 0.7, 0.8, "better"), experiment("two", 0.7, 0.71)
+    made = comparison(better, within)
+    rows = {line.split("`")[1]: line.split(" | ") for line in render(made).splitlines() if line.startswith("| `")}
+    assert (rows["one"][3], rows["two"][3]) == ("4.2", "28.0")
+    assert verdict(made).line().endswith("a gain or loss below 28.0 points may have gone unnoticed")
+    assert "unnoticed" not in verdict(comparison(better)).line(), "it was noticed"
 
 
 def test_the_test_part_does_not_decide() -> None:
@@ -141,7 +150,7 @@ def test_untrusted_strings_never_become_markup(text: str) -> None:
         assert sum(1 if not end else -1 for end, _ in tags) == 0
         assert not re.search("[\u202e\u2066\u200b\x1b\r]", comment)
     rows = [line for line in render(made).splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} <= {4, 5, 6}, "a string made a cell"
+    assert {row.count("|") for row in rows} <= {4, 5, 6, 7}, "a string made a cell"
 
 
 @pytest.mark.parametrize("limit", [65_536, 30_000, 10_000])

@@ -23,6 +23,9 @@ def test_the_page_is_complete_and_needs_no_network(tmp_path: Path, name: str) ->
     assert verdict(made).headline in html
     for each in made.experiments:
         assert each.name in html
+    noticed = [metric for each in made.experiments if (metric := each.score("validation")) and metric.noticeable]
+    for metric in noticed:
+        assert metric.noticeable is not None and f"noticed from {100 * metric.noticeable:.1f}<" in html
     for fault in (made.base.fault, made.head.fault):
         assert fault in html
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)|@import|url\(""", html)

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from auscult.comparison.differences import NOISE_FILE, NOT_MEASURED, Evaluated
+from auscult.comparison.differences import Evaluated
 from auscult.comparison.document import Comparison, Revision
 from auscult.comparison.report import _method, compare
 from auscult.comparison.revisions import Results
 from auscult.comparison.verdict import Verdict, verdict
 from auscult.evaluation.metrics import Predictions
+from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED
 from auscult.versioning.graph import Run, StageRun
 from tests.comparison.predictions import METHOD, evaluated
 from tests.contract.imports import ROOT

@@ -161,7 +161,10 @@ def place(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     set_params(
         tmp_path,
-        {"experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}}},
+        {
+            "experiments": {EXPERIMENT: {"task": "abnormal", "features": "logmel", "model": "cnn2d"}},
+            "combinations": {},
+        },
     )
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / METRICS).parent.mkdir(parents=True)
@@ -220,6 +223,25 @@ def test_old_outputs_of_a_failed_stage_are_not_read(place: Path) -> None:
     one, faults = found(place, Run({f"evaluate@{EXPERIMENT}": StageRun("failed", 1.0, "no memory")}))
     assert one == f"stage evaluate@{EXPERIMENT} failed: no memory"
     assert faults == [(f"experiment {EXPERIMENT}", one)]
+
+
+def test_a_combination_is_read_as_an_experiment_with_the_stages_that_make_it(place: Path) -> None:
+    members = [EXPERIMENT, EXPERIMENT]
+    mixed = {"task": "abnormal", "features": "logmel", "members": members, "method": "ensemble"}
+    set_params(place, {"combinations": {"mixed": mixed}})
+    shutil.copytree(place / FOLDER, place / "reports/sample/experiments/mixed")
+    weights = place / "models/combined/sample/mixed/members/one/weights"
+    weights.mkdir(parents=True)
+    (weights / "fold-0.safetensors").write_bytes(b"x" * 2_000_000)
+    (place / "models/combined/sample/mixed/model.json").write_text("{}")
+    one = read(place, HERE, Run(), uncommitted(place)).experiments["mixed"]
+    assert isinstance(one, Evaluated) and one.size_mb == 2.0
+    broken = Run({"combine": StageRun("failed", 1.0, "no memory")})
+    failed = read(place, HERE, broken, uncommitted(place)).experiments["mixed"]
+    assert failed == "DVC did not check stage evaluate_combined@mixed"
+    broken = Run({"combine": StageRun("failed", 1.0, "no memory"), "evaluate_combined@mixed": StageRun("ran", 1.0, "")})
+    failed = read(place, HERE, broken, uncommitted(place)).experiments["mixed"]
+    assert failed == "stage combine failed: no memory"
 
 
 def test_a_metrics_file_missing_in_git_is_a_fault_and_predictions_are_read(place: Path) -> None:

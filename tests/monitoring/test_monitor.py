@@ -117,7 +117,7 @@ def test_the_training_recordings_are_measured_once(root: Path, caplog: pytest.Lo
     assert "(once)" in caplog.text, "a damaged cache entry is made again"
     about = read_json(PATHS.model(EXPERIMENT) / "model.json")
     retrained = TrainedModel.load(PATHS.model(EXPERIMENT))
-    retrained.about = about | {"temperature": 3.0}
+    retrained.about = about | {"out_of_fold_score": 0.7}
     known = reference.learned_from(PATHS, retrained)
     validate = steps.load_model().validate
     assert reference._key(retrained, validate, known) != reference._key(TrainedModel(about, []), validate, known)
@@ -240,15 +240,15 @@ def _write(path: Path, samples: np.ndarray) -> Path:
 
 
 def _write_data() -> None:
-    """Write four recordings of each of 20 patients, the first 15 of them in training, and three rejects."""
+    """Write four recordings of each of 20 patients, the first 15 of them in the development part, and three rejects."""
     rng = np.random.default_rng(11)
     rows, assignment = [], []
-    filler = {"string": "x", "int64": 1, "float64": 1.0}
+    filler = {"string": "x", "int64": 1, "Int64": 1, "float64": 1.0}
     for number in range(80):
         name, patient = f"p{number // 4:02d}_{number % 4}", f"p{number // 4:02d}"
         file = _write(PATHS.raw / f"{name}.wav", _breath(rng))
         known = {"recording_id": name, "patient_id": patient, "path": f"sample/raw/{name}.wav"}
-        known |= {"sha256": file_sha256(file), "part": "train" if number < 60 else "test"}
+        known |= {"sha256": file_sha256(file), "part": "development" if number < 60 else "test"}
         for table, columns in ((rows, RECORDING_COLUMNS), (assignment, ASSIGNMENT_COLUMNS)):
             table.append({column: known.get(column, filler[kind]) for column, (kind, _) in columns.items()})
     write_table(PATHS.manifest / "recordings.parquet", pd.DataFrame(rows), RECORDING_COLUMNS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from auscult.core.digests import file_sha256
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.models import architecture
 from auscult.training.normaliser import Normaliser
-from auscult.training.trained_model import FORMAT, TrainedModel
+from auscult.training.trained_model import TrainedModel, network_logits
+from tests.training.described import about_model, fold_entry
 
 EXPERIMENT = "sounds_logmel_cnn2d"
 TASK = Task("sounds", "segment", ("normal", "wheeze"), "normal", {"n": "normal", "w": "wheeze"})
@@ -23,16 +24,15 @@ TASK = Task("sounds", "segment", ("normal", "wheeze"), "normal", {"n": "normal",
 
 def untrained() -> TrainedModel:
     """Return the model; it does not record which patients it has learned from."""
-    return TrainedModel(_about(), [_network()])
+    return TrainedModel(_about(None), [partial(network_logits, _network(), 100)])
 
 
 def write_untrained(folder: Path, learned_from: Sequence[str]) -> None:
     """Write the model as a folder, with the keys of patients as those it has learned from."""
-    weights = folder / "weights" / "seed-0.safetensors"
+    weights = folder / "weights" / "fold-0.safetensors"
     weights.parent.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in _network().state_dict().items()}, weights)
-    seed = {"file": weights.name, "sha256": file_sha256(weights), "best_epoch": 1, "validation_score": 0.5}
-    write_json(folder / "model.json", _about() | {"learned_from": sorted(learned_from), "seeds": [seed]})
+    write_json(folder / "model.json", _about(weights) | {"learned_from": sorted(learned_from)})
 
 
 def _network() -> torch.nn.Module:
@@ -42,14 +42,13 @@ def _network() -> torch.nn.Module:
     return network
 
 
-def _about() -> dict[str, Any]:
+def _about(weights: Path | None) -> dict[str, Any]:
     resample = {"sample_rate_hz": 16000, "low_hz": 50.0, "high_hz": 1900.0, "order": 4}
-    features = {"n_fft": 1024, "hop_length": 320, "n_mels": 32, "n_mfcc": 16, "segment_s": 2.0, "window_s": 2.0}
-    features |= {"window_hop_s": 2.0, "padding": "mask"}
+    features = {"n_fft": 1024, "window_length": 1024, "hop_length": 320, "n_mels": 32, "n_mfcc": 16}
+    features |= {"segment_s": 2.0, "window_s": 2.0, "window_hop_s": 2.0, "subtract": "nothing", "padding": "mask"}
     spec = {"representation": "logmel", "bins": 32, "padding": "mask", "resample": resample, "features": features}
     spec |= {"segments": {"frames": 101, "length_s": 2.0}, "windows": {"frames": 101, "length_s": 2.0, "hop_s": 2.0}}
     rows = np.random.default_rng(0).normal(-50, 10, (4, 32, 101)).astype(np.float32)
-    about = {"format": FORMAT, "experiment": EXPERIMENT, "dataset": "sample", "task": TASK.to_json(), "spec": spec}
-    about |= {"model": "cnn2d", "hyperparameters": architecture("cnn2d").DEFAULTS, "bins": 32, "frames": 101}
-    about |= {"normaliser": Normaliser.fit(rows, np.full(4, 101), "mask").to_json(), "temperature": 1.0}
-    return about | {"biases": [0.0, 0.0], "offsets": [0.0, 0.0], "validation_score": 0.5}
+    normaliser = Normaliser.fit(rows, np.full(4, 101), "mask", np.arange(4))
+    named = {"experiment": EXPERIMENT, "model": "cnn2d", "hyperparameters": architecture("cnn2d").DEFAULTS}
+    return about_model(TASK, spec, (32, 101), [fold_entry(TASK, 0, weights, normaliser)], **named)

@@ -11,6 +11,7 @@ import pytest
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.storage import read_json
+from auscult.core.tasks import Task
 from auscult.registry import service_record
 from auscult.registry.outputs import digest_of_model
 from auscult.registry.restoring import restore
@@ -18,6 +19,7 @@ from auscult.registry.versions import REASON, ROLLED_BACK, RULE, SINCE, Registry
 from auscult.versioning import lockfile
 from tests.curation.data_history import dvc
 from tests.flows.repositories import git, make
+from tests.training.described import choices
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, FOLDER = "sounds_logmel_cnn2d", Paths("sample").model("sounds_logmel_cnn2d")
@@ -36,13 +38,14 @@ def write_model(root: Path, temperature: float) -> None:
     """Write what tracking reads of a model; it need not predict."""
     task = {"name": "sounds", "unit": "segment", "classes": ["normal", "wheeze"], "normal": "normal", "mapping": {}}
     about = {"task": task, "spec": {"representation": "logmel"}, "model": "cnn2d", "hyperparameters": {"filters": 8}}
-    about |= {"temperature": temperature, "offsets": [0.1, 0.0], "validation_score": 0.5, "seeds": [{}]}
+    about |= choices(Task.from_json(task), temperature=temperature, offsets=[0.1, 0.0])
+    about |= {"out_of_fold_score": 0.5, "folds": [{}]}
     folder = root / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "model.json").write_text(json.dumps(about))
     (folder / "trials.json").write_text(json.dumps({"best": 0, "trials": []}))
-    (folder / "history.csv").write_text("seed,epoch,validation_score\n0,1,0.1\n")
+    (folder / "history.csv").write_text("fold,epoch,validation_score\n0,1,0.1\n")
 
 
 def version(root: Path, temperature: float) -> dict[str, str]:
@@ -83,10 +86,10 @@ def test_a_champion_is_registered_again_from_its_commit_and_the_remote(root: Pat
     champion = registry.champion("sample", EXPERIMENT)
     assert champion is not None and champion.digest == served["digest"]
     assert {key: champion.tags.get(key) for key in tags} == tags
-    assert read_json(champion.folder / "model.json")["temperature"] == 1.5
+    assert read_json(champion.folder / "model.json")["calibration"]["temperature"] == 1.5
     assert ROLLED_BACK in registry.by_digest("sample", EXPERIMENT, later["digest"]).tags
     assert service_record.champion(root, "sample", EXPERIMENT) is not None
-    assert read_json(root / FOLDER / "model.json")["temperature"] == 2.5, "the workspace stays as it is"
+    assert read_json(root / FOLDER / "model.json")["calibration"]["temperature"] == 2.5, "the workspace stays as it is"
     assert git(root, "status", "--porcelain") == "" and len(git(root, "worktree", "list").splitlines()) == 1
 
 

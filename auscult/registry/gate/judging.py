@@ -14,7 +14,9 @@ from auscult.core.paths import Paths
 from auscult.core.storage import read_json, read_table
 from auscult.core.tasks import Task, find_task
 from auscult.evaluation.metrics import Predictions
+from auscult.registry.gate.allowance import NOTHING, Spent
 from auscult.registry.gate.model_process import Request, Responses, run_models
+from auscult.registry.gate.noise import NOT_MEASURED, Noise
 from auscult.registry.gate.rule import Contender, Decision, decide
 from auscult.registry.versions import ROLLED_BACK, Version
 from auscult.settings import GateSettings
@@ -31,6 +33,8 @@ def judge(
     champion: Version | None,
     settings: GateSettings,
     in_service: int = 1,
+    noise: Noise = NOT_MEASURED,
+    spent: Spent = NOTHING,
 ) -> Decision:
     """Run both models on the test part of *workspace* and apply the rule.
 
@@ -42,6 +46,8 @@ def judge(
         Root of the repository or worktree in which the challenger was made.
     task_name
         The experiment's task.
+    in_service, noise, spent
+        As for :func:`auscult.registry.gate.rule.decide`.
     """
     task = read_task(workspace, dataset, task_name)
     if champion is not None and champion.digest == challenger.digest:
@@ -50,7 +56,8 @@ def judge(
     versions = [challenger, *([champion] if champion is not None else [])]
     responses = run_models([version.package for version in versions], requests_for(units, workspace, task))
     contenders = [_with_predictions(v, r, units, task) for v, r in zip(versions, responses, strict=True)]
-    return decide(dataset, contenders[0], contenders[1] if champion is not None else None, settings, in_service)
+    old = contenders[1] if champion is not None else None
+    return decide(dataset, contenders[0], old, settings, in_service, noise, spent)
 
 
 def read_task(workspace: Path, dataset: str, name: str) -> Task:

@@ -27,6 +27,7 @@ _RULES = {
     "unknown_patients": "it is not known which patients a model has learned from",
     "champion_broken": "the champion fails or its predictions are invalid",
     "undefined": "the metric is undefined on these patients",
+    "no_error_left": "the errors that are allowed in a year are used",
 }
 
 
@@ -41,7 +42,9 @@ def markdown(record: Mapping[str, Any]) -> str:
     if shown["rows"]:
         lines += ["", f"Difference: **{shown['difference']}**", "", f"| | challenger | {shown['compared_with']} |"]
         lines += ["|---|---|---|", *(f"| {' | '.join(row)} |" for row in shown["rows"])]
-    return "\n".join([*lines, "", shown["compared_on"]]) + "\n"
+    for note in shown["notes"]:
+        lines += ["", note]
+    return "\n".join(lines) + "\n"
 
 
 def write_page(path: Path, record: Mapping[str, Any]) -> None:
@@ -58,9 +61,9 @@ def _shown(record: Mapping[str, Any]) -> dict[str, Any]:
         "reason": reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else "."),
         "difference": _with_interval(record.get("score", ""), record.get("difference"), sign=True),
         "compared_with": "champion" if record["champion"] else "constant answer",
-        "compared_on": _compared_on(record),
+        "notes": [_compared_on(record), *_noise(record), *_allowed(record)],
         "rows": _rows(record) if record.get("difference") else [],
-        "margin": scale.points(record["settings"]["margin"]) if "settings" in record else "",
+        "margin": scale.points(record["margin_left"]) if "margin_left" in record else "",
     }
 
 
@@ -99,8 +102,52 @@ def _compared_on(record: Mapping[str, Any]) -> str:
     )
     left = record["patients_left_out"]
     more = f"; test patients left out because the champion has learned from them: {left}" if left else ""
-    intervals = f"Metrics are in points of 100. Intervals: {100 * record['confidence']:.3g} %, by resampling patients."
+    intervals = f"Metrics are in points of 100. Intervals: {100 * record['confidence']:.4g} %, by resampling patients."
     return f"{text}{more}. {intervals}"
+
+
+def _noise(record: Mapping[str, Any]) -> list[str]:
+    """Return which noise the interval covers, and how large a gain must be to be noticed; nothing without interval."""
+    found = record.get("difference")
+    if not found or found["low"] is None:
+        return []
+    retraining, score = record["retraining"], record["score"]
+    deviation = "" if retraining["deviation"] is None else scale.shown(score, retraining["deviation"])
+    trainings = f"{deviation} points in {(retraining['degrees'] or 0) + 1:g} trainings"
+    covered = {
+        "measured": f"and another seed, which was measured for this experiment: a standard deviation of {trainings}",
+        "pooled": "and another seed, which was measured for other experiments on this data set: a standard deviation of"
+        f" {trainings} of each",
+        "not measured": f"and another seed, which was not measured: a standard deviation of {deviation} points is"
+        " assumed (gate.seed_deviation; to measure it: auscult measure seed-variance)",
+        "same model": "only: both models give the same predictions"
+        if record["champion"]
+        else "only: no seed moves a constant answer",
+    }[retraining["kind"]]
+    return [
+        f"The interval of the difference covers the choice of patients {covered}. It shows a true gain of"
+        f" {scale.shown(score, found['noticeable'])} points in four of five cases; a smaller gain may have gone"
+        " unnoticed."
+    ]
+
+
+def _allowed(record: Mapping[str, Any]) -> list[str]:
+    """Return what the decision may err, and what a cheaper model may lose; nothing where nothing was compared."""
+    if "error" not in record:
+        return []
+    allowed = record["settings"]["false_promotions"]
+    alone = f" ({100.0 * record['error_alone']:.2g} % without earlier decisions)"
+    text = (
+        f"Chance promotes a model that is no better with a probability of at most {100.0 * record['error']:.2g} %"
+        f"{alone * (record['error'] < record['error_alone'])}: all decisions of 365 days together promote at most"
+        f" {allowed:g} such model{'s' * (allowed != 1)}, as an expected number."
+    )
+    if record["champion"]:
+        text += f" A cheaper model may be worse by {scale.points(record['margin_left'])} points"
+        margin = record["settings"]["margin"]
+        used = record["margin_left"] < margin
+        text += f": {scale.points(margin)} less what cheaper champions before may have lost." if used else "."
+    return [text]
 
 
 def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
@@ -108,7 +155,7 @@ def _bar(record: Mapping[str, Any]) -> dict[str, float] | None:
     interval = record.get("difference")
     if not interval or interval["low"] is None:
         return None
-    margin = float(record["settings"]["margin"])
+    margin = float(record["margin_left"] if "margin_left" in record else record["settings"]["margin"])
     low, high = min(float(interval["low"]), -margin), max(float(interval["high"]), margin)
     pad = 0.08 * (high - low)
 

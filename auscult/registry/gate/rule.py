@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from auscult.core.digests import patient_key
 from auscult.evaluation.bootstrap import count_patients, difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure, slug
+from auscult.registry.gate.allowance import NOTHING, Spent, error_alone, error_of, loss_after
+from auscult.registry.gate.noise import NOT_MEASURED, SAME_MODEL, Noise, cover_retraining
 from auscult.reporting import scale
 from auscult.settings import GateSettings
 
@@ -89,7 +92,13 @@ class Decision:
 
 
 def decide(
-    dataset: str, challenger: Contender, champion: Contender | None, settings: GateSettings, in_service: int = 1
+    dataset: str,
+    challenger: Contender,
+    champion: Contender | None,
+    settings: GateSettings,
+    in_service: int = 1,
+    noise: Noise = NOT_MEASURED,
+    spent: Spent = NOTHING,
 ) -> Decision:
     """Decide whether *challenger* replaces *champion*.
 
@@ -101,6 +110,11 @@ def decide(
         With predictions for the same units; *champion* is ``None`` if no model is in service.
     in_service
         Number of experiments decided on in one retraining; each gets its share of the error probability.
+    noise
+        Seed variance of the experiment; where that of the deciding metric on the test part is not known,
+        ``gate.seed_deviation`` is assumed.
+    spent
+        What earlier decisions on the experiment have used.
 
     Returns
     -------
@@ -116,8 +130,9 @@ def decide(
     keep = _unknown_to(dataset, everything, champion)
     new = everything.where(keep)
     old = champion.predictions.where(keep) if champion and champion.predictions is not None else constant(new)
-    confidence = 1.0 - (1.0 - settings.confidence) / in_service
-    details = _compared(challenger, champion, new, old, settings, confidence)
+    error = error_of(settings, in_service, spent)
+    covered = _covered(noise, settings, champion, new, old)
+    details = _compared(challenger, champion, new, old, settings, 1.0 - 2.0 * error, covered)
     normal, abnormal = count_patients(new)
     if min(normal, abnormal) < settings.min_patients:
         reason = (
@@ -125,12 +140,23 @@ def decide(
             f" abnormal {new.task.unit}s, {settings.min_patients} of each are required"
         )
         return Decision("undecided", "too_few_patients", reason, details)
+    if not error:
+        reason = (
+            f"earlier decisions have used the {settings.false_promotions:g} expected false promotions in 365 days that"
+            " gate.false_promotions allows"
+        )
+        return Decision("undecided", "no_error_left", reason, details)
+    details |= {
+        "error": error,
+        "error_alone": round(error_alone(settings, in_service), 9),
+        "margin_left": _margin_left(settings, spent),
+    }
     # On all test patients, also those that the champion knows: the challenger knows none of them.
     costs = {"latency_ms": challenger.latency_ms, "size_mb": challenger.size_mb}
     if missed := [str(check) for check in checks(everything, settings, costs) if check.missed]:
         reason = f"on all {len(set(everything.patients))} test patients: {'; '.join(missed)}"
         return Decision("refuse", "limit", reason, details)
-    return _by_interval(challenger, champion, settings, details)
+    return _by_interval(challenger, champion, settings, details, spent)
 
 
 def constant(predictions: Predictions) -> Predictions:
@@ -211,7 +237,11 @@ def checks(predictions: Predictions, settings: GateSettings, costs: Mapping[str,
 
 
 def _by_interval(
-    challenger: Contender, champion: Contender | None, settings: GateSettings, details: Mapping[str, Any]
+    challenger: Contender,
+    champion: Contender | None,
+    settings: GateSettings,
+    details: Mapping[str, Any],
+    spent: Spent,
 ) -> Decision:
     """Decide by the interval of the difference in score."""
     value, low, high = (details["difference"][key] for key in ("value", "low", "high"))
@@ -223,16 +253,37 @@ def _by_interval(
     found = f"{details['score']} {moved} against {against}"
     if champion is None:
         found += "; nothing is in service, so the mean of sensitivity and specificity decides"
+    details = {**details, "loss": loss_after(spent, low) if champion is not None else 0.0}
     if low > 0.0:
         return Decision("promote", "better" if champion is not None else "first", f"better: {found}", details)
     if champion is None:
         return Decision("refuse", "first_not_shown", f"not shown to be better: {found}", details)
     saved = cheaper(challenger, champion, settings.cheaper)
-    if low > -settings.margin and saved:
+    if low > -_margin_left(settings, spent) and saved:
         return Decision("promote", "as_good_and_cheaper", f"as good, and {saved}: {found}", details)
     if high < 0.0:
         return Decision("refuse", "worse", f"worse: {found}", details)
     return Decision("refuse", "not_shown", f"not shown to be better: {found}", details)
+
+
+def _margin_left(settings: GateSettings, spent: Spent) -> float:
+    """Return by how much a cheaper model may be worse, after what cheaper champions before it may have lost."""
+    return round(max(0.0, settings.margin - spent.loss), 6)
+
+
+def _covered(
+    noise: Noise, settings: GateSettings, champion: Contender | None, new: Predictions, old: Predictions
+) -> Noise:
+    """Return the seed variance that the interval covers.
+
+    None against a constant answer, which no seed moves, and none between models with the same predictions.
+    """
+    same = np.array_equal(new.predicted, old.predicted) and np.array_equal(new.probabilities, old.probabilities)
+    if champion is None or same:
+        return SAME_MODEL
+    if noise.spread and noise.of("test", settings.score) is not None:
+        return noise
+    return replace(NOT_MEASURED, spread={"test": {settings.score: settings.seed_deviation}})
 
 
 def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
@@ -245,7 +296,12 @@ def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
 
 
 def compare(
-    challenger: Predictions, champion: Predictions, name: str, confidence: float, settings: GateSettings
+    challenger: Predictions,
+    champion: Predictions,
+    name: str,
+    confidence: float,
+    settings: GateSettings,
+    noise: Noise = SAME_MODEL,
 ) -> dict[str, dict[str, float | None]]:
     """Return one metric of both models and the paired difference, challenger minus champion, with intervals.
 
@@ -255,17 +311,30 @@ def compare(
         Predictions for the same units in the same order.
     confidence
         Of the two-sided interval.
+    noise
+        Seed variance that the interval of the difference covers.
 
     Returns
     -------
     dict
-        ``challenger``, ``champion``, ``difference`` → ``value``, ``low``, ``high``; None where undefined.
+        ``challenger``, ``champion``, ``difference`` → ``value``, ``low``, ``high``; None where undefined. The
+        difference also has ``noticeable`` (:func:`auscult.registry.gate.noise.cover_retraining`).
     """
     weights = patient_weights(challenger.patients, settings.resamples, settings.seed)
     new, old = (metrics_with_intervals(each, weights, confidence, "test") for each in (challenger, champion))
-    moved = difference(new, old, confidence, challenger, name)
-    found = {"challenger": new[0][name], "champion": old[0][name], "difference": moved}
-    return {who: {key: entry.get(key) for key in ("value", "low", "high")} for who, entry in found.items()}
+    moved = cover_retraining(
+        difference(new, old, confidence, challenger, name),
+        new[1][name] - old[1][name],
+        confidence,
+        name,
+        len(challenger.task.classes),
+        noise.of("test", name) or 0.0,
+        noise.degrees,
+    )
+    shown = {"challenger": new[0][name], "champion": old[0][name], "difference": moved}
+    found = {who: {key: entry.get(key) for key in ("value", "low", "high")} for who, entry in shown.items()}
+    found["difference"]["noticeable"] = moved.get("noticeable")
+    return found
 
 
 def _compared(
@@ -275,6 +344,7 @@ def _compared(
     old: Predictions,
     settings: GateSettings,
     confidence: float,
+    noise: Noise,
 ) -> dict[str, Any]:
     """Return the metrics that the decision rests on, as plain data.
 
@@ -282,7 +352,7 @@ def _compared(
     """
     assert challenger.predictions is not None
     score = settings.score if champion is not None else FIRST
-    compared = compare(new, old, score, confidence, settings) if len(new) else {}
+    compared = compare(new, old, score, confidence, settings, noise) if len(new) and confidence < 1.0 else {}
     normal, abnormal = count_patients(new)
     return {
         "score": score,
@@ -296,6 +366,11 @@ def _compared(
         "champion": _described(champion, old, compared.get("champion")) if champion is not None else None,
         "constant": compared.get("champion") if champion is None else None,
         "difference": compared.get("difference"),
+        "retraining": {
+            "kind": noise.kind,
+            "deviation": noise.of("test", score),
+            "degrees": noise.degrees if isfinite(noise.degrees) else None,
+        },
         "settings": settings.model_dump(),
     }
 

@@ -29,7 +29,7 @@ RECORDINGS = [
     ("r2", "p2", "test", None),
     ("r1", "p1", "test", None),
     ("r3", "p3", "test", "its patient is in training too"),
-    ("r4", "p4", "train", None),
+    ("r4", "p4", "development", None),
 ]
 #: recording, begin, raw label; `?` belongs to no class
 SEGMENTS = [("r2", 1.0, "a"), ("r1", 1.0, "?"), ("r3", 0.0, "a"), ("r2", 0.0, "n"), ("r1", 0.0, "n"), ("r4", 0.0, "a")]
@@ -58,7 +58,7 @@ def version(workspace: Path, number: str, **changes: Any) -> Version:
     about = {"task": TASK.to_json(), "learned_from": [patient_key(DATASET, name) for name in ("p3", "p4")]}
     write_json(package / "artifacts" / "trained" / "model.json", about | changes)
     (package / "artifacts" / "trained" / "weights").mkdir()
-    (package / "artifacts" / "trained" / "weights" / "seed-1.safetensors").write_bytes(bytes(250_000))
+    (package / "artifacts" / "trained" / "weights" / "fold-1.safetensors").write_bytes(bytes(250_000))
     return Version(number, f"run-{number}", f"digest-{number}", {}, package)
 
 

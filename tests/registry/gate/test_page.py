@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from auscult.core.digests import patient_key
+from auscult.registry.gate.allowance import Spent
+from auscult.registry.gate.noise import NOT_MEASURED, Noise
 from auscult.registry.gate.page import markdown, write_page
 from auscult.registry.gate.rule import Contender, decide
-from tests.registry.gate.simulated import DATASET, SETTINGS, contender, simulate
+from tests.registry.gate.simulated import DATASET, SETTINGS, contender, settings, simulate
 
 
 def record(challenger: Contender, champion: Contender | None) -> dict[str, Any]:
@@ -69,3 +71,38 @@ def test_a_refusal_without_a_comparison_names_both_models(tmp_path: Path, champi
         assert "Refuse" in text and "the challenger fails" in text
         assert f"Challenger: version 2; champion: {beside}; not compared." in text
     assert "&lt;b&gt;no such file" in page(tmp_path, of)
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (
+            Noise("measured", {"test": {"score": 0.031}}, 4.0),
+            "measured for this experiment: a standard deviation of 3.1",
+        ),
+        (Noise("pooled", {"test": {"score": 0.031}}, 4.0), "3.1 points in 5 trainings of each"),
+        (NOT_MEASURED, "not measured: a standard deviation of 4.2 points is assumed"),
+        (None, "no seed moves a constant answer"),
+    ],
+)
+def test_the_record_says_which_noise_is_covered_and_what_gain_would_be_noticed(
+    tmp_path: Path, noise: Noise | None, words: str
+) -> None:
+    new, old = simulate(1.3, 1.0)
+    champion = contender(old, "1") if noise is not None else None
+    decision = decide(
+        DATASET,
+        contender(new, "2"),
+        champion,
+        settings(seed_deviation=0.042),
+        noise=noise or NOT_MEASURED,
+        spent=Spent(errors=0.1, loss=0.004),
+    )
+    of = {"dataset": DATASET, "experiment": "abnormal_logmel_cnn2d", "run": "retrain-1", **decision.to_json()}
+    assert "\n\nThe interval of the difference covers" in markdown(of), "a paragraph of its own"
+    for text in (page(tmp_path, of), markdown(of)):
+        assert words in text
+        assert f"a true gain of {100 * of['difference']['noticeable']:.1f} points in four of five cases" in text
+        assert "at most 1.2 % (2.5 % without earlier decisions)" in text
+        assert "at most 1 such model, as an expected number" in text
+        assert ("worse by 1.6 points: 2.0 less" in text) is (noise is not None)

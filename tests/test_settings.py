@@ -65,10 +65,3 @@ def test_a_section_flows_in_params_yaml_is_refused_with_the_name_of_the_new_file
     with pytest.raises(ParameterError) as caught:
         settings.load(root)
     assert "flows/settings.yaml" in caught.value.what
-
-
-def test_params_yaml_of_an_earlier_revision_may_hold_a_section_flows(root: Path) -> None:
-    with (root / "params.yaml").open("a") as file:
-        file.write("\nflows: {gate: {margin: 0.1}}\n")
-    loaded = settings.parameters.load(root / "params.yaml", earlier_layout=True)
-    assert loaded == settings.parameters.load(ROOT / "params.yaml")

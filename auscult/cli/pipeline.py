@@ -1,4 +1,4 @@
-"""Commands at the top level: run, compare, monitor, serve-flows."""
+"""Commands at the top level: run, verify, compare, monitor, serve-flows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from auscult.cli.models import run_flow
-from auscult.cli.project import need_project
+from auscult.cli.project import need_project, working
+from auscult.core.errors import unknown_name
 
 
 def run(
@@ -27,6 +28,42 @@ def run(
     from auscult.pipeline.run import reproduce
 
     reproduce(dataset, source)
+
+
+def verify(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Experiments to verify; by default all.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set; by default the one in params.yaml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Recompute every figure of the report from the stored predictions: exit code 0 all agree, 1 some differ.
+
+    It needs neither audio nor a network, and shares no code with the evaluation.
+
+    Example: auscult verify sounds_logmel_cnn2d
+    """
+    need_project()
+    from auscult.core import params
+    from auscult.core.paths import Paths
+    from auscult.datasets import names
+
+    config = params.load()
+    for name in experiments or ():
+        if name not in config.evaluated:
+            raise unknown_name("experiment", name, config.evaluated, where="EXPERIMENT", next_step="name one of these")
+    if dataset is not None and dataset not in names():
+        raise unknown_name("data set", dataset, names(), where="--dataset", next_step="name one of these")
+    # Imported here: a wrong name is refused before scikit-learn is loaded.
+    from auscult.verification import verification
+
+    paths, every = Paths(dataset or config.dataset), list(config.evaluated)
+    with working("Recomputing the figures"):
+        chosen = list(dict.fromkeys(experiments or every))
+        found = verification.verify(paths, chosen, every, config.combinations)
+    print(json.dumps(found.to_json(), indent=1) if as_json else found)
+    if not found.agrees:
+        raise typer.Exit(1)
 
 
 def compare(
@@ -92,6 +129,7 @@ def serve_flows(
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     app.command("run")(run)
+    app.command("verify")(verify)
     app.command("compare")(compare)
     app.command("monitor")(monitor)
     app.command("serve-flows")(serve_flows)

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,6 +132,7 @@ def check_names(params: Params) -> None:
     The message names the entry and what exists instead, or what the file of a representation or a model lacks.
     """
     from auscult import datasets, models
+    from auscult.combination import methods
     from auscult.features import representations
 
     dataset = datasets.load(params.dataset)
@@ -146,6 +147,9 @@ def check_names(params: Params) -> None:
                 raise unknown_name(kind, chosen, known, where=f"{where}.{kind}", next_step=_NAME_ONE)
         representations.check(experiment.features)
         models.check(experiment.model)
+    for name, combination in params.combinations.items():
+        find_task(combination.task, dataset.tasks, dataset=params.dataset, experiment=name)
+        methods.check(combination.method)
 
 
 def _dvc(dataset: str, *arguments: str) -> None:
@@ -235,6 +239,10 @@ def _finish(params: Params) -> None:
 
 def unnamed_outputs(paths: Paths, params: Params) -> list[Path]:
     """Return outputs of experiments that ``params.yaml`` does not name any more."""
-    folders = (paths.model("x").parent, paths.evaluation("x").parent, paths.metrics("x").parent)
-    found = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
-    return [path for path in found if path.stem not in params.experiments and not path.name.startswith(".")]
+    folders: dict[Path, Collection[str]] = {
+        paths.model("x").parent: params.experiments,
+        paths.evaluation("x").parent: params.evaluated,
+        paths.metrics("x").parent: params.evaluated,
+    }
+    found = [(path, named) for folder, named in folders.items() if folder.is_dir() for path in sorted(folder.iterdir())]
+    return [path for path, named in found if path.stem not in named and not path.name.startswith(".")]

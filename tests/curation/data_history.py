@@ -33,6 +33,10 @@ stages:
     cmd: train
     deps: [{MANIFEST}/recordings.parquet]
     outs: [models/sample/x/model.json, models/sample/x/weights]
+  combine:
+    cmd: combine
+    deps: [{MANIFEST}/recordings.parquet]
+    outs: [{PATHS.all_combined}]
 """
 
 
@@ -82,7 +86,8 @@ def version(root: Path, *patients: int, named: Mapping[str, str] | None = None, 
         content.to_parquet(manifest / f"{name}.parquet")
     write(manifest / "tasks.json", "[]")
     write(root / "models/sample/x/model.json", json.dumps({"learned_from": keys(patients)}))
-    write(root / "models/sample/x/weights/seed-0", " ".join([f"weights {patients}", *sorted(named)]))
+    write(root / "models/sample/x/weights/fold-0", " ".join([f"weights {patients}", *sorted(named)]))
+    write(root / PATHS.all_combined / "y/model.json", f"copy of the weights of {patients}")
     dvc(root, "commit", "--quiet", "--force")
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", f"{len(patients)} patients")

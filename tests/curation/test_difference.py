@@ -71,9 +71,9 @@ def test_difference_names_what_changed_of_a_recording(
     assert counts(found)[f"recordings with another {called}"] == (None, 1)
 
 
-def test_path_encoding_and_batch_of_a_file_are_no_difference(before: DataVersion) -> None:
+def test_path_encoding_batch_and_order_of_a_file_are_no_difference(before: DataVersion) -> None:
     rewrapped = {"path": "added/x.flac", "sha256": "other bytes", "subtype": "PCM_24", "batch": "0123456789ab"}
-    assert difference(before, edited(before, "recordings", "p00000_1", **rewrapped)).same
+    assert difference(before, edited(before, "recordings", "p00000_1", **rewrapped, sequence=99)).same
 
 
 def test_relabelled_retimed_and_removed_segments_are_distinguished(before: DataVersion) -> None:
@@ -112,11 +112,11 @@ def test_difference_lists_moves_between_parts_and_folds(before: DataVersion) -> 
     after = edited(after, "assignment", "p00002_0", fold=3)
     found = difference(before, after)
     assert [(m.recording_id, m.part_before, m.part_after, m.fold_after) for m in found.moves] == [
-        ("p00001_0", "train", "test", -1),
-        ("p00002_0", "train", "train", 3),
+        ("p00001_0", "development", "test", -1),
+        ("p00002_0", "development", "development", 3),
     ]
     said = counts(found)
-    assert said["recordings moved from train to test"] == said["recordings moved to another fold"] == (None, 1)
+    assert said["recordings moved from development to test"] == said["recordings moved to another fold"] == (None, 1)
     assert found.before.content_sha256 == found.after.content_sha256
     assert found.before.split_sha256 != found.after.split_sha256
     assert found.after.classes["binary"]["test"]["healthy"] == found.before.classes["binary"]["test"]["healthy"] + 1

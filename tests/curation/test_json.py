@@ -89,7 +89,7 @@ def test_withdraw_reports_what_it_affects(
     for words in (["--dry-run"], []):
         found = answer(capsys, monkeypatch, "withdraw", "104", "--since", "2026-11-25", *words)
         part = found.pop("parts")
-        assert len(part) == 1 and part[0] in ("train", "validation", "test")
+        assert len(part) == 1 and part[0] in ("development", "test")
         assert found == {
             "schema": 1,
             "dataset": "sample",

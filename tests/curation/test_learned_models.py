@@ -11,9 +11,9 @@ import pytest
 
 from auscult.core.digests import patient_key
 from auscult.core.errors import AuscultError
-from auscult.core.paths import ARTIFACTS, DATABASE
+from auscult.core.paths import ARTIFACTS, DATABASE, Paths
 from auscult.core.withdrawals import Withdrawals
-from auscult.curation.withdrawals.learned_models import Tracked, remove, tracked
+from auscult.curation.withdrawals.learned_models import Tracked, in_workspace, remove, tracked
 from auscult.curation.withdrawals.purge import _check_service
 from auscult.datasets import load
 from auscult.registry import service_record
@@ -128,3 +128,14 @@ def test_rollback_stops_at_a_removed_champion(root: Path) -> None:
     with pytest.raises(AuscultError, match="no earlier champion") as caught:
         registry.roll_back(DATASET, EXPERIMENT, "worse")
     assert "promote" in caught.value.next_step and in_service(registry) == "3"
+
+
+def test_models_in_the_workspace_that_learned_from_a_patient_are_named_with_combinations_of_them(
+    tmp_path: Path,
+) -> None:
+    paths = Paths(DATASET)
+    places = [paths.model("own"), paths.model("other"), paths.all_combined / "mixed", Paths("another").model("own")]
+    for place, met in zip(places, ([KEY], ["0123456789abcdef"], [KEY, "0123456789abcdef"], [KEY]), strict=True):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "model.json").write_text(json.dumps({"learned_from": met}))
+    assert in_workspace(DATASET, {KEY}, tmp_path) == ["own", "mixed"]

@@ -101,21 +101,19 @@ def test_lists_with_names_of_unknown_patients_are_removed(tmp_path: Path) -> Non
 
 
 def test_unnamed_outputs_are_those_of_dropped_experiments(tmp_path: Path) -> None:
-    made = {"models/icbhi/made/model.json", "data/icbhi/features/logmel"}
+    """The stages features and balance write their whole folder anew, so nothing is left in those."""
+    made = {"models/icbhi/made/model.json", "data/icbhi/features", "data/icbhi/balanced"}
     for place in (
-        *made,
-        "models/icbhi/made/weights/seed-0",
+        "models/icbhi/made/model.json",
+        "data/icbhi/features/logmel",
+        "data/icbhi/balanced/made.parquet",
+        "models/icbhi/made/weights/fold-0",
         "models/sample/x/model.json",
         "reports/icbhi/metrics/x.json",
     ):
         put(tmp_path, f"{place}/x" if "." not in place else place)
     assert unnamed_outputs(tmp_path, "icbhi", made) == []
-    places = (
-        "data/icbhi/balanced/old.parquet",
-        "data/icbhi/features/mfcc",
-        "models/icbhi/old",
-        "reports/icbhi/experiments/old",
-    )
+    places = ("models/icbhi/old", "reports/icbhi/experiments/old")
     for place in places:
         put(tmp_path, place if "." in place else f"{place}/x")
     assert unnamed_outputs(tmp_path, "icbhi", made) == list(places)

@@ -61,7 +61,7 @@ def test_purge_removes_only_versions_with_the_patient(base: Path, tmp_path: Path
     for place in (root / CACHE, base / "store"):
         said = content(place)
         assert "wav of 102" not in said and name_of(102) not in said and "102\t" not in said
-        assert "(101, 102, 103)" not in said, "weights that learned from the patient"
+        assert "(101, 102, 103)" not in said, "weights that learned from the patient, also in a combination"
         for kept in ("wav of 101", "wav of 103", "weights (101,)", "weights (101, 103)"):
             assert kept in said
     git(tmp_path, "clone", "-q", str(root), "clone")

@@ -95,6 +95,20 @@ def test_versions_are_read_without_changing_the_repository(root: Path) -> None:
     assert seen() == present
 
 
+def test_parts_of_a_version_before_cross_fitting_are_no_difference(root: Path) -> None:
+    """It divided what is the development part now into train and validation."""
+    present = at_folder(root)
+    earlier = present.assignment.copy()
+    developed = earlier["part"] == "development"
+    earlier.loc[developed, "part"] = "train"
+    earlier.loc[developed & (earlier["fold"] == 0), "part"] = "validation"
+    file = root / "data/sample/split/assignment.parquet"
+    file.unlink()
+    write_table(file, earlier, ASSIGNMENT_COLUMNS)
+    assert at_folder(root).split_sha256 == present.split_sha256
+    assert set(at_folder(root).assignment["part"]) == {"development", "test"}
+
+
 def test_outputs_missing_in_the_cache_are_read_from_the_remote(root: Path, tmp_path: Path) -> None:
     dvc(root, "remote", "add", "-d", "store", str(tmp_path / "store"))
     shutil.move(root / ".dvc/cache", tmp_path / "store")

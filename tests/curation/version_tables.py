@@ -47,6 +47,7 @@ def make_version(recordings: int = 24, segments_each: int = 3, revision: str = "
             "age_years": (patient % 80).astype(float),
             "sex": np.where(patient % 2, "female", "male"),
             "label": np.array(LABELS)[patient % 3],
+            "sequence": number,
             "published_part": None,
             "exempt_reason": None,
             "batch": None,
@@ -58,7 +59,7 @@ def make_version(recordings: int = 24, segments_each: int = 3, revision: str = "
         {
             "recording_id": names,
             "patient_id": patients,
-            "part": np.where(test, "test", np.where(fold == 0, "validation", "train")),
+            "part": np.where(test, "test", "development"),
             "fold": np.where(test, -1, fold),
             "published_part": None,
             "exempt_reason": None,

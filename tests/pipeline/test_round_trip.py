@@ -76,7 +76,7 @@ def clones(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Clones:
     subprocess.run(["git", "clone", "-q", str(mine), str(theirs)], check=True)
     delivery = make_delivery(folder / "delivery", {name: breath(seed) for seed, name in enumerate(NEW)})
     auscult(mine, "data", "add", str(delivery))
-    run(mine, "dvc", "repro", "describe", "features@logmel", "evaluate@binary_augmented_cnn1d")
+    run(mine, "dvc", "repro", "describe", "features", "evaluate@binary_augmented_cnn1d")
     outs["july"] = publish(mine, "july")
     other.mkdir()
     run(other, "git", "init", "-q")

@@ -22,11 +22,18 @@ SMALL: dict[str, Any] = {
     "train.trials": 2,
     "train.generation": 2,
     "train.epochs": 2,
-    "train.seeds": 1,
     "evaluate.bootstrap": 20,
     "experiments": {
         "abnormal_logmel_cnn2d": {"task": "abnormal", "features": "logmel", "model": "cnn2d"},
         "binary_augmented_cnn1d": {"task": "binary", "features": "augmented", "model": "cnn1d"},
+    },
+    "combinations": {
+        "binary_slide": {
+            "task": "binary",
+            "features": "logmel",
+            "method": "slide",
+            "members": ["abnormal_logmel_cnn2d"],
+        },
     },
 }
 

@@ -224,7 +224,7 @@ def test_a_refused_run_changes_no_parameters(
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("folds: 5 ", "folds: 1 ", "split.folds"),
+        ("folds: 3 ", "folds: 1 ", "split.folds"),
         ("task: binary,", "task: official_2_1,", "icbhi"),
         ("dataset: sample", "data_set: sample", "dataset"),
     ],

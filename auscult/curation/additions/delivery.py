@@ -73,7 +73,7 @@ class Delivery:
     rejected
         Rejected recordings; one has as many entries as reasons.
     parts
-        Patient of an accepted recording → the part (train, validation, test) that the stage ``split`` will assign.
+        Patient of an accepted recording → the part (development, test) that the stage ``split`` will assign.
     known
         Those of these patients who are in the present data: they keep their part.
     look_alikes

@@ -18,7 +18,8 @@ from auscult.reporting.data_card.identity import DECIMALS
 
 #: To be raised when a key of :meth:`Difference.to_json` changes its meaning.
 SCHEMA = 1
-#: What can change of a recording: its name in output → column.
+#: What can change of a recording: its name in output → column. ``sequence`` follows from the recording's id, and what
+#: another order does to the split is shown as moves.
 RECORDING_CHANGES = {
     "audio": "audio_sha256",
     "label": "label",

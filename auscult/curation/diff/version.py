@@ -81,7 +81,7 @@ def at_folder(place: Path) -> DataVersion:
     ParameterError
         ``params.yaml`` is wrong.
     """
-    dataset = parameters.load(place / parameters.FILE, earlier_layout=True).dataset
+    dataset, *_ = parameters.of_any_revision(place / parameters.FILE)
 
     def read(path: Path) -> bytes:
         try:
@@ -140,6 +140,10 @@ def _dataset_at(root: Path, commit: str, revision: str) -> str:
     return name
 
 
+#: What earlier versions divide the development part into.
+EARLIER_PARTS = ("train", "validation")
+
+
 def _read(dataset: str, revision: str, read: Callable[[Path], bytes]) -> DataVersion:
     """Return the version whose files *read* returns."""
     paths = Paths(dataset)
@@ -159,6 +163,8 @@ def _read(dataset: str, revision: str, read: Callable[[Path], bytes]) -> DataVer
         recordings=table(paths.manifest / "recordings.parquet", RECORDING_COLUMNS),
         segments=table(paths.manifest / "segments.parquet", SEGMENT_COLUMNS),
         rejects=table(paths.manifest / "rejects.parquet", REJECT_COLUMNS),
-        assignment=table(paths.split / "assignment.parquet", ASSIGNMENT_COLUMNS),
+        assignment=table(paths.split / "assignment.parquet", ASSIGNMENT_COLUMNS).replace(
+            {"part": dict.fromkeys(EARLIER_PARTS, "development")}
+        ),
         tasks=tuple(Task.from_json(entry) for entry in json.loads(read(paths.manifest / "tasks.json"))),
     )

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from auscult.core.errors import DataError
-from auscult.core.paths import ARTIFACTS, DATABASE
+from auscult.core.paths import ARTIFACTS, DATABASE, Paths
 from auscult.core.storage import read_json
 from auscult.curation.lineage.registered import pages
 from auscult.registry.outputs import MODEL_TAG, registered_name
@@ -49,8 +49,10 @@ class LearnedVersion:
 
 
 def in_workspace(dataset: str, keys: Collection[str], root: Path = Path()) -> list[str]:
-    """Return the experiments whose model below ``models/`` has learned from one of these patients."""
-    folders = (path.parent for path in sorted((root / "models" / dataset).glob(f"*/{DESCRIPTION}")))
+    """Return the experiments and combinations whose model has learned from one of these patients."""
+    paths = Paths(dataset)
+    places = (root / paths.model("x").parent, root / paths.all_combined)
+    folders = (path.parent for place in places for path in sorted(place.glob(f"*/{DESCRIPTION}")))
     return [folder.name for folder in folders if has_learned(folder, keys)]
 
 

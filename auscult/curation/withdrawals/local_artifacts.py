@@ -100,9 +100,10 @@ def local_artifacts(
 
 
 def unnamed_outputs(root: Path, dataset: str, outs: Collection[str]) -> list[str]:
-    """Return the outputs of experiments and representations that the parameters no longer name.
+    """Return the outputs of experiments that the parameters no longer name.
 
-    No stage makes them again without the patient. The user must remove them, as the report depends on their folders.
+    No stage makes them again without the patient; features and balanced tables are written as a whole. The user must
+    remove them, as the report depends on their folders.
 
     Parameters
     ----------
@@ -110,8 +111,8 @@ def unnamed_outputs(root: Path, dataset: str, outs: Collection[str]) -> list[str
         Paths of the outputs that the stages make.
     """
     paths = Paths(dataset)
-    folders = (paths.features("x").parent, paths.balanced("x").parent, paths.model("x").parent)
-    found = (path for folder in (*folders, paths.evaluation("x").parent) for path in (root / folder).glob("[!.]*"))
+    folders = (paths.model("x").parent, paths.evaluation("x").parent)
+    found = (path for folder in folders for path in (root / folder).glob("[!.]*"))
     places = sorted(path.relative_to(root).as_posix() for path in found)
     return [place for place in places if not any(out == place or out.startswith(f"{place}/") for out in outs)]
 

@@ -139,8 +139,9 @@ class _Partitioner:
 
     def _is_own(self, path: str) -> bool:
         """Return whether an output belongs to the data set."""
-        own = (self._paths.data, self._paths.added, self._paths.model("x").parent, self._paths.reports)
-        return any(path.startswith(f"{folder.as_posix()}/") for folder in own)
+        paths = self._paths
+        own = (paths.data, paths.added, paths.model("x").parent, paths.all_combined, paths.reports)
+        return any(f"{path}/".startswith(f"{folder.as_posix()}/") for folder in own)
 
     def _by_manifest(self, entry: Entry) -> _Verdict:
         """Return the verdict from the tables of the manifest that a stage wrote or read."""

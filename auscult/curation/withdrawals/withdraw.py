@@ -257,7 +257,7 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
     segments = segments[segments["recording_id"].isin(downloaded["recording_id"])]
     tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]
     result = split(downloaded, segments, tasks, params.split, pinned.read(dataset.name, root))
-    return pinned.pin(result.assignment, params.split, after, with_test=result.test_from == "drawn")
+    return pinned.pin(result.assignment, params.split, after, with_test=result.test_from != "publisher")
 
 
 def _next(found: Withdrawn) -> list[str]:

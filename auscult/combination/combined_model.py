@@ -35,10 +35,13 @@ class CombinedModel(TrainedModel):
         """Number of columns of :meth:`raw`."""
         return int(self.about["columns"])
 
-    def raw(self, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    def raw(
+        self, features: NDArray[np.float32], frames: NDArray[np.int64], folds: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float64]:
         """Return what the method computes of each row, shape (folds, n, columns)."""
         self._check(features)
-        return self._method.rows(self.members, features, frames)
+        folds = np.full(len(features), -1) if folds is None else folds
+        return self._method.rows(self.members, features, frames, folds)
 
     def by_unit(
         self, raw: NDArray[np.float64], units: NDArray[np.integer], recordings: NDArray[np.integer]

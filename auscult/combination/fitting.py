@@ -47,7 +47,7 @@ class KnownRows:
     ) -> NDArray[np.float64]:
         """Return what the method computes of rows of a file, shape (folds, n, columns); see :class:`Method`.
 
-        *table* has the columns ``row`` and ``frames``.
+        *table* has the columns ``row``, ``frames`` and ``fold``; other folds' networks give NaN.
         """
         known = self._known.setdefault((combination.method, *combination.members, str(file)), {})
         new = table[~table["row"].isin(known.keys())]

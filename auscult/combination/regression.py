@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.models.layers.linear import of_all_classes
 from auscult.training.score import softmax
 
 #: Inverse strengths of the penalty to choose from, strongest first.
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-#: Bias of a class without units.
-ABSENT = -20.0
 #: Least probability whose logarithm is an input: one very sure network should not decide a mean.
 LEAST = 1e-4
 
@@ -56,14 +55,8 @@ def _fit(inputs: NDArray[np.float64], target: NDArray[np.int64], classes: int, s
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
-    seen = np.unique(target)
-    weights = np.zeros((classes, inputs.shape[1]))
-    biases = np.where(np.isin(np.arange(classes), seen), 0.0, ABSENT)
-    if len(seen) > 1:
-        model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit((inputs - mean) / scale, target)
-        two = len(seen) == 2
-        weights[seen] = np.concatenate([0 * model.coef_, model.coef_]) if two else model.coef_
-        biases[seen] = np.concatenate([0 * model.intercept_, model.intercept_]) if two else model.intercept_
+    model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6)
+    weights, biases = of_all_classes(model, (inputs - mean) / scale, target, classes)
     named = {"mean": mean, "scale": scale, "weights": weights, "biases": biases}
     return {name: values.tolist() for name, values in named.items()} | {"strength": strength}
 

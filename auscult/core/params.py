@@ -204,20 +204,23 @@ def _fields_at(keys: list[str]) -> list[str]:
     return []
 
 
-def of_experiment(stage: str) -> tuple[Params, str]:
-    """Load the parameters, and return them with the experiment named on the command line of a stage.
+def of_experiment(stage: str, combined: bool = False) -> tuple[Params, str]:
+    """Load the parameters, and return them with the experiment, or the combination, named on a stage's command line.
 
     Raises
     ------
     ParameterError
-        A parameter is wrong, or the command line does not name one of the experiments.
+        A parameter is wrong, or the command line does not name one of them.
     """
     params = load()
+    names = params.combinations if combined else params.experiments
     if len(sys.argv) != 2:
         raise ParameterError(
-            "the name of one experiment is missing",
-            next_step=f"python -m stages.{stage} {{{','.join(params.evaluated)}}}",
+            f"the name of one {'combination' if combined else 'experiment'} is missing",
+            next_step=f"python -m stages.{stage} {{{','.join(names)}}}",
         )
-    if not (stage == "evaluate" and sys.argv[1] in params.combinations):
+    if not combined:
         params.experiment(sys.argv[1])
+    elif sys.argv[1] not in params.combinations:
+        raise unknown_name("combination", sys.argv[1], params.combinations, where="params.yaml: combinations")
     return params, sys.argv[1]

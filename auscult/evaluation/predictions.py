@@ -90,7 +90,6 @@ def predict_units(paths: Paths, representation: str, model: TrainedModel) -> Uni
         )
     array = open_array(array_path(paths, representation, model.task))
     units, codes = units_of(rows)
-    pooled = model.by_unit(in_blocks(model.raw, array, rows), codes, recordings_of(units))
     fold = units["fold"].to_numpy(np.int64)
     if stray := sorted(set(fold[fold >= 0].tolist()) - set(model.folds)):
         raise DataError(
@@ -98,10 +97,14 @@ def predict_units(paths: Paths, representation: str, model: TrainedModel) -> Uni
             where=str(paths.model(model.experiment)),
             next_step=f"train it again: dvc repro train@{model.experiment}",
         )
-    probabilities = model.calibrated(pooled)
-    decided = model.decide(probabilities)
+    pooled = model.by_unit(in_blocks(model.raw, array, rows), codes, recordings_of(units))
     own = fold >= 0
+    probabilities, decided = np.empty(pooled.shape[1:]), np.empty(len(units), dtype=np.int64)
     probabilities[own], decided[own] = model.out_of_fold(pooled[:, own], fold[own])
+    for part in units["part"][~own].unique():  # a rule may look at all units that are decided together
+        its = (units["part"] == part).to_numpy()
+        probabilities[its] = model.calibrated(pooled[:, its])
+        decided[its] = model.decide(probabilities[its])
     y = units["class_index"].to_numpy(dtype=np.int64)
     patients = units["patient_id"].to_numpy(dtype=object)
     found = {MODEL: Predictions(model.task, y, decided, probabilities.round(DECIMALS), patients)}

@@ -20,6 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch.nn import functional
 
+from auscult.models.layers.linear import of_all_classes
+
 if TYPE_CHECKING:
     from auscult.models import Batches, Hyperparameters
 
@@ -110,17 +112,11 @@ def fit(batches: Batches, classes: int, hyperparameters: Hyperparameters, seed: 
     for index, x, valid in batches:
         features[index] = transform(x, valid, piece, dilations, bins, thresholds)
     mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
-    seen = np.unique(batches.target)
-    weights = np.zeros((classes, thresholds.size), dtype=np.float32)
-    intercepts = np.where(np.isin(np.arange(classes), seen), 0.0, -20.0).astype(np.float32)
-    if len(seen) > 1:
-        model = LogisticRegression(C=float(hyperparameters["regularisation"]), max_iter=60, tol=1e-3)
-        with warnings.catch_warnings():  # it ends after a fixed number of steps, converged or not
-            warnings.simplefilter("ignore")
-            model.fit((features - mean) / scale, batches.target)
-        both = np.concatenate([0 * model.coef_, model.coef_]) if len(seen) == 2 else model.coef_
-        weights[seen] = both
-        intercepts[seen] = np.concatenate([[0.0], model.intercept_]) if len(seen) == 2 else model.intercept_
+    model = LogisticRegression(C=float(hyperparameters["regularisation"]), max_iter=60, tol=1e-3)
+    with warnings.catch_warnings():  # it ends after a fixed number of steps, converged or not
+        warnings.simplefilter("ignore")
+        found = of_all_classes(model, (features - mean) / scale, batches.target, classes)
+    weights, intercepts = (each.astype(np.float32) for each in found)
     return Convolutions(dilations, bins, thresholds, mean, scale, weights, intercepts, np.array([piece]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from auscult.core.digests import file_sha256, patient_key
-from auscult.core.errors import unknown_name
+from auscult.core.errors import ParameterError, unknown_name
 from auscult.core.paths import Paths
 from auscult.core.sections import Params
 from auscult.core.storage import replacing_folder, write_json, write_text
@@ -51,6 +52,13 @@ def train_experiment(paths: Paths, name: str, params: Params) -> None:
             if hyperparameter not in defaults:
                 where = f"params.yaml: {section}.{experiment.model}"
                 raise unknown_name(f"hyperparameter of {experiment.model!r}:", hyperparameter, defaults, where=where)
+    for hyperparameter, value in chosen.items():
+        if needed := _lacks(hyperparameter, value, defaults[hyperparameter]):
+            raise ParameterError(
+                f"{hyperparameter} of {experiment.model!r} is {value!r}, not {needed}",
+                where=f"params.yaml: train.hyperparameters.{experiment.model}.{hyperparameter}",
+                next_step=f"set it to {needed}, such as its default, {defaults[hyperparameter]}",
+            )
     data = load(paths, name, experiment, training)
     logger.info(
         "train: %s: %d rows and %d synthetic ones in %d folds, %d trials",
@@ -62,6 +70,17 @@ def train_experiment(paths: Paths, name: str, params: Params) -> None:
     trials, names = search.run()
     score = write_model(paths, search, trials, names)
     logger.info("train: %s: out-of-fold score %.1f, %s", name, 100.0 * score, paths.model(name))
+
+
+def _lacks(name: str, value: bool | float, default: bool | float) -> str:
+    """Return what the value of a hyperparameter must be, if it is not that, else an empty string."""
+    if isinstance(default, bool) or isinstance(value, bool):
+        return "" if isinstance(default, bool) is isinstance(value, bool) else "of the same type as its default"
+    if isinstance(default, int):
+        return "" if isinstance(value, int) and value >= 1 else "a whole number of 1 or more"
+    if name == "dropout":
+        return "" if 0 <= value < 1 else "a number from 0 to less than 1"
+    return "" if 0 < value < math.inf else "a positive number"
 
 
 def write_model(paths: Paths, search: Search, trials: list[dict[str, Any]], names: dict[int, str]) -> float:

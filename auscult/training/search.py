@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 #: Modules that determine the result of a trial, besides the file of the architecture: a change starts a new search.
 CODE = (
-    *("auscult.models", "auscult.models.layers"),
+    *("auscult.models", "auscult.models.layers", "auscult.models.layers.linear"),
     "auscult.features.functionals",
     *(f"auscult.training.{name}" for name in ("batches", "data", "learning", "loop", "normaliser", "score", "search")),
 )

@@ -175,13 +175,13 @@ def test_a_wrong_entry_is_refused(paths: Paths, change: dict[str, Any], words: s
 
 def test_the_report_shows_it_with_its_members(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     from stages import combine as combine_stage
-    from stages import evaluate, report
+    from stages import evaluate, evaluate_combined, report
 
     monkeypatch.setattr(sys, "argv", ["stages.combine"])
     combine_stage.main()
     for name in params.load().evaluated:
         monkeypatch.setattr(sys, "argv", ["stages.evaluate", name])
-        evaluate.main()
+        (evaluate_combined if name in COMBINATIONS else evaluate).main()
     report.main()
     page = (paths.reports / "index.html").read_text()
     assert "both" in page and 'href="#slid"' in page

@@ -17,6 +17,8 @@ from tests.training.described import about_model, fold_entry
 
 BINARY, ABNORMAL, SOUNDS = TASKS
 FRAMES, PIECE = 60, 10
+#: Every network computes each of three rows.
+EVERY = np.full(3, -1)
 PLAIN = Normaliser(np.zeros(BINS, dtype=np.float32), np.ones(BINS, dtype=np.float32), "mask")
 
 
@@ -41,7 +43,7 @@ def quiet(rows: int) -> NDArray[np.float32]:
 def test_sliding_hears_a_single_loud_frame_wherever_it_is(at: int) -> None:
     features = quiet(2)
     features[1, :, at] = 2.0
-    rows = slide.rows([model()], features, np.array([FRAMES, FRAMES]))
+    rows = slide.rows([model()], features, np.array([FRAMES, FRAMES]), EVERY[:2])
     assert rows.shape == (2, 2, 4 * 2)
     highest = rows[0, :, 1]  # the maximum over the pieces of log p(abnormal)
     assert highest[1] > np.log(0.95) and highest[0] < np.log(0.05)
@@ -53,7 +55,7 @@ def test_sliding_ignores_frames_after_the_valid_ones() -> None:
     features = quiet(3)
     features[1, :, 12:] = 2.0
     features[2, :, 3:] = 2.0
-    rows = slide.rows([model()], features, np.array([FRAMES, 12, 3]))
+    rows = slide.rows([model()], features, np.array([FRAMES, 12, 3]), EVERY)
     np.testing.assert_allclose(rows[:, 1], rows[:, 0])
     np.testing.assert_allclose(rows[:, 2], rows[:, 0])
 
@@ -76,7 +78,7 @@ def test_models_of_recordings_are_heard_beside_the_sliding_one() -> None:
     features = quiet(3)
     features[1, :, 5] = 2.0
     members = [model(), model(BINARY, "whole")]
-    rows = slide.rows(members, features, np.full(3, FRAMES))
+    rows = slide.rows(members, features, np.full(3, FRAMES), EVERY)
     found = slide.inputs(members, rows, np.array([0, 0, 1]), np.array([0, 1]))
     assert rows.shape == (2, 3, 4 * 2 + 2) and found.shape == (2, 2, 4 * 2 + 2)
     np.testing.assert_allclose(
@@ -85,6 +87,17 @@ def test_models_of_recordings_are_heard_beside_the_sliding_one() -> None:
     whole = members[1].raw(features, np.full(3, FRAMES))
     np.testing.assert_allclose(found[:, 0, 8:], np.log(whole[:, :2].mean(axis=1)))
     np.testing.assert_allclose(found[:, 1, 8:], np.log(whole[:, 2]))
+
+
+def test_a_row_of_a_fold_is_computed_by_the_network_without_that_fold_alone() -> None:
+    features = quiet(3)
+    features[1, :, 5] = 2.0
+    members = [model(), model(BINARY, "whole")]
+    frames, folds = np.full(3, FRAMES), np.array([0, 1, -1])
+    every, own = (slide.rows(members, features, frames, each) for each in (EVERY, folds))
+    for fold, row in ((0, 0), (1, 1), (0, 2), (1, 2)):
+        np.testing.assert_allclose(own[fold, row], every[fold, row])
+    assert np.isnan(own[1, 0]).all() and np.isnan(own[0, 1]).all()
 
 
 def test_a_segment_is_heard_with_the_others_of_its_recording_and_not_with_those_of_another() -> None:

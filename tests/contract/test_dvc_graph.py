@@ -23,9 +23,6 @@ STAGES = [
     *("download", "validate", "split", "describe", "resample", "features", "balance", "train", "combine"),
     *("evaluate", "evaluate_combined", "report"),
 ]
-#: Stages that another stage's file runs.
-RUN_BY = {"evaluate_combined": "evaluate"}
-
 #: Folders whose files are found by name, so no import statement shows them; what each file is called in dvc.yaml.
 BY_NAME = {
     "download": ("auscult/datasets", "${dataset}"),
@@ -61,7 +58,7 @@ def covers(dependency: str, file: str) -> bool:
 @cache
 def needed_code(stage: str) -> frozenset[str]:
     """Files that running a stage executes, whatever the data set, the representation and the model."""
-    needed = imported_files(f"stages.{RUN_BY.get(stage, stage)}")
+    needed = imported_files(f"stages.{stage}")
     if stage in ALL_BY_NAME:
         files = [path.relative_to(ROOT) for path in (ROOT / ALL_BY_NAME[stage]).glob("[a-z]*.py")]
         needed |= imported_files(*(file.with_suffix("").as_posix().replace("/", ".") for file in files))
@@ -102,7 +99,7 @@ def test_no_stage_depends_on_a_whole_folder_of_files_that_are_found_by_name(stag
 
 def sections(stage: str) -> set[str]:
     """A stage's section of the parameters, and the places that fill its nulls; training has the search ranges."""
-    found = {RUN_BY.get(stage, stage)} & set(RAW) | ({"search.${item.model}"} if stage == "train" else set())
+    found = {stage.removesuffix("_combined")} & set(RAW) | ({"search.${item.model}"} if stage == "train" else set())
     if stage == "combine":
         found = {"train.decisions"}
     for values in RAW["by_dataset"].values():
@@ -136,8 +133,8 @@ def read_attributes(files: Iterable[str]) -> set[str]:
 def test_a_stage_reads_no_section_that_it_does_not_declare(stage: str) -> None:
     declared = {name.split(".")[0] for name in definition(stage)["params"]} - {"by_dataset"}
     if stage in ("evaluate", "evaluate_combined"):
-        declared |= {"combinations"}  # the same file runs both
-    assert read_attributes({f"stages/{RUN_BY.get(stage, stage)}.py"}) <= declared
+        declared |= {"experiments", "combinations"}  # the features of both are looked up in one place
+    assert read_attributes({f"stages/{stage}.py"}) <= declared
     assert read_attributes(needed_code(stage)) <= declared
 
 

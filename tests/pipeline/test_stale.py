@@ -30,7 +30,7 @@ def of_each(stage: str, keys: set[str]) -> set[str]:
         ("auscult/models/cnn1d.py", of_each("train", {CNN1D}) | of_each("evaluate", {CNN1D}) | COMBINED),
         ("auscult/models/another.py", COMBINED),  # their members may be models of any kind
         ("auscult/training/loop.py", of_each("train", MODELS) | of_each("evaluate", MODELS) | COMBINED),
-        ("auscult/combination/fitting.py", of_each("evaluate", MODELS) | COMBINED),
+        ("auscult/combination/fitting.py", COMBINED),
         ("auscult/evaluation/assessment.py", of_each("evaluate", MODELS) | {"evaluate_combined@binary_slide"}),
         ("auscult/features/representations/mfcc.py", {"features"}),
         ("auscult/reporting/report/verdict.py", {"report"}),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auscult.core import params as parameters
-from auscult.core.errors import AuscultError
+from auscult.core.errors import AuscultError, ParameterError
 from auscult.core.paths import Paths
 from auscult.core.sections import Range
 from auscult.models import cnn1d
@@ -143,6 +143,23 @@ def test_chosen_hyperparameters_replace_the_defaults_of_their_model(tmp_path: Pa
     assert {each["units"] for each in drawn} == {48}, "not searched: as chosen"
     assert len({each["dropout"] for each in drawn}) > 1
     assert search.params.hyperparameters == {"cnn1d": expected}, "another model's is no part of the search"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "needed"),
+    [
+        ({"units": 0}, "1 or more"),
+        ({"units": 2.5}, "1 or more"),
+        ({"units": True}, "same type"),
+        ({"dropout": 1.0}, "less than 1"),
+        ({"learning_rate": 0.0}, "positive"),
+    ],
+)
+def test_chosen_hyperparameters_that_cannot_be_are_refused(tmp_path: Path, chosen: dict[str, Any], needed: str) -> None:
+    paths = prepare(tmp_path, hyperparameters={"cnn1d": chosen})
+    with pytest.raises(ParameterError, match=needed) as refused:
+        train_experiment(paths, "demo", parameters.load())
+    assert refused.value.where == f"params.yaml: train.hyperparameters.cnn1d.{next(iter(chosen))}"
 
 
 @pytest.mark.parametrize(("chosen", "wrong"), [({"cnn1d": {"unit": 4}}, "unit"), ({"cnn3d": {"units": 4}}, "cnn3d")])

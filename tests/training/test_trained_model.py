@@ -46,6 +46,17 @@ def rows(paths: Paths) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return features, table["frames"].to_numpy(), table["fold"].to_numpy(), table["class_index"].to_numpy()
 
 
+def test_a_row_of_a_fold_is_computed_by_the_network_without_that_fold_alone(trained: Trained) -> None:
+    model, paths, _ = trained
+    features, frames, folds, _ = rows(paths)
+    asked = np.where(np.arange(len(folds)) % 4 == 0, -1, folds)  # a quarter by all networks
+    every, own = model.raw(features, frames), model.raw(features, frames, asked)
+    for number, fold in enumerate(model.folds):
+        computed = (asked < 0) | (asked == fold)
+        np.testing.assert_allclose(own[number][computed], every[number][computed], atol=1e-6)
+        assert np.isnan(own[number][~computed]).all() and not computed.all()
+
+
 def test_the_probabilities_are_the_mean_of_the_calibrated_networks(trained: Trained) -> None:
     model, paths, _ = trained
     features, frames, *_ = rows(paths)

@@ -29,9 +29,16 @@ class Method(Protocol):
         """Return why these models cannot be combined for a task, or an empty string."""
 
     def rows(
-        self, members: Sequence[TrainedModel], features: NDArray[np.float32], frames: NDArray[np.int64]
+        self,
+        members: Sequence[TrainedModel],
+        features: NDArray[np.float32],
+        frames: NDArray[np.int64],
+        folds: NDArray[np.integer],
     ) -> NDArray[np.float64]:
-        """Return what is computed of each row by the networks of each fold, shape (folds, n, columns)."""
+        """Return what is computed of each row by the networks of each fold, shape (folds, n, columns).
+
+        *folds* has the fold of each row, shape (n,), as for :meth:`TrainedModel.raw`.
+        """
 
     def inputs(
         self,

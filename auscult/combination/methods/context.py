@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.combination.members import probabilities, rows
 from auscult.combination.regression import apply, fit, logs
 
 if TYPE_CHECKING:
@@ -31,13 +32,6 @@ def obstacle(task: Task, members: Sequence[TrainedModel]) -> str:
     return f"{', '.join(others)} is not a model of segments" if others else ""
 
 
-def rows(
-    members: Sequence[TrainedModel], features: NDArray[np.float32], frames: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the outputs of all members for each row, side by side, shape (folds, n, columns)."""
-    return np.concatenate([each.raw(features, frames) for each in members], axis=2)
-
-
 def inputs(
     members: Sequence[TrainedModel],
     rows: NDArray[np.float64],
@@ -53,9 +47,7 @@ def inputs(
     ndarray
         Shape (folds, units, 2 · classes of all members).
     """
-    ends = np.cumsum([each.columns for each in members])[:-1]
-    parts = zip(members, np.split(rows, ends, axis=2), strict=True)
-    own = logs(np.concatenate([each.by_unit(part, units, recordings) for each, part in parts], axis=2))
+    own = logs(probabilities(members, rows, units, recordings))
     sums = np.zeros((len(own), int(recordings.max(initial=-1)) + 1, own.shape[2]))
     for fold, values in enumerate(own):
         np.add.at(sums[fold], recordings, values)

@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from auscult.combination.members import probabilities, rows
 from auscult.training.calibration import BIAS_SPREAD, FLOOR
 from auscult.training.score import softmax
 
 if TYPE_CHECKING:
     from auscult.core.tasks import Task
     from auscult.training.trained_model import TrainedModel
+
+__all__ = ["apply", "fit", "inputs", "obstacle", "rows"]
 
 #: Standard deviation of the normal prior on each weight around the plain mean: it holds a fit on few units.
 WEIGHT_SPREAD = 0.3
@@ -32,13 +35,6 @@ def obstacle(task: Task, members: Sequence[TrainedModel]) -> str:
     return f"{', '.join(others)} has another task than {task.name!r}" if others else ""
 
 
-def rows(
-    members: Sequence[TrainedModel], features: NDArray[np.float32], frames: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the outputs of all members for each row, side by side, shape (folds, n, columns)."""
-    return np.concatenate([each.raw(features, frames) for each in members], axis=2)
-
-
 def inputs(
     members: Sequence[TrainedModel],
     rows: NDArray[np.float64],
@@ -46,10 +42,7 @@ def inputs(
     recordings: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """Return the log-probabilities of units by all members, shape (folds, units, members · classes)."""
-    ends = np.cumsum([each.columns for each in members])
-    pairs = zip(members, np.split(rows, ends[:-1], axis=2), strict=True)
-    parts = [each.by_unit(part, units, recordings) for each, part in pairs]
-    logs: NDArray[np.float64] = np.log(np.maximum(np.concatenate(parts, axis=2), FLOOR))
+    logs: NDArray[np.float64] = np.log(np.maximum(probabilities(members, rows, units, recordings), FLOOR))
     return logs
 
 

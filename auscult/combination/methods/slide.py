@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from auscult.combination import members as beside
 from auscult.combination.regression import apply, fit, logs
 from auscult.features.examples import mean_by_unit
 
@@ -40,7 +41,10 @@ def obstacle(task: Task, members: Sequence[TrainedModel]) -> str:
 
 
 def rows(
-    members: Sequence[TrainedModel], features: NDArray[np.float32], frames: NDArray[np.int64]
+    members: Sequence[TrainedModel],
+    features: NDArray[np.float32],
+    frames: NDArray[np.int64],
+    folds: NDArray[np.integer],
 ) -> NDArray[np.float64]:
     """Return the statistics over the pieces of each row, and what the other members say of it.
 
@@ -49,12 +53,15 @@ def rows(
     ndarray
         Shape (folds, n, 4 · classes + columns of the other members).
     """
-    return np.concatenate(
-        [_statistics(members[0], features, frames), *(each.raw(features, frames) for each in members[1:])], axis=2
-    )
+    parts = [_statistics(members[0], features, frames, folds)]
+    if members[1:]:
+        parts.append(beside.rows(members[1:], features, frames, folds))
+    return np.concatenate(parts, axis=2)
 
 
-def _statistics(model: TrainedModel, features: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+def _statistics(
+    model: TrainedModel, features: NDArray[np.float32], frames: NDArray[np.int64], folds: NDArray[np.integer]
+) -> NDArray[np.float64]:
     piece = int(model.about["piece"])
     hop = max(1, round(piece * HOP))
     frames = np.clip(np.asarray(frames), 1, features.shape[2])
@@ -68,7 +75,7 @@ def _statistics(model: TrainedModel, features: NDArray[np.float32], frames: NDAr
     heard = []
     for begin in range(0, len(owner), CHUNK):
         own, first = owner[begin : begin + CHUNK], start[begin : begin + CHUNK]
-        heard.append(model.raw(views[own, :, first], np.minimum(frames[own] - first, width)))
+        heard.append(model.raw(views[own, :, first], np.minimum(frames[own] - first, width), folds[own]))
     heard_logs = logs(np.concatenate(heard, axis=1))
     result = np.empty((len(heard_logs), len(features), STATISTICS * heard_logs.shape[2]))
     for row, (end, count) in enumerate(zip(np.cumsum(counts), counts, strict=True)):
@@ -90,11 +97,12 @@ def inputs(
     """
     units = np.asarray(units)
     classes = len(members[0].task.classes)
-    ends = np.cumsum([STATISTICS * classes, *(each.columns for each in members[1:])])
-    slid, *others = np.split(rows, ends[:-1], axis=2)
+    slid, others = np.split(rows, [STATISTICS * classes], axis=2)
     means = np.stack([mean_by_unit(each, units) for each in slid])
     maxima = np.full((len(slid), means.shape[1], classes), -np.inf)
     for fold, values in enumerate(slid):
         np.maximum.at(maxima[fold], units, values[:, :classes])
-    heard = [each.by_unit(part, units, recordings) for each, part in zip(members[1:], others, strict=True)]
-    return np.concatenate([maxima, means[:, :, classes:], *map(logs, heard)], axis=2)
+    parts = [maxima, means[:, :, classes:]]
+    if members[1:]:
+        parts.append(logs(beside.probabilities(members[1:], others, units, recordings)))
+    return np.concatenate(parts, axis=2)

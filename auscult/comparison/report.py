@@ -30,8 +30,6 @@ from auscult.versioning.graph import Run, reproduce_all, without_root
 
 _LOG = logging.getLogger(__name__)
 FOLDER = Path("reports/comparison")
-#: In a worktree only what is compared is made, not the report.
-_TARGETS = ("evaluate",)
 #: What brings the metrics in git up to date.
 _RENEW = {
     "head": "make repro, then git add dvc.lock reports data && git commit",
@@ -125,7 +123,9 @@ def _in_place(root: Path) -> Run:
 def _in_worktree(place: Path) -> Run:
     """Reproduce a worktree: outputs come from the cache or the remote, else they are computed."""
     worktree.fill(place)
-    return reproduce_all(place, _TARGETS)
+    # Only what is compared is made, not the report. DVC refuses the name of a group of stages that is empty.
+    *_, combinations = parameters.of_any_revision(place / parameters.FILE)
+    return reproduce_all(place, ["evaluate", *(["evaluate_combined"] if combinations else [])])
 
 
 def _data(base_place: Path, base: Run, head_place: Path, head: Run) -> tuple[Data | None, list[Fault]]:

@@ -91,10 +91,13 @@ def test_a_change_of_the_predictions(inside: Path, name: str, right: int, kind: 
 def test_a_named_head_is_reproduced_beside_the_checkout(inside: Path) -> None:
     branch(inside, "improved")
     set_accuracy(inside, 97, salt="improved")
+    context = {"task": "abnormal", "features": "logmel", "members": [EXPERIMENT], "method": "context"}
+    set_params(inside, {"combinations": {"context": context}})
     commit(inside, "improved")
     git(inside, "checkout", "-q", "-f", "main")
     made = compared("main", "improved")
     assert verdict(made).kind == "better"
+    assert {each.name: each.state for each in made.experiments}["context"] == "added", "a combination is evaluated too"
     assert (made.head.name, made.head.commit) == ("improved", git(inside, "rev-parse", "improved"))
     assert git(inside, "rev-parse", "--abbrev-ref", "HEAD") == "main"
     assert git(inside, "status", "--porcelain", "--", "auscult", "params.yaml", "reports/sample") == ""

@@ -1,8 +1,8 @@
 """``auscult measure seed-variance``: how much retraining with another seed moves each metric.
 
-Every experiment of ``params.yaml`` is trained again with other seeds (``train.seed``), everything else unchanged, in a
-temporary worktree of the last commit. The standard deviations go into ``benchmarks/retraining.json``, which
-:mod:`auscult.registry.gate.noise` reads.
+Every experiment of ``params.yaml`` is trained again with other seeds (``train.seed``), everything else unchanged, and
+the combinations are fitted again, in a temporary worktree of the last commit. The standard deviations go into
+``benchmarks/retraining.json``, which :mod:`auscult.registry.gate.noise` reads.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import yaml
 from auscult.core import params as parameters
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
+from auscult.core.sections import Params
 from auscult.core.storage import read_json, write_json, write_text
 from auscult.registry.gate.noise import NOISE_FILE, PARTS
 from auscult.versioning import worktree
@@ -48,26 +49,31 @@ def measure(seeds: int) -> None:
             raise AuscultError(fault, where="HEAD", next_step="fix it, commit, and run the same command again")
         params = parameters.load(place / parameters.FILE)
         used = [params.train.seed + number for number in range(seeds)]
-        metrics = {
-            name: [_retrained(place, params.dataset, name, seed) for seed in used] for name in params.experiments
-        }
+        trainings = [_retrained(place, params, seed) for seed in used]
     finally:
         worktree.remove(root, place)
     table: dict[str, Any] = read_json(root / NOISE_FILE) if (root / NOISE_FILE).exists() else {"datasets": {}}
-    table["datasets"][params.dataset] = {"commit": commit, "seeds": used, **spread(metrics)}
+    by_name = {name: [each[name] for each in trainings] for name in params.evaluated}
+    table["datasets"][params.dataset] = {"commit": commit, "seeds": used, **spread(by_name)}
     write_json(root / NOISE_FILE, table)
     _LOG.info("written: %s", NOISE_FILE)
 
 
-def _retrained(place: Path, dataset: str, name: str, seed: int) -> dict[str, dict[str, float]]:
-    """Train one experiment with one seed, and return part → metric → value."""
+def _retrained(place: Path, params: Params, seed: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Train every experiment with one seed, combine them, and return name → part → metric → value."""
     data = yaml.safe_load(parameters.read(place / parameters.FILE))
     data["train"]["seed"] = seed
     write_text(place / parameters.FILE, yaml.safe_dump(data, sort_keys=False))
-    for stage in ("train", "evaluate"):
-        follow(place, [sys.executable, "-m", f"stages.{stage}", name], lambda _: None)
-    metrics: dict[str, dict[str, float]] = read_json(place / Paths(dataset).metrics(name))
-    _LOG.info("%s, seed %s: %s", name, seed, ", ".join(f"{part} {metrics[part].get('score')}" for part in PARTS))
+    stages: list[tuple[str, ...]] = [(stage, name) for name in params.experiments for stage in ("train", "evaluate")]
+    if params.combinations:
+        stages += [("combine",), *(("evaluate_combined", name) for name in params.combinations)]
+    metrics: dict[str, dict[str, dict[str, float]]] = {}
+    for stage, *names in stages:
+        follow(place, [sys.executable, "-m", f"stages.{stage}", *names], lambda _: None)
+        if stage.startswith("evaluate"):
+            (name,) = names
+            found = metrics[name] = read_json(place / Paths(params.dataset).metrics(name))
+            _LOG.info("%s, seed %s: %s", name, seed, ", ".join(f"{part} {found[part].get('score')}" for part in PARTS))
     return metrics
 
 

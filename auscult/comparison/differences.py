@@ -271,7 +271,7 @@ def _metric(
     ends = interval(difference, moved, method.confidence, head.predictions, measured, paired=True)
     found = {"value": difference, **ends}
     classes = len(head.predictions.task.classes)
-    found = cover_retraining(found, moved, method.confidence, measured, classes, spread, noise.degrees)
+    found = cover_retraining(found, moved, method.confidence, measured, classes, spread)
     low, high = found["low"], found["high"]
     return Metric(name, *values, low, high, _mark(name, low, high), "", found["noticeable"])
 

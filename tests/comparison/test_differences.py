@@ -25,7 +25,7 @@ from auscult.comparison.seed_variance import spread
 from auscult.core.storage import write_json
 from auscult.core.tasks import Task
 from auscult.evaluation.metrics import measure
-from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED, SAME_MODEL, Noise, find_noise, load_noise
+from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED, SAME_MODEL, Noise, Spread, find_noise, load_noise
 from tests.comparison.predictions import METHOD, evaluated
 from tests.registry.gate.simulated import SETTINGS, patients_with, settings, simulate
 
@@ -41,7 +41,7 @@ def score(part: Part, name: str = "score") -> Metric:
 
 
 def measured(**spread: float) -> Noise:
-    return Noise("measured", {"validation": spread}, degrees=4.0)
+    return Noise("measured", {"validation": {name: Spread(value, 4.0) for name, value in spread.items()}})
 
 
 @pytest.mark.parametrize(("skill", "mark"), [(2.0, "better"), (1.0, "within noise"), (0.3, "worse")])
@@ -235,9 +235,8 @@ def test_noise_of_an_unmeasured_experiment_is_pooled_over_the_data_set(tmp_path:
     assert "sometimes" not in table["experiments"]["moving"]["test"]
     write_json(tmp_path / NOISE_FILE, {"datasets": {"sample": {"seeds": [31, 32, 33], **table}}})
     loaded = load_noise(tmp_path, "sample")
-    assert find_noise(loaded, "moving").degrees == find_noise(loaded, "new").degrees == 2
-    assert find_noise(loaded, "moving").of("test", "score") == pytest.approx(0.141421)
-    assert find_noise(loaded, "new").kind == "pooled" and find_noise(loaded, "new").of("test", "score") == 0.1
+    assert find_noise(loaded, "moving").of("test", "score") == pytest.approx((0.141421, 2))
+    assert find_noise(loaded, "new").kind == "pooled" and find_noise(loaded, "new").of("test", "score") == (0.1, 2)
     assert find_noise(load_noise(tmp_path, "icbhi"), "moving") is NOT_MEASURED
 
 

@@ -10,7 +10,7 @@ import pytest
 from auscult.core.paths import Paths
 from auscult.core.storage import write_json
 from auscult.registry.gate.allowance import Spent
-from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED, Noise
+from auscult.registry.gate.noise import NOISE_FILE, NOT_MEASURED, Noise, Spread
 from auscult.registry.gate.rule import Decision
 from auscult.registry.outputs import registered_name
 from auscult.registry.versions import LOSS
@@ -93,7 +93,7 @@ def test_the_gate_gets_the_seed_variance_of_the_retrained_revision(nights: Night
     section = {"commit": "a", "seeds": [1, 2, 3, 4], "experiments": own, "pooled": pooled}
     write_json(nights.root / NOISE_FILE, {"datasets": {DATASET: section}})
     nights.decide("1", "refuse", "not_shown", error=0.02)
-    assert nights.noise == Noise("measured", {"validation": {}, "test": {"score": 0.03}}, degrees=3.0)
+    assert nights.noise == Noise("measured", {"validation": {}, "test": {"score": Spread(0.03, 3.0)}})
 
 
 def test_a_champion_of_an_earlier_release_has_lost_nothing(nights: Nights) -> None:

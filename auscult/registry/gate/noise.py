@@ -6,20 +6,25 @@ them here.
 
 A difference between two trained models has two independent parts: that of the patients, whose interval is that of
 :mod:`auscult.evaluation.bootstrap`, and that of the two seeds, with twice the variance of one training. The latter
-variance is an estimate from few trainings, so its interval is that of Student's t. The two half-widths add in squares
-(method of variance estimates recovery: G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008), 1693-1702). With five
-trainings, intervals of 99.4 % then miss in at most the 0.6 % that they promise. A normal quantile misses up to five
-times as often; Student's t with Welch's and Satterthwaite's degrees of freedom up to twice as often, because the
-degrees of freedom are an estimate too (``tests/registry/gate/test_noise.py``).
+variance is an estimate from few trainings, so its interval is that of Student's t. Where six experiments or more were
+measured, the estimate of one is drawn towards their mean variance, which counts as :data:`PRIOR_DEGREES` more degrees
+of freedom (compare G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004), article 3, who
+estimates that number; ours is fixed and the mean the arithmetic one, which errs on the side of a wider interval where
+experiments differ much). The two half-widths add in squares (method of variance estimates recovery: G. Y. Zou, A.
+Donner, Statistics in Medicine 27 (2008), 1693-1702). With five trainings, intervals of 99.4 % then miss in at most the
+0.6 % that they promise. A normal quantile misses up to five times as often; Student's t with Welch's and
+Satterthwaite's degrees of freedom up to twice as often, because the degrees of freedom are an estimate too
+(``tests/registry/gate/test_noise.py``).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import hypot, inf, isfinite, sqrt
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
@@ -34,7 +39,24 @@ PartName = Literal["validation", "test"]
 PARTS: tuple[PartName, ...] = ("validation", "test")
 #: Share of comparisons that notice a true difference of the smallest noticeable size.
 POWER = 0.8
+#: Weight of the mean variance of the experiments in that of each, in degrees of freedom; and from how many experiments.
+PRIOR_DEGREES, PRIOR_EXPERIMENTS = 4.0, 6
 _Spread = dict[PartName, dict[str, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]]]
+
+
+class Spread(NamedTuple):
+    """How much a retraining moves a metric.
+
+    Attributes
+    ----------
+    deviation
+        Standard deviation over retrainings, in the metric's own unit.
+    degrees
+        Its degrees of freedom. Infinite: it is taken as known.
+    """
+
+    deviation: float
+    degrees: float = inf
 
 
 @dataclass(frozen=True)
@@ -47,21 +69,19 @@ class Noise:
         ``measured`` for this experiment, ``pooled`` over the experiments of the data set, or ``not measured``. ``same
         model``: there is nothing to cover.
     spread
-        Part → metric → standard deviation over retrainings, in the metric's own unit; empty where none is covered.
-    degrees
-        Degrees of freedom of these standard deviations: trainings of one experiment minus 1. Infinite: they are taken
-        as known. A pooled value has those of one experiment as well, because the experiments' own variances differ.
+        Part → metric → its spread; empty where none is covered. A pooled value has the degrees of freedom of one
+        experiment, because the experiments' own variances differ.
     """
 
     kind: Literal["same model", "measured", "pooled", "not measured"]
-    spread: Mapping[PartName, Mapping[str, float]]
-    degrees: float = inf
+    spread: Mapping[PartName, Mapping[str, Spread]]
 
-    def of(self, part: PartName, metric: str) -> float | None:
-        """Return the standard deviation of a metric: 0 where none is covered, None where it is not known."""
-        return self.spread.get(part, {}).get(metric) if self.spread else 0.0
+    def of(self, part: PartName, metric: str) -> Spread | None:
+        """Return the spread of a metric: 0 where none is covered, None where it is not known."""
+        return self.spread.get(part, {}).get(metric) if self.spread else NO_SPREAD
 
 
+NO_SPREAD = Spread(0.0)
 SAME_MODEL = Noise("same model", {})
 NOT_MEASURED = Noise("not measured", {})
 
@@ -98,11 +118,33 @@ def load_noise(root: Path, dataset: str) -> dict[str, Noise]:
     if section is None:
         return {}
     degrees = len(section.seeds) - 1.0
-    found = {"": Noise("pooled", section.pooled, degrees)}
+    pooled = {
+        part: {metric: Spread(deviation, degrees) for metric, deviation in section.pooled.get(part, {}).items()}
+        for part in PARTS
+    }
+    counts = {
+        part: Counter(metric for own in section.experiments.values() for metric in own.get(part, {})) for part in PARTS
+    }
+    found = {"": Noise("pooled", pooled)}
     for name, own in section.experiments.items():
-        merged = {part: section.pooled.get(part, {}) | own.get(part, {}) for part in PARTS}
-        found[name] = Noise("measured", merged, degrees)
+        measured = {
+            part: {
+                metric: _drawn(Spread(deviation, degrees), pooled[part].get(metric), counts[part][metric])
+                for metric, deviation in own.get(part, {}).items()
+            }
+            for part in PARTS
+        }
+        found[name] = Noise("measured", {part: pooled[part] | measured[part] for part in PARTS})
     return found
+
+
+def _drawn(own: Spread, pooled: Spread | None, experiments: int) -> Spread:
+    """Return the spread of one experiment, drawn towards that pooled over so many experiments if these are enough."""
+    if pooled is None or experiments < PRIOR_EXPERIMENTS:
+        return own
+    degrees = own.degrees + PRIOR_DEGREES
+    variance = (own.degrees * own.deviation**2 + PRIOR_DEGREES * pooled.deviation**2) / degrees
+    return Spread(sqrt(variance), degrees)
 
 
 def find_noise(table: Mapping[str, Noise], experiment: str) -> Noise:
@@ -116,8 +158,7 @@ def cover_retraining(
     confidence: float,
     name: str,
     classes: int,
-    spread: float = 0.0,
-    degrees: float = inf,
+    spread: Spread = NO_SPREAD,
 ) -> dict[str, Any]:
     """Return a difference between two trained models whose interval covers retrainings as well as patients.
 
@@ -133,9 +174,7 @@ def cover_retraining(
     classes
         Number of classes of the task.
     spread
-        Standard deviation of the metric over retrainings, in its own unit.
-    degrees
-        Degrees of freedom of *spread*.
+        Of the metric over retrainings.
 
     Returns
     -------
@@ -146,8 +185,8 @@ def cover_retraining(
     """
     if found.get("low") is None:
         return dict(found)
-    value, seeds = found["value"], sqrt(2.0) * spread
-    quantile = stdtrit(degrees, (1.0 + confidence) / 2.0) if isfinite(degrees) else ndtri((1.0 + confidence) / 2.0)
+    value, seeds, upper = found["value"], sqrt(2.0) * spread.deviation, (1.0 + confidence) / 2.0
+    quantile = stdtrit(spread.degrees, upper) if isfinite(spread.degrees) else ndtri(upper)
     below, above = (hypot(half, quantile * seeds) for half in (value - found["low"], found["high"] - value))
     error = hypot(float(np.std(resampled[np.isfinite(resampled)])), seeds)
     lowest, highest = limits(name, classes)

@@ -113,11 +113,11 @@ def _noise(record: Mapping[str, Any]) -> list[str]:
         return []
     retraining, score = record["retraining"], record["score"]
     deviation = "" if retraining["deviation"] is None else scale.shown(score, retraining["deviation"])
-    trainings = f"{deviation} points in {(retraining['degrees'] or 0) + 1:g} trainings"
+    trainings = f"{deviation} points, an estimate with {retraining['degrees'] or 0:g} degrees of freedom"
     covered = {
         "measured": f"and another seed, which was measured for this experiment: a standard deviation of {trainings}",
         "pooled": "and another seed, which was measured for other experiments on this data set: a standard deviation of"
-        f" {trainings} of each",
+        f" {trainings}",
         "not measured": f"and another seed, which was not measured: a standard deviation of {deviation} points is"
         " assumed (gate.seed_deviation; to measure it: auscult measure seed-variance)",
         "same model": "only: both models give the same predictions"

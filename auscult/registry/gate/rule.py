@@ -17,7 +17,7 @@ from auscult.core.digests import patient_key
 from auscult.evaluation.bootstrap import count_patients, difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure, slug
 from auscult.registry.gate.allowance import NOTHING, Spent, error_alone, error_of, loss_after
-from auscult.registry.gate.noise import NOT_MEASURED, SAME_MODEL, Noise, cover_retraining
+from auscult.registry.gate.noise import NO_SPREAD, NOT_MEASURED, SAME_MODEL, Noise, Spread, cover_retraining
 from auscult.reporting import scale
 from auscult.settings import GateSettings
 
@@ -283,7 +283,7 @@ def _covered(
         return SAME_MODEL
     if noise.spread and noise.of("test", settings.score) is not None:
         return noise
-    return replace(NOT_MEASURED, spread={"test": {settings.score: settings.seed_deviation}})
+    return replace(NOT_MEASURED, spread={"test": {settings.score: Spread(settings.seed_deviation)}})
 
 
 def cheaper(challenger: Contender, champion: Contender, factor: float) -> str:
@@ -328,8 +328,7 @@ def compare(
         confidence,
         name,
         len(challenger.task.classes),
-        noise.of("test", name) or 0.0,
-        noise.degrees,
+        noise.of("test", name) or NO_SPREAD,
     )
     shown = {"challenger": new[0][name], "champion": old[0][name], "difference": moved}
     found = {who: {key: entry.get(key) for key in ("value", "low", "high")} for who, entry in shown.items()}
@@ -353,6 +352,7 @@ def _compared(
     assert challenger.predictions is not None
     score = settings.score if champion is not None else FIRST
     compared = compare(new, old, score, confidence, settings, noise) if len(new) and confidence < 1.0 else {}
+    spread = noise.of("test", score)
     normal, abnormal = count_patients(new)
     return {
         "score": score,
@@ -368,8 +368,8 @@ def _compared(
         "difference": compared.get("difference"),
         "retraining": {
             "kind": noise.kind,
-            "deviation": noise.of("test", score),
-            "degrees": noise.degrees if isfinite(noise.degrees) else None,
+            "deviation": None if spread is None else spread.deviation,
+            "degrees": None if spread is None or not isfinite(spread.degrees) else spread.degrees,
         },
         "settings": settings.model_dump(),
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from auscult.core.storage import write_json
 from auscult.evaluation.bootstrap import interval
 from auscult.evaluation.metrics import Predictions
-from auscult.registry.gate.noise import cover_retraining
+from auscult.registry.gate.noise import NOISE_FILE, PARTS, Spread, cover_retraining, find_noise, load_noise
 from tests.registry.gate.simulated import TASK
 
 PATIENTS, TRAININGS = 40, 5
@@ -26,10 +28,12 @@ Bools = NDArray[np.bool_]
 
 def test_the_half_widths_of_patients_and_of_seeds_add_in_squares() -> None:
     """t(0.975; 4) = 2.776445, times √2 · 0.03 is 0.117795; with 0.04 and 0.06: 0.124401 and 0.132196."""
-    found = cover_retraining({"value": 0.1, "low": 0.06, "high": 0.16}, np.zeros(3), 0.95, "score", 2, 0.03, 4.0)
+    found = cover_retraining(
+        {"value": 0.1, "low": 0.06, "high": 0.16}, np.zeros(3), 0.95, "score", 2, Spread(0.03, 4.0)
+    )
     assert (found["low"], found["high"]) == pytest.approx((0.1 - 0.124401, 0.1 + 0.132196), abs=2e-6)
     assert found["noticeable"] == pytest.approx(0.132196 + 0.841621 * np.sqrt(2) * 0.03, abs=2e-6)
-    known = cover_retraining({"value": 0.1, "low": 0.06, "high": 0.16}, np.zeros(3), 0.95, "score", 2, 0.03)
+    known = cover_retraining({"value": 0.1, "low": 0.06, "high": 0.16}, np.zeros(3), 0.95, "score", 2, Spread(0.03))
     assert known["high"] == pytest.approx(0.1 + np.hypot(0.06, 1.959964 * np.sqrt(2) * 0.03), abs=2e-6)
 
 
@@ -38,11 +42,11 @@ def test_without_noise_of_retraining_the_interval_is_that_over_patients() -> Non
     found = cover_retraining(over_patients, np.zeros(3), 0.95, "score", 2)
     assert {key: found[key] for key in over_patients} == over_patients
     reason = {"value": 0.1, "no_interval": "no interval: 2 patients"}
-    assert cover_retraining(reason, np.zeros(3), 0.95, "score", 2, 0.03, 4.0) == reason
+    assert cover_retraining(reason, np.zeros(3), 0.95, "score", 2, Spread(0.03, 4.0)) == reason
 
 
 def test_no_end_and_no_noticeable_difference_leaves_the_range_of_the_metric() -> None:
-    found = cover_retraining({"value": 0.1, "low": -0.9, "high": 1.0}, np.ones(3), 0.999, "score", 2, 0.5, 4.0)
+    found = cover_retraining({"value": 0.1, "low": -0.9, "high": 1.0}, np.ones(3), 0.999, "score", 2, Spread(0.5, 4.0))
     assert (found["low"], found["high"], found["noticeable"]) == (-1.0, 1.0, 1.0)
 
 
@@ -67,7 +71,7 @@ def covered(confidence: float, degrees: float, *differences: tuple[float, Any, f
     found = []
     for value, resampled, deviation in differences:
         ends = {"value": value, **interval(value, resampled, confidence, GIVEN, "sensitivity", paired=True)}
-        found.append(cover_retraining(ends, resampled, confidence, "sensitivity", 2, deviation, degrees))
+        found.append(cover_retraining(ends, resampled, confidence, "sensitivity", 2, Spread(deviation, degrees)))
     return found
 
 
@@ -108,8 +112,54 @@ def test_a_pooled_deviation_errs_as_rarely_as_promised_for_an_experiment_that_wa
     values = rng.normal(size=repetitions) * np.sqrt(2.0) * own[:, 8]
     found = [
         cover_retraining(
-            {"value": value, "low": value, "high": value}, np.zeros(2), OF_EIGHT, "score", 2, pooled, TRAININGS - 1
+            {"value": value, "low": value, "high": value},
+            np.zeros(2),
+            OF_EIGHT,
+            "score",
+            2,
+            Spread(pooled, TRAININGS - 1),
         )
         for value, pooled in zip(values, np.sqrt(squares.mean(axis=1)), strict=True)
     ]
     assert alarms(found) <= 1.0 - OF_EIGHT
+
+
+def loaded(tmp_path: Path, deviations: NDArray[np.float64]) -> list[Spread]:
+    """Return the spread of each experiment's score, read from a table of five trainings."""
+    own = {str(number): {part: {"score": float(each)} for part in PARTS} for number, each in enumerate(deviations)}
+    pooled = {part: {"score": float(np.sqrt(np.mean(deviations**2)))} for part in PARTS}
+    section = {"seeds": list(range(TRAININGS)), "experiments": own, "pooled": pooled}
+    write_json(tmp_path / NOISE_FILE, {"datasets": {"sample": section}})
+    table = load_noise(tmp_path, "sample")
+    found = [find_noise(table, name).of("validation", "score") for name in own]
+    return [each for each in found if each is not None]
+
+
+def test_the_spread_of_one_of_many_experiments_is_drawn_towards_theirs(tmp_path: Path) -> None:
+    """Six experiments: (4 · 0.01² + 4 · 0.0025) / 8 = 0.0013, where 0.0025 is the mean of the squares."""
+    deviations = np.array([0.01, 0.05, 0.05, 0.05, 0.05, np.sqrt(0.0049)])
+    deviations[5] = np.sqrt(6 * 0.0025 - (deviations[:5] ** 2).sum())
+    found = loaded(tmp_path, deviations)
+    assert found[0] == pytest.approx((np.sqrt(0.0013), 8.0))
+    few = loaded(tmp_path, deviations[:5])
+    assert few[0] == (0.01, 4.0), "five are too few to say what is usual"
+
+
+@pytest.mark.parametrize("differ_by", [0.0, 0.5, 0.8])
+def test_a_spread_that_is_drawn_errs_as_rarely_as_promised_and_is_narrower(tmp_path: Path, differ_by: float) -> None:
+    """*differ_by*: standard deviation of the logarithm of the experiments' own deviations."""
+    rng, wide, narrow, alarm = np.random.default_rng(1), 0.0, 0.0, 0
+    repetitions = 500
+    for _ in range(repetitions):
+        own = 0.02 * np.exp(differ_by * rng.normal(size=9))
+        measured = own * np.sqrt(rng.chisquare(TRAININGS - 1, 9) / (TRAININGS - 1))
+        for true, alone, drawn in zip(own, measured, loaded(tmp_path, measured), strict=True):
+            value = rng.normal() * np.sqrt(2.0) * true
+            ends = [
+                cover_retraining({"value": value, "low": value, "high": value}, np.zeros(2), OF_EIGHT, "score", 2, each)
+                for each in (Spread(alone, TRAININGS - 1), drawn)
+            ]
+            wide, narrow = wide + ends[0]["high"] - value, narrow + ends[1]["high"] - value
+            alarm += not ends[1]["low"] <= 0.0 <= ends[1]["high"]
+    assert alarm / (9 * repetitions) <= 1.0 - OF_EIGHT
+    assert narrow < 0.9 * wide

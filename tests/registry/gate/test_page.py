@@ -9,7 +9,7 @@ import pytest
 
 from auscult.core.digests import patient_key
 from auscult.registry.gate.allowance import Spent
-from auscult.registry.gate.noise import NOT_MEASURED, Noise
+from auscult.registry.gate.noise import NOT_MEASURED, Noise, Spread
 from auscult.registry.gate.page import markdown, write_page
 from auscult.registry.gate.rule import Contender, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, contender, settings, simulate
@@ -77,10 +77,10 @@ def test_a_refusal_without_a_comparison_names_both_models(tmp_path: Path, champi
     ("noise", "words"),
     [
         (
-            Noise("measured", {"test": {"score": 0.031}}, 4.0),
+            Noise("measured", {"test": {"score": Spread(0.031, 4.0)}}),
             "measured for this experiment: a standard deviation of 3.1",
         ),
-        (Noise("pooled", {"test": {"score": 0.031}}, 4.0), "3.1 points in 5 trainings of each"),
+        (Noise("pooled", {"test": {"score": Spread(0.031, 4.0)}}), "3.1 points, an estimate with 4 degrees of freedom"),
         (NOT_MEASURED, "not measured: a standard deviation of 4.2 points is assumed"),
         (None, "no seed moves a constant answer"),
     ],

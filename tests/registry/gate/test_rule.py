@@ -12,7 +12,7 @@ import pytest
 from auscult.core.digests import patient_key
 from auscult.evaluation.bootstrap import difference, metrics_with_intervals, patient_weights
 from auscult.evaluation.metrics import Predictions, measure
-from auscult.registry.gate.noise import Noise
+from auscult.registry.gate.noise import Noise, Spread
 from auscult.registry.gate.rule import Decision, cheaper, checks, compare, constant, decide
 from tests.registry.gate.simulated import DATASET, SETTINGS, contender, patients_with, settings, simulate
 
@@ -327,7 +327,7 @@ def retrained(seed: int) -> tuple[Predictions, Predictions, Noise]:
     skills = 1.2 + np.random.default_rng(seed).normal(0.0, 0.5, 7)
     given = simulate(*skills, patients=16, seed=seed)
     scores = [measure(each, np.ones((1, len(each))))["score"][0] for each in given[:5]]
-    noise = Noise("measured", {"test": {"score": float(np.std(scores, ddof=1))}}, degrees=4.0)
+    noise = Noise("measured", {"test": {"score": Spread(float(np.std(scores, ddof=1)), 4.0)}})
     return given[5], given[6], noise
 
 
@@ -346,10 +346,10 @@ def test_the_record_states_the_noise_of_retraining_that_the_interval_covers() ->
     new, old, noise = retrained(1)
     both = contender(new, "2"), contender(old, "1")
     known = decide(DATASET, *both, settings(seed_deviation=0.07), noise=noise).to_json()
-    assert known["retraining"] == {"kind": "measured", "deviation": noise.of("test", "score"), "degrees": 4.0}
+    assert known["retraining"] == {"kind": "measured", **noise.spread["test"]["score"]._asdict()}
     assumed = decide(DATASET, *both, settings(seed_deviation=0.07)).to_json()
     assert assumed["retraining"] == {"kind": "not measured", "deviation": 0.07, "degrees": None}
-    other = Noise("measured", {"test": {"accuracy": 0.01}}, degrees=4.0)
+    other = Noise("measured", {"test": {"accuracy": Spread(0.01, 4.0)}})
     assert (
         decide(DATASET, *both, settings(seed_deviation=0.07), noise=other).to_json()["retraining"]["deviation"] == 0.07
     )
@@ -365,7 +365,7 @@ def test_the_record_states_the_noise_of_retraining_that_the_interval_covers() ->
 def test_no_noise_of_retraining_is_added_against_a_constant_answer_or_between_equal_predictions() -> None:
     (new,) = simulate(1.2)
     rule = settings(seed_deviation=0.3)
-    noise = Noise("measured", {"test": {"score": 0.3}}, degrees=4.0)
+    noise = Noise("measured", {"test": {"score": Spread(0.3, 4.0)}})
     first = decide(DATASET, contender(new, "1"), None, rule, noise=noise)
     assert outcome(first) == ("promote", "first")
     same = decide(DATASET, contender(new, "2", size_mb=0.1), contender(new, "1"), rule, noise=noise)

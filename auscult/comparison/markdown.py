@@ -31,8 +31,8 @@ _LEGEND = (
 #: How an experiment's intervals cover seed variance.
 NOISE_NOTES: dict[NoiseKind, str] = {
     "same model": "Base and head have the same model files, so no seed variance is added.",
-    "measured": "The intervals include the seed variance measured for this experiment, drawn towards that of the"
-    " others, as an estimate from few trainings (Student's t).",
+    "measured": "The intervals include the seed variance measured for this experiment, as an estimate from few"
+    " trainings (Student's t).",
     "pooled": "The intervals include the seed variance pooled over the experiments on this data set, as an estimate"
     " from few trainings (Student's t).",
     "not measured": "Seed variance was not measured: the intervals cover the choice of patients only.",

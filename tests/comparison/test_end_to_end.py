@@ -97,7 +97,8 @@ def test_a_named_head_is_reproduced_beside_the_checkout(inside: Path) -> None:
     git(inside, "checkout", "-q", "-f", "main")
     made = compared("main", "improved")
     assert verdict(made).kind == "better"
-    assert {each.name: each.state for each in made.experiments}["context"] == "added", "a combination is evaluated too"
+    (combined,) = (each for each in made.experiments if each.name == "context")
+    assert (combined.state, combined.note) == ("added", "") and combined.parts, "a combination is evaluated too"
     assert (made.head.name, made.head.commit) == ("improved", git(inside, "rev-parse", "improved"))
     assert git(inside, "rev-parse", "--abbrev-ref", "HEAD") == "main"
     assert git(inside, "status", "--porcelain", "--", "auscult", "params.yaml", "reports/sample") == ""

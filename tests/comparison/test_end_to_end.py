@@ -13,12 +13,16 @@ import pytest
 from auscult.comparison import document, markdown
 from auscult.comparison.document import Comparison
 from auscult.comparison.report import FOLDER, report
+from auscult.comparison.seed_variance import measure
 from auscult.comparison.verdict import verdict
+from auscult.registry.gate.noise import load_noise
 from tests.comparison.repository import EXPERIMENT, METRICS, branch, commit, make, set_accuracy
 from tests.flows.repositories import git
 from tests.pipeline.workspace import run, set_params
 
 pytestmark = pytest.mark.pipeline
+
+CONTEXT = {"task": "abnormal", "features": "logmel", "members": [EXPERIMENT], "method": "context"}
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +95,7 @@ def test_a_change_of_the_predictions(inside: Path, name: str, right: int, kind: 
 def test_a_named_head_is_reproduced_beside_the_checkout(inside: Path) -> None:
     branch(inside, "improved")
     set_accuracy(inside, 97, salt="improved")
-    context = {"task": "abnormal", "features": "logmel", "members": [EXPERIMENT], "method": "context"}
-    set_params(inside, {"combinations": {"context": context}})
+    set_params(inside, {"combinations": {"context": CONTEXT}})
     commit(inside, "improved")
     git(inside, "checkout", "-q", "-f", "main")
     made = compared("main", "improved")
@@ -174,3 +177,16 @@ def test_a_first_commit_has_no_base_and_its_metrics_are_shown(inside: Path) -> N
     assert "first commit" in made.base.fault and made.base.commit == ""
     assert verdict(made).kind == "cannot say"
     assert score(made).head is not None
+
+
+def test_seed_variance_is_measured_of_experiments_and_of_combinations(inside: Path) -> None:
+    branch(inside, "seeds")
+    set_params(inside, {"combinations": {"context": CONTEXT}})
+    commit(inside, "a combination")
+    measure(3)
+    table = load_noise(inside, "sample")
+    assert set(table) == {"", EXPERIMENT, "context"}
+    for name in (EXPERIMENT, "context"):
+        spread = table[name].of("validation", "score")
+        assert table[name].kind == "measured" and spread is not None and spread.degrees == 2.0
+    git(inside, "checkout", "-q", "--", "benchmarks")

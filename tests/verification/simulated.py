@@ -63,7 +63,7 @@ def write_report(root: Path) -> Paths:
     (root / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     (root / "dvc.yaml").touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auscult.evaluation.predictions.predict_units", predict_units)
+        patch.setattr("auscult.evaluation.evaluate.predict_units", predict_units)
         for name in (BINARY, SOUNDS):
             patch.setattr("sys.argv", ["evaluate", name])
             evaluate.main()

@@ -70,6 +70,10 @@ class Evaluated:
     why_outdated: str = ""
     size_mb: float | None = None
 
+    def of_part(self, part: str) -> pd.DataFrame:
+        """Return the units of one part."""
+        return self.table[self.table["part"] == part]
+
 
 @dataclass(frozen=True)
 class Method:
@@ -113,8 +117,8 @@ def compare(part: PartName, base: Evaluated, head: Evaluated, noise: Noise, meth
     same
         Base and head have the same model with the same predictions.
     """
-    base_table, head_table = _of_part(base, part), _of_part(head, part)
-    base_common, head_common = _aligned(base, head, base_table, head_table)
+    base_table, head_table = base.of_part(part), head.of_part(part)
+    base_common, head_common = aligned(base, head, base_table, head_table)
     old, new = _measure(base, base_common, part, method), _measure(head, head_common, part, method)
     names = dict.fromkeys([*new.metrics, *old.metrics])
     metrics = [_metric(name, part, old, new, noise, method, same=same) for name in names]
@@ -144,7 +148,7 @@ def missed_limits(base: Evaluated | None, head: Evaluated, settings: GateSetting
 
     With fewer test patients than the gate needs it decides nothing, so nothing is missed.
     """
-    if settings is None or min(count_patients(_predictions(head, _of_part(head, "test")))) < settings.min_patients:
+    if settings is None or min(count_patients(predictions_of(head, head.of_part("test")))) < settings.min_patients:
         return ()
     before = {each.name: each.value for each in _checks(base, settings)} if base is not None else {}
     return tuple(
@@ -157,7 +161,7 @@ def missed_limits(base: Evaluated | None, head: Evaluated, settings: GateSetting
 def _checks(evaluated: Evaluated, settings: GateSettings) -> list[Check]:
     """Return the gate's checks that are defined; the latency is not measured in a comparison."""
     costs = {} if evaluated.size_mb is None else {"size_mb": evaluated.size_mb}
-    found = checks(_predictions(evaluated, _of_part(evaluated, "test")), settings, costs)
+    found = checks(predictions_of(evaluated, evaluated.of_part("test")), settings, costs)
     return [replace(each, value=round(each.value, DIGITS)) for each in found if np.isfinite(each.value)]
 
 
@@ -177,7 +181,7 @@ def disagreements(evaluated: Evaluated) -> Iterator[str]:
     """Yield how the metrics file in git differs from the metrics of the predictions, a sentence per part and kind."""
     because = f"; cause: {evaluated.why_outdated}" if evaluated.why_outdated else ""
     for part, recorded in evaluated.in_git.items():
-        found = _measure(evaluated, _of_part(evaluated, part), part, POINT_ESTIMATES).metrics
+        found = _measure(evaluated, evaluated.of_part(part), part, POINT_ESTIMATES).metrics
         values = {name: entry["value"] for name, entry in found.items() if "value" in entry}
         distance = {name: abs(recorded[name] - values[name]) for name in recorded if name in values}
         apart = {name: far for name, far in distance.items() if far > TOLERANCE}
@@ -194,7 +198,7 @@ def disagreements(evaluated: Evaluated) -> Iterator[str]:
             )
 
 
-def _aligned(
+def aligned(
     base: Evaluated, head: Evaluated, old: pd.DataFrame, new: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the units that both tables have with the same label, in one order; classes are matched by name."""
@@ -222,15 +226,11 @@ def _keyed(evaluated: Evaluated, table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index([keys[name] for name in keys.columns]).sort_index()
 
 
-def _of_part(evaluated: Evaluated, part: str) -> pd.DataFrame:
-    return evaluated.table[evaluated.table["part"] == part]
-
-
 def _probabilities(evaluated: Evaluated) -> list[str]:
     return [f"p_{slug(name)}" for name in evaluated.task.classes]
 
 
-def _predictions(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Predictions:
+def predictions_of(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Predictions:
     predicted = table[column].to_numpy(dtype=np.int64)
     probabilities = table[_probabilities(evaluated)].to_numpy(dtype=np.float64)
     if column != "predicted":
@@ -240,12 +240,12 @@ def _predictions(evaluated: Evaluated, table: pd.DataFrame, column: str = "predi
 
 
 def _measure(evaluated: Evaluated, table: pd.DataFrame, part: str, method: Method) -> _Measured:
-    predictions = _predictions(evaluated, table)
+    predictions = predictions_of(evaluated, table)
     weights = patient_weights(predictions.patients, method.resamples, method.seed)
     metrics, resampled = metrics_with_intervals(predictions, weights, method.confidence, part)
     for name in BASELINES:
         if name in table:
-            baseline = _predictions(evaluated, table, name)
+            baseline = predictions_of(evaluated, table, name)
             values, over = metrics_with_intervals(baseline, weights, method.confidence, part)
             metrics[f"{name}_score"], resampled[f"{name}_score"] = values["score"], over["score"]
     return _Measured(predictions, metrics, resampled)
@@ -263,7 +263,7 @@ def _metric(
         return Metric(name, *values, None, None, "same", "")
     moved = head.resampled[name] - base.resampled[name]
     measured = "score" if name.removesuffix("_score") in BASELINES else name
-    reason = _no_interval(measured, moved, head.predictions, method)
+    reason = no_interval_because(measured, moved, head.predictions, method)
     spread = noise.of(part, name)
     if reason or spread is None:
         return Metric(name, *values, None, None, "unknown", reason or "no interval: its seed variance is not known")
@@ -273,10 +273,10 @@ def _metric(
     classes = len(head.predictions.task.classes)
     found = cover_retraining(found, moved, method.confidence, measured, classes, spread)
     low, high = found["low"], found["high"]
-    return Metric(name, *values, low, high, _mark(name, low, high), "", found["noticeable"])
+    return Metric(name, *values, low, high, mark_of(name, low, high), "", found["noticeable"])
 
 
-def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
+def no_interval_because(name: str, moved: NDArray[np.float64], predictions: Predictions, method: Method) -> str:
     """Return why there is no interval, or an empty string."""
     if method.resamples == POINT_ESTIMATES.resamples:
         return "no interval: head's settings of the comparison cannot be read"
@@ -289,7 +289,7 @@ def _no_interval(name: str, moved: NDArray[np.float64], predictions: Predictions
     return no_interval(moved, predictions, name)
 
 
-def _mark(name: str, low: float, high: float) -> Mark:
+def mark_of(name: str, low: float, high: float) -> Mark:
     if low <= 0.0 <= high:
         return "within noise"
     return "better" if (low > 0.0) != (name in LOWER_IS_BETTER) else "worse"

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from auscult.core.errors import AuscultError
 
 #: Version of the layout; a reader refuses every other one.
-SCHEMA = 4
+SCHEMA = 5
 #: Largest file that is read, in bytes.
 LARGEST = 4 << 20
 #: Names of the files in the folder of a comparison.
@@ -303,13 +303,17 @@ class Comparison:
     Attributes
     ----------
     confidence
-        Of each interval, after the allowed error was divided among ``shared_by`` experiments.
+        Of each interval, after the allowed error was divided by ``shared_by``: the experiments in both revisions, and
+        their mean.
     resamples
         Of patients, for each interval.
     data
         Null where the data of a revision could not be read.
     sizes
         Bytes of kinds of outputs, as ``dvc.lock`` records them.
+    mean
+        The mean score of the experiments whose trained models differ, as an experiment with one metric; null where
+        there are fewer than two.
     """
 
     schema: Annotated[int, Range(SCHEMA, SCHEMA)]
@@ -325,6 +329,12 @@ class Comparison:
     stages: Annotated[tuple[Stage, ...], Length(400)]
     sizes: Annotated[tuple[Count, ...], Length(40)]
     faults: Annotated[tuple[Fault, ...], Length(400)]
+    mean: Experiment | None = None
+
+    @property
+    def rows(self) -> tuple[Experiment, ...]:
+        """Return the experiments, and behind them their mean."""
+        return self.experiments if self.mean is None else (*self.experiments, self.mean)
 
 
 def parse(content: bytes) -> Comparison:
@@ -351,8 +361,8 @@ def parse(content: bytes) -> Comparison:
         valid = not commit or (len(commit) in (40, 64) and set(commit) <= set("0123456789abcdef"))
         _require(valid, "a commit", "is not a hexadecimal digest")
     _require(0.5 <= document.confidence < 1.0, "confidence", "is out of range")
-    names = {each.name for each in document.experiments}
-    _require(len(names) == len(document.experiments), "an experiment", "occurs twice")
+    names = {each.name for each in document.rows}
+    _require(len(names) == len(document.rows), "an experiment", "occurs twice")
     return document
 
 

@@ -139,15 +139,16 @@ def _scores(document: Comparison) -> str:
             noticeable(each.score("validation")),
             *_score_cells(each, "test", gate(each)),
         ]
-        for each in document.experiments
+        for each in document.rows
     ]
     return f"{_table(heads, rows, _ROWS)}\n\n{method_note(document)}\n\n{_LEGEND}"
 
 
 def method_note(document: Comparison) -> str:
     """Return how scores, intervals and verdict are defined."""
-    shared = document.shared_by
-    together = f" ({100 - 100 * (1 - document.confidence) * shared:.4g} % for the {shared} experiments together)"
+    shared, mean = document.shared_by, document.mean is not None
+    together = f"{shared - mean} experiments{' and their mean' * mean} together"
+    together = f" ({100 - 100 * (1 - document.confidence) * shared:.4g} % for the {together})"
     return (
         "Scores are (sensitivity + specificity) / 2, in points of 100, as all metrics but the log loss. The validation"
         " score alone decides the verdict."
@@ -155,6 +156,8 @@ def method_note(document: Comparison) -> str:
         " from resampling the patients that base and head have in common, with seed variance where it was measured."
         " Noticed from: four of five such comparisons notice a true difference of this size; smaller ones are noticed"
         " less often."
+        + " The mean is that of the trained experiments that differ: a loss that they share shows in it first."
+        * mean
     )
 
 

@@ -15,7 +15,6 @@ from auscult.reporting.templates import template
 
 def write_page(path: Path, document: Comparison) -> None:
     """Write the page; it needs no network, and every string of the document is escaped."""
-    experiments = document.experiments
     text = template("comparison.html").render(
         document=document,
         verdict=verdict(document),
@@ -23,7 +22,7 @@ def write_page(path: Path, document: Comparison) -> None:
         with_interval=with_interval,
         missed=missed,
         points=scale.points,
-        score_reach=_reach(each.score(part) for each in experiments for part in ("validation", "test")),
+        score_reach=_reach(each.score(part) for each in document.rows for part in ("validation", "test")),
         reach=lambda experiment: _reach(metric for part in experiment.parts for metric in part.metrics),
         names=lambda experiment: list(dict.fromkeys(each.name for part in experiment.parts for each in part.metrics)),
     )

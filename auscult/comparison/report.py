@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from auscult import settings
-from auscult.comparison import differences, document, markdown, revisions
+from auscult.comparison import differences, document, markdown, mean, revisions
 from auscult.comparison.differences import POINT_ESTIMATES, Evaluated, Method
 from auscult.comparison.document import SCHEMA, Comparison, Data, Experiment, Fault, Part, Revision, shorten
 from auscult.comparison.page import write_page
@@ -176,7 +176,9 @@ def compare(
     missing = "there is no base to compare with" if base.revision.fault else ""
     missing = "the head could not be read" if head.revision.fault else missing
     names = list(dict.fromkeys([*head.experiments, *base.experiments]))
-    shared_by = max(1, len(head.experiments.keys() & base.experiments.keys()))
+    pairs = _retrained(base, head)
+    with_mean = mean.is_defined(pairs, asked)
+    shared_by = max(1, len(head.experiments.keys() & base.experiments.keys()) + with_mean)
     method = replace(asked, confidence=round(1.0 - (1.0 - asked.confidence) / shared_by, 6))
     noise: Mapping[str, Noise] = {}
     try:
@@ -207,7 +209,20 @@ def compare(
         tuple(stages[:_MAX_ENTRIES]),
         tuple(revisions.sizes(base.lock, head.lock, both=not missing) if head.lock else ()),
         tuple([*faults, *_faults("head", head), *_faults("base", base)][:_MAX_ENTRIES]),
+        mean.mean_of(pairs, {name: find_noise(noise, name) for name in pairs}, method),
     )
+
+
+def _retrained(base: Results, head: Results) -> dict[str, tuple[Evaluated, Evaluated]]:
+    """Return the experiments, without combinations, whose models differ in base and head, with the same classes."""
+    found = {}
+    for name in head.params.get("experiments") or {}:
+        old, new = base.experiments.get(name), head.experiments.get(name)
+        if not isinstance(old, Evaluated) or not isinstance(new, Evaluated):
+            continue
+        if old.task == new.task and not old.model == new.model != "":
+            found[name] = old, new
+    return found
 
 
 def _experiment(

@@ -91,7 +91,7 @@ def _by_score(document: Comparison, quote: Quote) -> Verdict:
         if revision.fault:
             return Verdict("cannot say", "Cannot say", (f"{problem} ({quote(revision.fault)})",))
     groups: Mapping[str, list[Experiment]] = defaultdict(list)
-    for each in document.experiments:
+    for each in document.rows:
         groups[_group(each)].append(each)
     moved = groups["better"] + groups["worse"]
     kind, headline = _headline(document, groups)

@@ -34,22 +34,27 @@ _OVER_CLASSES = {"balanced_accuracy", "precision_macro", "recall_macro", "f1_mac
 _AREAS = {"roc_auc", "pr_auc"}
 
 
-def patient_weights(patients: Any, resamples: int, seed: int) -> Floats:
+def patient_weights(patients: Any, resamples: int, seed: int, among: Any = None) -> Floats:
     """Return how often each unit occurs in each bootstrap resample of the patients.
 
     Parameters
     ----------
     patients
         Patient of each unit, shape (n,).
+    among
+        The patients who are drawn, in any order; by default those of the units. Units of several experiments have the
+        same patients in a resample if this is the same.
 
     Returns
     -------
     array
         Shape (resamples, n).
     """
-    names, codes = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    patients = np.asarray(patients, dtype=str)
+    names = np.unique(patients if among is None else np.asarray(among, dtype=str))
     if not len(names):
         return np.zeros((resamples, 0))
+    codes = np.searchsorted(names, patients)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return drawn[:, codes].astype(np.float64)
 

@@ -127,6 +127,12 @@ def measure(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
         )
 
 
+def score(predictions: Predictions, weights: Floats) -> Floats:
+    """Return the score alone, as :func:`measure` does in many times the time."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _from_confusion(confusions(predictions, weights), predictions.task)["score"]
+
+
 def confusions(predictions: Predictions, weights: Floats) -> Floats:
     """Return weighted confusion matrices, shape (b, true class, predicted class)."""
     k = len(predictions.task.classes)

@@ -76,6 +76,15 @@ def experiment(
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def mean(name: str, base: float, head: float, mark: Mark) -> Experiment:
+    """Return the mean of experiments, which has the score alone; that of the test part has not moved beyond noise."""
+    parts = []
+    for which, its in (("validation", mark), ("test", "within noise")):
+        score = metric("score", base, head, its)  # type: ignore[arg-type]
+        parts.append(Part(which, 258, 258, 258, 9, (), (score,), (), ()))  # type: ignore[arg-type]
+    return Experiment(name, "", "compared", "measured", "", tuple(parts))
+
+
 def comparison(*experiments: Experiment, **changes: object) -> Comparison:
     """Return a comparison of experiments in which nothing else has changed."""
     data = Data("sample-11a6ad31", "sample-11a6ad31", False, ())
@@ -123,6 +132,13 @@ def golden() -> dict[str, Comparison]:
             experiment("binary_mfcc_cnn2d", 0.575, 0.571, limits=as_base),
         ),
         "worse": comparison(experiment("sounds_logmel_cnn2d", 0.765, 0.62, "worse")),
+        "worse_mean": comparison(
+            experiment("one", 0.7, 0.62),
+            experiment("two", 0.7, 0.62),
+            confidence=round(1 - 0.05 / 3, 6),
+            shared_by=3,
+            mean=mean("mean of 2 experiments", 0.7, 0.62, "worse"),
+        ),
         "mixed": comparison(experiment("one", 0.7, 0.8, "better"), experiment("two", 0.7, 0.6, "worse"), same),
         "perhaps": comparison(experiment("one", 0.7, 0.8, "better", noise="not measured")),
         "no_difference": comparison(moved, same, unknown),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auscult.comparison import document
-from auscult.comparison.document import DocumentError, parse, write
+from auscult.comparison.document import SCHEMA, DocumentError, parse, write
 from tests.comparison.documents import comparison, experiment, golden
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_is_not_as_declared_is_refused(tmp_path: Path, fault: str) -
     made = plain(tmp_path)
     parse(json.dumps(made).encode())
     FAULTS[fault](made)
-    with pytest.raises(DocumentError, match="version 4"):
+    with pytest.raises(DocumentError, match=f"version {SCHEMA}"):
         parse(json.dumps(made).encode())
 
 

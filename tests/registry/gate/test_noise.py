@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from auscult.core.storage import write_json
 from auscult.evaluation.bootstrap import interval
 from auscult.evaluation.metrics import Predictions
-from auscult.registry.gate.noise import NOISE_FILE, PARTS, Spread, cover_retraining, find_noise, load_noise
+from auscult.registry.gate.noise import (
+    NO_SPREAD,
+    NOISE_FILE,
+    NOT_MEASURED,
+    PARTS,
+    Noise,
+    Spread,
+    cover_retraining,
+    find_noise,
+    load_noise,
+    spread_of_mean,
+)
 from tests.registry.gate.simulated import TASK
 
 PATIENTS, TRAININGS = 40, 5
@@ -163,3 +174,47 @@ def test_a_spread_that_is_drawn_errs_as_rarely_as_promised_and_is_narrower(tmp_p
             alarm += not ends[1]["low"] <= 0.0 <= ends[1]["high"]
     assert alarm / (9 * repetitions) <= 1.0 - OF_EIGHT
     assert narrow < 0.9 * wide
+
+
+def test_the_mean_of_experiments_that_are_trained_apart_has_the_mean_variance_divided_by_their_number() -> None:
+    """Variances 1, 4 and 4 with four degrees each: √9 / 3, and three quarters of 9² / (1/4 + 16/4 + 16/4) degrees."""
+    noises = [measured(each) for each in (1.0, 2.0, 2.0)]
+    assert spread_of_mean(noises, "validation", "score") == pytest.approx((1.0, 0.75 * 81.0 / 8.25))
+    pooled = [Noise("pooled", measured(1.0).spread)] * 4
+    assert spread_of_mean(pooled, "validation", "score") == pytest.approx((0.5, 3.0)), "one estimate for all"
+    assert spread_of_mean([*noises, NOT_MEASURED], "validation", "score") == pytest.approx((0.75, 0.75 * 81.0 / 8.25))
+    assert spread_of_mean([*noises, Noise("measured", {"test": {}})], "validation", "score") is None
+    assert spread_of_mean([NOT_MEASURED], "validation", "score") == NO_SPREAD
+
+
+def test_the_mean_uses_the_variances_of_experiments_before_they_are_drawn_together(tmp_path: Path) -> None:
+    own = {str(number): {part: {"score": 0.01 * number} for part in PARTS} for number in range(6)}
+    section = {"seeds": list(range(TRAININGS)), "experiments": own, "pooled": {part: {"score": 0.9} for part in PARTS}}
+    write_json(tmp_path / NOISE_FILE, {"datasets": {"sample": section}})
+    table = load_noise(tmp_path, "sample")
+    found = spread_of_mean([find_noise(table, name) for name in own], "test", "score")
+    assert found is not None and found.deviation == pytest.approx(0.01 * np.sqrt(1 + 4 + 9 + 16 + 25) / 6)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 1.0 - 0.05 / 13])
+@pytest.mark.parametrize("differ_by", [0.0, 0.5, 0.8])
+def test_seeds_alone_move_the_mean_beyond_its_interval_as_rarely_as_promised(
+    differ_by: float, confidence: float
+) -> None:
+    """*differ_by*: standard deviation of the logarithm of the experiments' own deviations."""
+    rng, alarm, repetitions = np.random.default_rng(2), 0, 5000
+    for _ in range(repetitions):
+        own = 0.02 * np.exp(differ_by * rng.normal(size=9))
+        estimated = own * np.sqrt(rng.chisquare(TRAININGS - 1, 9) / (TRAININGS - 1))
+        spread = spread_of_mean([measured(float(each)) for each in estimated], "validation", "score")
+        assert spread is not None
+        value = float(np.mean(rng.normal(size=9) * np.sqrt(2.0) * own))
+        at_zero = {"value": value, "low": value, "high": value}
+        ends = cover_retraining(at_zero, np.zeros(2), confidence, "score", 2, spread)
+        alarm += not ends["low"] <= 0.0 <= ends["high"]
+    assert alarm / repetitions <= 1.0 - confidence
+
+
+def measured(deviation: float) -> Noise:
+    """Return the seed variance of an experiment that was trained five times."""
+    return Noise("measured", {"validation": {"score": Spread(deviation, TRAININGS - 1)}})

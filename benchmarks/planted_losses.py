@@ -1,43 +1,46 @@
-"""``python -m benchmarks.planted_losses``: how often a comparison marks a model that a mistake made worse.
+"""``python -m benchmarks.planted_losses``: how often a comparison marks models that a mistake made worse.
 
-One experiment is trained again and again in temporary worktrees of the last commit: with another seed and nothing
-else, and with another seed and one mistake. Each of the latter is compared with one of the former as ``auscult
-compare`` does it: the error is shared among all experiments and their mean, and the seed variance is that of
-``benchmarks/retraining.json``.
+The sample's experiments are trained with several seeds in temporary worktrees of the last commit, as the code is and
+with one mistake. Each training with a mistake is compared with the right one of the same seed, as a pull request with
+its base, and the right ones with each other. The seed variance is that of ``benchmarks/retraining.json``. A training
+with a seed of that file is taken from the cache if the file was measured here.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
 
 from auscult import settings
-from auscult.comparison import differences
 from auscult.comparison.differences import Evaluated, Method
+from auscult.comparison.document import Comparison, Metric, Revision
+from auscult.comparison.report import compare
+from auscult.comparison.revisions import Results
+from auscult.comparison.verdict import verdict
 from auscult.core import params as parameters
+from auscult.core.digests import file_sha256
 from auscult.core.errors import AuscultError
 from auscult.core.paths import Paths
 from auscult.core.process import run
 from auscult.core.records import SEGMENT_COLUMNS
 from auscult.core.storage import read_json, read_table, write_table, write_text
 from auscult.core.tasks import Task
-from auscult.registry.gate.noise import Noise, find_noise, load_noise
 from auscult.versioning import worktree
 from auscult.versioning.commands import follow, git
 from auscult.versioning.graph import reproduce_all
 from benchmarks.process import REPOSITORY
 
+DATASET = "sample"
 _WORKTREE = "planted-losses"
-_FIRST_SEED = 1001
 #: Lowest frequency that a wrong filter lets through, in Hz.
 _LOW_HZ = 400.0
 
@@ -64,7 +67,7 @@ class Mistake:
 
 def _swap_labels(place: Path) -> None:
     """Label every second segment with crackles as normal."""
-    path = place / Paths("sample").manifest / "segments.parquet"
+    path = place / Paths(DATASET).manifest / "segments.parquet"
     table = read_table(path)
     crackles = np.flatnonzero(table["label"] == "crackle")[::2]
     table.iloc[crackles, table.columns.get_loc("label")] = "normal"
@@ -73,7 +76,7 @@ def _swap_labels(place: Path) -> None:
 
 
 def _mend_labels(place: Path) -> None:
-    path = place / Paths("sample").manifest / "segments.parquet"
+    path = place / Paths(DATASET).manifest / "segments.parquet"
     path.with_suffix(".correct").rename(path)
 
 
@@ -104,37 +107,24 @@ MISTAKES = {
 
 
 def main() -> None:
-    """Train, compare, and print a table."""
+    """Train, compare, and print a line per kind of training."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planted_losses", description=__doc__)
-    parser.add_argument("--experiment", default="abnormal_logmel_cnn2d", help="of the sample, on segments")
-    parser.add_argument("--repeats", type=int, default=10, help="trainings of each kind (default: 10)")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of each kind (default: 5)")
     parser.add_argument("--only", choices=MISTAKES, help="this mistake only")
     arguments = parser.parse_args()
-    name, repeats = arguments.experiment, arguments.repeats
-    shared_by = len(parameters.load(REPOSITORY / parameters.FILE).evaluated) + 1
     how = settings.load(REPOSITORY)[1].compare
-    method = Method(1.0 - (1.0 - how.confidence) / shared_by, how.resamples, how.seed, how.min_patients)
-    noise = find_noise(load_noise(REPOSITORY, "sample"), name)
-    with _prepared(name) as place:
-        right = [_trained(place, name, _FIRST_SEED + number) for number in range(repeats)]
-    pairs = list(combinations(right, 2))
-    _print(f"another seed only, {repeats} trainings in pairs", [_difference(*pair, noise, method) for pair in pairs])
-    for key in [arguments.only] if arguments.only else MISTAKES:
-        mistake = MISTAKES[key]
-        with _prepared(name) as place:
-            mistake.before(place)
-            stages = ("resample", "features", "balance") if mistake.features else ("balance",)
-            for stage in stages:
-                follow(place, [sys.executable, "-m", f"stages.{stage}"], lambda _: None)
-            mistake.after(place)
-            wrong = [_trained(place, name, _FIRST_SEED + repeats + number, mistake) for number in range(repeats)]
-        found = [_difference(old, new, noise, method) for old, new in zip(right, wrong, strict=True)]
-        _print(mistake.what, found)
+    method = Method(how.confidence, how.resamples, how.seed, how.min_patients)
+    right = _trained(arguments.seeds)
+    pairs = [_comparison(*pair, method) for pair in combinations(right, 2)]
+    _print("another seed and nothing else", pairs)
+    for mistake in [arguments.only] if arguments.only else MISTAKES:
+        wrong = _trained(arguments.seeds, MISTAKES[mistake])
+        _print(MISTAKES[mistake].what, [_comparison(*pair, method) for pair in zip(right, wrong, strict=True)])
 
 
 @contextmanager
-def _prepared(name: str) -> Iterator[Path]:
-    """Make a worktree of the last commit with one experiment, its data up to date."""
+def _prepared() -> Iterator[Path]:
+    """Make a worktree of the last commit, its features up to date; without combinations."""
     place = REPOSITORY / worktree.FOLDER / _WORKTREE
     worktree.remove(REPOSITORY, place)  # of a killed run
     place = worktree.create(REPOSITORY, _WORKTREE, git(REPOSITORY, "rev-parse", "HEAD"))
@@ -144,44 +134,75 @@ def _prepared(name: str) -> Iterator[Path]:
         if fault := made.fault or next(filter(None, map(made.missing_reason, made.stages)), ""):
             raise AuscultError(fault, where="HEAD", next_step="make repro, commit, and run the same command again")
         data = yaml.safe_load(parameters.read(place / parameters.FILE))
-        data["experiments"], data["combinations"] = {name: data["experiments"][name]}, {}
+        data["combinations"] = {}
         write_text(place / parameters.FILE, yaml.safe_dump(data, sort_keys=False))
         yield place
     finally:
         worktree.remove(REPOSITORY, place)
 
 
-def _trained(place: Path, name: str, seed: int, mistake: Mistake | None = None) -> Evaluated:
-    """Train with a seed, evaluate with the right labels, and return the evaluated model."""
-    data = yaml.safe_load(parameters.read(place / parameters.FILE))
-    data["train"]["seed"] = seed
-    write_text(place / parameters.FILE, yaml.safe_dump(data, sort_keys=False))
-    if mistake is not None:
-        mistake.before(place)
-    follow(place, [sys.executable, "-m", "stages.train", name], lambda _: None)
-    if mistake is not None:
-        mistake.after(place)
-    follow(place, [sys.executable, "-m", "stages.evaluate", name], lambda _: None)
-    folder = place / Paths("sample").evaluation(name)
-    table = read_table(folder / "predictions.parquet")
-    return Evaluated(Task.from_json(read_json(folder / "evaluation.json")["task"]), table, f"{seed} {mistake}", {})
+def _trained(seeds: int, mistake: Mistake | None = None) -> list[Results]:
+    """Train every experiment with each seed, evaluate with the right labels, and return the results."""
+    found = []
+    with _prepared() as place:
+        if mistake is not None:
+            mistake.before(place)
+            for stage in ("resample", "features") * mistake.features:
+                follow(place, [sys.executable, "-m", f"stages.{stage}"], lambda _: None)
+            follow(place, [sys.executable, "-m", "stages.balance"], lambda _: None)
+            mistake.after(place)
+        data = yaml.safe_load(parameters.read(place / parameters.FILE))
+        first = data["train"]["seed"]
+        for seed in range(first, first + seeds):
+            data["train"]["seed"] = seed
+            write_text(place / parameters.FILE, yaml.safe_dump(data, sort_keys=False))
+            if mistake is not None:
+                mistake.before(place)
+            for name in data["experiments"]:
+                follow(place, [sys.executable, "-m", "stages.train", name], lambda _: None)
+            if mistake is not None:
+                mistake.after(place)
+            for name in data["experiments"]:
+                follow(place, [sys.executable, "-m", "stages.evaluate", name], lambda _: None)
+            experiments: dict[str, Evaluated | str] = {name: _evaluated(place, name) for name in data["experiments"]}
+            revision = Revision(str(seed), "", False, "")
+            found.append(Results(revision, dataset=DATASET, params=data, experiments=experiments))
+    return found
 
 
-def _difference(old: Evaluated, new: Evaluated, noise: Noise, method: Method) -> Any:
-    """Return the comparison of the validation scores."""
-    part = differences.compare("validation", old, new, noise, method, same=False)
-    return next(metric for metric in part.metrics if metric.name == "score")
-
-
-def _print(what: str, found: Sequence[Any]) -> None:
-    moved = 100.0 * np.array([metric.head - metric.base for metric in found])
-    marked = [sum(metric.mark == mark for metric in found) for mark in ("worse", "better")]
-    noticeable = 100.0 * np.median([metric.noticeable for metric in found])
-    print(
-        f"{what}: score {moved.mean():+.1f} (sd {moved.std(ddof=1):.1f}, {moved.min():+.1f} to {moved.max():+.1f});"
-        f" marked worse {marked[0]}, better {marked[1]} of {len(found)}; noticed from {noticeable:.1f}",
-        flush=True,
+def _evaluated(place: Path, name: str) -> Evaluated:
+    paths = Paths(DATASET)
+    folder = place / paths.evaluation(name)
+    task, table = (
+        Task.from_json(read_json(folder / "evaluation.json")["task"]),
+        read_table(folder / "predictions.parquet"),
     )
+    return Evaluated(task, table, file_sha256(place / paths.model(name) / "model.json"), {})
+
+
+def _comparison(base: Results, head: Results, method: Method) -> Comparison:
+    return compare(REPOSITORY, base, head, method, None)
+
+
+def _print(what: str, found: Sequence[Comparison]) -> None:
+    """Print how many verdicts a kind of training got, and the validation scores of the experiments and their mean."""
+    kinds = Counter(verdict(each).kind for each in found)
+    print(f"{what}: {len(found)} comparisons: {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
+    rows: dict[str, list[Metric]] = defaultdict(list)
+    for each in found:
+        for row in each.rows:
+            score = row.score("validation")
+            if row.state == "compared" and score is not None and score.difference is not None:
+                rows[row.name].append(score)
+    for name, scores in rows.items():
+        moved = 100.0 * np.array([score.difference for score in scores])
+        marks = Counter(score.mark for score in scores)
+        noticed = 100.0 * np.median([score.noticeable or np.nan for score in scores])
+        print(
+            f"  {name}: {moved.mean():+.1f} ({moved.min():+.1f} to {moved.max():+.1f}), noticed from {noticed:.1f};"
+            f" {', '.join(f'{count} {mark}' for mark, count in marks.items())}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import platform
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from auscult.core import params
 from auscult.core.errors import AuscultError
-from auscult.core.storage import read_table
-from benchmarks import Measurement, __main__, many_recordings
+from auscult.core.records import SEGMENT_COLUMNS
+from auscult.core.storage import read_table, write_table
+from benchmarks import Measurement, __main__, many_recordings, planted_losses
 from benchmarks.process import REPOSITORY, cost
 from benchmarks.recordings import PATHS, forget_results, make_root
 
@@ -63,3 +65,31 @@ def test_values_of_groups_that_are_not_run_are_kept(tmp_path: Path, monkeypatch:
     assert platform.node() not in text
     assert str(tmp_path) not in text
     assert os.environ.get("HOME", "/root") not in text
+
+
+@pytest.mark.parametrize("mistake", planted_losses.MISTAKES)
+def test_a_planted_mistake_changes_what_it_names_and_labels_are_restored(tmp_path: Path, mistake: str) -> None:
+    """It is planted before every training: a second time changes nothing."""
+    batches, segments = tmp_path / "auscult/training/batches.py", tmp_path / "data/sample/manifest/segments.parquet"
+    batches.parent.mkdir(parents=True)
+    segments.parent.mkdir(parents=True)
+    for file in (batches, tmp_path / params.FILE):
+        file.write_bytes((REPOSITORY / file.relative_to(tmp_path)).read_bytes())
+    columns = {name: [""] * 5 for name, (kind, _) in SEGMENT_COLUMNS.items() if kind == "string"}
+    columns |= {name: [0] * 5 for name, (kind, _) in SEGMENT_COLUMNS.items() if kind != "string"}
+    write_table(
+        segments,
+        pd.DataFrame(columns | {"label": ["crackle", "both", "crackle", "crackle", "normal"]}),
+        SEGMENT_COLUMNS,
+    )
+    before, planted = params.load(tmp_path / params.FILE), planted_losses.MISTAKES[mistake]
+    for _ in range(2):
+        planted.before(tmp_path)
+        low_hz = params.load(tmp_path / params.FILE).resample.low_hz
+        wrong = read_table(segments)["label"].tolist()
+        broken = "= 1.0, 0.5" in batches.read_text()
+        planted.after(tmp_path)
+        assert read_table(segments)["label"].tolist() == ["crackle", "both", "crackle", "crackle", "normal"]
+    assert (low_hz != before.resample.low_hz) == (mistake == "filter") == planted.features
+    assert (wrong == ["normal", "both", "crackle", "normal", "normal"]) == (mistake == "labels")
+    assert broken == (mistake == "augmentation")

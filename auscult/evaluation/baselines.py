@@ -18,18 +18,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from auscult.core.tasks import Task
-from auscult.evaluation.metrics import Floats, Ints
 from auscult.training.calibration import fit_offsets
 from auscult.training.score import decide, icbhi_score
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+    from auscult.evaluation.metrics import Floats, Ints
 
 TITLES = {
     "constant": "Constant answer",
@@ -176,6 +174,8 @@ def _logistic_regression(units: Units, x: Floats, train: NDArray[np.bool_]) -> F
     y = units.y[train]
     if len(np.unique(y)) < 2:
         return _shares(units, train)
+    from sklearn.linear_model import LogisticRegression  # loaded only where no earlier evaluation fitted the baselines
+
     model = LogisticRegression(C=1.0, max_iter=2000).fit(x[train], y)
     return _for_all_classes(model.predict_proba(x), model.classes_, len(units.task.classes))
 
@@ -187,6 +187,9 @@ def _boosted_trees(
     y = units.y[train]
     if len(np.unique(y)) < 2:
         return _shares(units, train)
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
     model = HistGradientBoostingClassifier(**SETTINGS, max_features=max_features)
     with threadpool_limits(limits=1):  # sums depend on the number of threads
         model.fit(x[train], y)

@@ -13,6 +13,7 @@ from auscult.core.errors import DataError
 from auscult.core.paths import Paths
 from auscult.core.storage import open_array
 from auscult.evaluation import baselines
+from auscult.evaluation.finished_baselines import finished
 from auscult.evaluation.metrics import Predictions
 from auscult.features.examples import array_path, examples, mean_by_unit, recordings_of, units_of
 from auscult.features.functionals import pool, summarise
@@ -162,8 +163,11 @@ def _baseline_predictions(
     statistics = summarise(array, where, rows["frames"].to_numpy(dtype=np.int64))
     if model.task.unit == "recording":
         statistics = pool(statistics, codes)
-    return {
-        "constant": baselines.constant(units),
-        "metadata_only": baselines.metadata_only(units, table),
-        "gradient_boosting": baselines.gradient_boosting(units, statistics),
-    }
+    return finished(
+        *(units, table, statistics),
+        lambda: {
+            "constant": baselines.constant(units),
+            "metadata_only": baselines.metadata_only(units, table),
+            "gradient_boosting": baselines.gradient_boosting(units, statistics),
+        },
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from auscult import models
 from auscult.audio import resampled
+from auscult.evaluation import finished_baselines
 from auscult.features.extraction import build
 from auscult.features.representations import load, names
 from auscult.training.search import CODE
@@ -39,6 +40,10 @@ def test_spectrograms_and_augmented_copies() -> None:
 def test_finished_trials() -> None:
     training = {file for file in imported_files("auscult.training.loop") if file.startswith("auscult/training/")}
     assert training <= files(*CODE, "auscult.training.loop")
+
+
+def test_finished_baselines() -> None:
+    assert imported_files("auscult.evaluation.baselines") - GROUND_FLOOR <= files(*finished_baselines.CODE)
 
 
 def test_finished_trials_of_each_model() -> None:

@@ -72,8 +72,8 @@ def local_artifacts(
         f"cached arrays of recordings that are in no kept data ({CACHE_DIR})": [
             path for path in cache.glob("*/*/*.f32") if path.name[:64] not in known_audio
         ],
-        f"finished trials of searches, which record no patients ({CACHE_DIR}/search): an interrupted search starts"
-        " again": cache.glob("search/*"),
+        f"finished trials and baselines, which record no patients ({CACHE_DIR}/search, {CACHE_DIR}/baselines): an"
+        " interrupted search starts again": [*cache.glob("search/*"), *cache.glob("baselines/*")],
         "model outputs for training recordings, cached for drift monitoring": [
             path for path in cache.glob("drift/*.parquet") if _observes(path, withdrawn)
         ],

@@ -1,4 +1,4 @@
-"""Commands on data sets: add, compare, trace, withdraw, purge."""
+"""Commands on data sets: add, compare, trace, correct, withdraw, purge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 from auscult.cli.models import outcome, run_flow
 from auscult.cli.project import need_project, working
 
-app = typer.Typer(help="Versions of a data set: add, diff, template, lineage, withdraw, purge.", no_args_is_help=True)
+app = typer.Typer(
+    help="Versions of a data set: add, diff, template, correct, lineage, withdraw, purge.", no_args_is_help=True
+)
 Dataset = Annotated[str | None, typer.Option(help="Data set; by default the one in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
@@ -106,6 +108,28 @@ def lineage(
         print(formats.text(traced))
     if traced.disagreements:
         raise typer.Exit(1)
+
+
+@app.command()
+def correct(
+    item: Annotated[str, typer.Argument(help="A recording, or a segment such as 101_1b1_Al_sc_Meditron:003.")],
+    label: Annotated[str, typer.Argument(help="Its right label, as the data set names it, or: drop.")],
+    because: Annotated[str, typer.Option(metavar="TEXT", help="Why.")],
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who; by default git's user.name.")] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Correct the label of a recording or a segment, or leave it out, from the next run on.
+
+    With --json: schema, dataset, correction (item, old, new, by, because, on), part (of the patient), dry_run.
+
+    Example: auscult data correct 101_1b1_Al_sc_Meditron:003 normal --because "friction, no crackle"
+    """
+    need_project()
+    from auscult.curation.corrections import correct
+
+    found = correct(item, label, because, by, dry_run=dry_run)
+    print(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else found)
 
 
 @app.command()

@@ -18,6 +18,8 @@ DATA_DIR = Path("data")
 ADDED_DIR = DATA_DIR / "added"
 #: Withdrawals from all data sets, so no data set may be called ``withdrawn``.
 WITHDRAWN_DIR = DATA_DIR / "withdrawn"
+#: Corrections of all data sets, so no data set may be called ``corrections``.
+CORRECTIONS_DIR = DATA_DIR / "corrections"
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,18 @@ class Paths:
         return WITHDRAWN_DIR / f"{self.dataset}.csv"
 
     @property
+    def corrections(self) -> Path:
+        """Table of corrected labels, tracked by git."""
+        return CORRECTIONS_DIR / f"{self.dataset}.csv"
+
+    @property
     def pinned_split(self) -> Path:
         """Split assignment of the remaining patients, pinned at the first withdrawal; tracked by git."""
         return WITHDRAWN_DIR / f"{self.dataset}.sides.json"
 
     @property
     def manifest(self) -> Path:
-        """Contains recordings, segments, rejects and fingerprints (Parquet), tasks.json, validation.html."""
+        """Contains recordings, segments, rejects, corrections, fingerprints (Parquet), tasks.json, validation.html."""
         return self.data / "manifest"
 
     @property

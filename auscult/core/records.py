@@ -54,6 +54,15 @@ REJECT_COLUMNS: dict[str, tuple[str, str]] = {
     "detail": ("string", "the measured value, file or line, for a person"),
 }
 
+#: manifest/corrections.parquet, one row per correction that was applied, in the order of the table of corrections
+CORRECTION_COLUMNS: dict[str, tuple[str, str]] = {
+    "item": ("string", "recording_id or segment_id"),
+    "recording_id": ("string", "the recording that it is, or lies in"),
+    "patient_id": ("string", "the recording's patient"),
+    "old": ("string", "label before"),
+    "new": ("string", "label from then on; drop: the item is left out"),
+}
+
 #: split/assignment.parquet, one row per accepted recording
 ASSIGNMENT_COLUMNS: dict[str, tuple[str, str]] = {
     "recording_id": ("string", "the recording"),

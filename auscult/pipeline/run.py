@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from auscult.core import corrections, withdrawals
 from auscult.core import params as parameters
-from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, ParameterError, unknown_name
 from auscult.core.paths import ADDED_DIR, Paths
 from auscult.core.sections import Params
@@ -79,7 +79,7 @@ def _reproduce(dataset: str | None, source: str | None) -> None:
 
 
 def make_ready(dataset: str) -> None:
-    """Create what stages depend on and may be missing: the folder of additions, a data set's table of withdrawals.
+    """Create what stages depend on and may be missing: the folder of additions, the tables of withdrawals, corrections.
 
     Raises
     ------
@@ -90,6 +90,7 @@ def make_ready(dataset: str) -> None:
     for folder in sorted(path for path in ADDED_DIR.iterdir() if path.is_dir()):
         batches(folder)
     withdrawals.make_ready(dataset)
+    corrections.make_ready(dataset)
 
 
 @contextmanager

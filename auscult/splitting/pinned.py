@@ -1,9 +1,9 @@
-"""Patients whose fold is fixed instead of drawn: after a withdrawal, and in additions.
+"""Patients whose fold is fixed instead of drawn: after a withdrawal or a correction, and in additions.
 
-The draw looks at all patients together: without one of them, it would place others elsewhere, and models could no
-longer be compared on the same test patients. Therefore, before the first patient is withdrawn, the folds of all
-others are written to ``data/withdrawn/<dataset>.sides.json``, by patient key. They apply while the parameters of
-the split stay the same.
+The draw looks at all patients and labels together: without one patient, or with another label, it would place others
+elsewhere, and models could no longer be compared on the same test patients. Therefore, before the first patient is
+withdrawn or the first label corrected, the folds of all others are written to ``data/withdrawn/<dataset>.sides.json``,
+by patient key. They apply while the parameters of the split stay the same.
 
 Additions change nobody's fold either. A patient known from the data set as downloaded keeps part and fold. The fold
 of a new patient is a hash of ``split.seed`` and the patient's id, so it depends on no other patient.
@@ -69,7 +69,7 @@ def drawn_with(params: SplitParams, *, with_test: bool) -> dict[str, Any]:
 
 
 def read(dataset: str, root: Path = Path()) -> Pinned:
-    """Read the fixed folds of a data set; there are none before its first withdrawal.
+    """Read the fixed folds of a data set; there are none before its first withdrawal or correction.
 
     Raises
     ------

@@ -16,7 +16,14 @@ import pandas as pd
 from auscult.audio.checks import Audio, inspect
 from auscult.audio.fingerprint import FINGERPRINT_COLUMNS
 from auscult.core.paths import DATA_DIR, Paths
-from auscult.core.records import RECORDING_COLUMNS, REJECT_COLUMNS, SEGMENT_COLUMNS, Recording, Segment
+from auscult.core.records import (
+    CORRECTION_COLUMNS,
+    RECORDING_COLUMNS,
+    REJECT_COLUMNS,
+    SEGMENT_COLUMNS,
+    Recording,
+    Segment,
+)
 from auscult.core.reject_reasons import REASONS, Problem
 from auscult.core.sections import ValidateParams
 from auscult.core.threads import Progress, in_order
@@ -71,6 +78,8 @@ class Tables:
         Number of recordings of the data set as downloaded, accepted or not.
     batches
         Number of additions.
+    corrections
+        What :func:`auscult.validation.corrections.apply` changed.
     """
 
     recordings: pd.DataFrame
@@ -80,6 +89,7 @@ class Tables:
     notes: Counter[str]
     downloaded: int
     batches: int
+    corrections: pd.DataFrame
 
 
 def examine_all(
@@ -329,6 +339,7 @@ def build(examined: Sequence[Examined]) -> Tables:
         notes=notes,
         downloaded=sum(item.batch is None for item in examined),
         batches=len({item.batch for item in examined} - {None}),
+        corrections=_typed([], CORRECTION_COLUMNS),
     )
 
 

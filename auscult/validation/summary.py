@@ -13,6 +13,7 @@ from auscult.core.identifiers import look_alikes
 from auscult.core.reject_reasons import ABSENT, REASONS
 from auscult.core.tasks import Task
 from auscult.datasets import Counts, Dataset
+from auscult.validation.corrections import counts as counts_of
 from auscult.validation.expectations import Outcome
 from auscult.validation.manifest import Tables
 
@@ -51,6 +52,7 @@ def summarise(dataset: Dataset, tables: Tables, outcomes: Sequence[Outcome], wit
         "limits": list(dataset.limits),
         "counts": counts,
         "additions": {"batches": tables.batches, "recordings": int(recordings["batch"].notna().sum())},
+        "corrections": counts_of(tables.corrections),
         "notes": notes,
         "rejects": {
             reason: {"recordings": reject_counts[reason], "meaning": meaning}
@@ -105,6 +107,10 @@ def _notes(dataset: Dataset, tables: Tables, withdrawn: int) -> list[str]:
             for what in ("patients", "segments"):
                 if getattr(found, what) != getattr(expected, what):
                     notes.append(f"{getattr(found, what)} {what} where the publisher counts {getattr(expected, what)}")
+    words = ("labels corrected", "recordings left out by a correction", "segments left out by a correction")
+    notes += [
+        f"{what}: {count}" for what, count in zip(words, counts_of(tables.corrections).values(), strict=True) if count
+    ]
     absent = int((tables.rejects["reason"] == ABSENT).sum())
     if absent:
         notes.append(f"{absent} recordings are named without an audio file: the copy is incomplete")

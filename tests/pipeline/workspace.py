@@ -48,7 +48,7 @@ def clone(target: Path, changes: dict[str, Any] | None = None, *, empty_cache: b
     ).stdout.decode()
     for name in filter(None, listed.split("\0")):
         source = ROOT / name
-        kept = name == "data/added/README.md" or name.startswith("data/withdrawn/")
+        kept = name == "data/added/README.md" or name.startswith(("data/withdrawn/", "data/corrections/"))
         output = name.startswith(("data/", "models/", "reports/")) and not kept
         if source.is_file() and not output and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auscult.core.errors import DataError
-from auscult.core.paths import ADDED_DIR, WITHDRAWN_DIR, Paths
+from auscult.core.paths import ADDED_DIR, CORRECTIONS_DIR, WITHDRAWN_DIR, Paths
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.withdrawals import patient_lookup
 from auscult.datasets import Dataset
@@ -20,9 +20,9 @@ from auscult.versioning.dvc_objects import FOLDER, ObjectReader
 from auscult.versioning.history import Entry, Out, Version
 from auscult.versioning.lockfile import parse
 
-#: Folders of outputs; additions and withdrawals lie in them, but no run makes those.
+#: Folders of outputs; additions, withdrawals and corrections lie in them, but no run makes those.
 _OUTPUTS = ("data/", "models/", "reports/")
-_NOT_OUTPUTS = (ADDED_DIR.as_posix(), WITHDRAWN_DIR.as_posix())
+_NOT_OUTPUTS = (ADDED_DIR.as_posix(), WITHDRAWN_DIR.as_posix(), CORRECTIONS_DIR.as_posix())
 
 
 #: Whether something holds one of the patients; ``None`` if it is unknown.

@@ -12,7 +12,7 @@ from auscult import datasets
 from auscult.core import params as parameters
 from auscult.core import withdrawals
 from auscult.core.errors import AuscultError, DataError, unknown_name
-from auscult.core.paths import WITHDRAWN_DIR, Paths
+from auscult.core.paths import CORRECTIONS_DIR, WITHDRAWN_DIR, Paths
 from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.withdrawals import learned_models, objects
@@ -32,7 +32,7 @@ from auscult.versioning.history import Version
 #: To be raised when a key of :meth:`Plan.to_json` changes its meaning.
 SCHEMA = 1
 #: What must be committed before anything is removed that older commits need.
-_COMMITTED = ("dvc.lock", "data/added", WITHDRAWN_DIR.as_posix())
+_COMMITTED = ("dvc.lock", "data/added", WITHDRAWN_DIR.as_posix(), CORRECTIONS_DIR.as_posix())
 
 
 def purge(

@@ -11,22 +11,21 @@ from typing import Any
 
 import pandas as pd
 
+from auscult.core import corrections, withdrawals
 from auscult.core import params as parameters
-from auscult.core import withdrawals
 from auscult.core.digests import patient_key, patient_keys
 from auscult.core.errors import DataError, ParameterError
 from auscult.core.identifiers import look_alikes, normal
 from auscult.core.paths import Paths
 from auscult.core.sections import Params
-from auscult.core.storage import read_json, read_table
-from auscult.core.tasks import Task
+from auscult.core.storage import read_table
 from auscult.core.withdrawals import Withdrawals
 from auscult.curation.additions.batch import locked, rewrite, sweep
+from auscult.curation.current_split import current_folds
 from auscult.curation.withdrawals import learned_models
 from auscult.curation.withdrawals.patient_lookup import patients_in_folder, patients_in_versions
 from auscult.datasets import Dataset, load
 from auscult.splitting import pinned
-from auscult.splitting.parts import split
 from auscult.splitting.pinned import Pinned
 from auscult.validation.additions import batches
 from auscult.versioning import history
@@ -142,6 +141,7 @@ def withdraw(patient: str, since: str | None = None, *, dry_run: bool = False, r
         pinned.write(pins, root)
     if after != table:
         withdrawals.write(after, root)
+    _forget_corrections(dataset, after, root)
     with locked(root):
         for folder in _batches_of(dataset, after, root):
             rewrite(dataset, folder, after, root)
@@ -252,17 +252,25 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
             where=str(folder),
             next_step="dvc checkout (dvc pull, or auscult run), then the same command again",
         )
-    recordings, segments = (read_table(folder / f"{name}.parquet") for name in ("recordings", "segments"))
-    downloaded = recordings[recordings["batch"].isna()]
-    segments = segments[segments["recording_id"].isin(downloaded["recording_id"])]
-    tasks = [Task.from_json(entry) for entry in read_json(folder / "tasks.json")]
-    result = split(downloaded, segments, tasks, params.split, pinned.read(dataset.name, root))
-    return pinned.pin(result.assignment, params.split, after, with_test=result.test_from != "publisher")
+    return current_folds(params, after, root)
+
+
+def _forget_corrections(dataset: Dataset, after: Withdrawals, root: Path) -> None:
+    """Remove the corrections that name a withdrawn patient's recordings, as far as the manifest knows these."""
+    manifest = root / Paths(dataset.name).manifest / "recordings.parquet"
+    if not manifest.exists():
+        return
+    recordings = read_table(manifest)
+    gone = set(recordings.loc[[after.holds(patient) for patient in recordings["patient_id"]], "recording_id"])
+    table = corrections.read(dataset.name, root)
+    kept = [each for each in table if each.recording_id not in gone]
+    if kept != table:
+        corrections.write(dataset.name, kept, root)
 
 
 def _next(found: Withdrawn) -> list[str]:
     steps = [
-        "git add data/withdrawn data/added && git commit -m 'data: a withdrawal'",
+        "git add data/withdrawn data/corrections data/added && git commit -m 'data: a withdrawal'",
         "auscult run   (or dvc repro), then git add dvc.lock data reports && git commit, and dvc push",
     ]
     if serving := [each for each in found.registered if each.champion]:

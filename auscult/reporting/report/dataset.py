@@ -29,6 +29,7 @@ class Tables:
     recordings: pd.DataFrame
     segments: pd.DataFrame
     rejects: pd.DataFrame
+    corrections: pd.DataFrame
     tasks: tuple[Task, ...]
     summary: Mapping[str, Any]
     split: Mapping[str, Any]
@@ -44,11 +45,26 @@ class Tables:
             recordings.drop(columns="exempt_reason", errors="ignore").merge(split, on="recording_id", how="left"),
             segments.merge(split[["recording_id", "part"]], on="recording_id", how="left"),
             read_table(paths.manifest / "rejects.parquet"),
+            cls.corrected_in(paths),
             tuple(Task.from_json(entry) for entry in read_json(paths.manifest / "tasks.json")),
             read_json(paths.manifest / "summary.json"),
             read_json(paths.split / "summary.json"),
             read_json(paths.audio / "spec.json"),
         )
+
+    @staticmethod
+    def corrected_in(paths: Paths) -> pd.DataFrame:
+        """Return the corrections with the ``part`` of their patient; NA if no recording of the patient is left."""
+        assignment = read_table(paths.split / "assignment.parquet")
+        # A dropped recording is in no part, its patient's others are. Those of one patient may be exempt and test.
+        ordered = assignment.sort_values("part", key=lambda parts: parts != "test", kind="stable")
+        part_of = ordered.drop_duplicates("patient_id").set_index("patient_id")["part"]
+        found = read_table(paths.manifest / "corrections.parquet")
+        return found.assign(part=found["patient_id"].map(part_of))
+
+    def corrected(self, part: str) -> int:
+        """Return how many corrections concern patients of a part, those of dropped recordings included."""
+        return int((self.corrections["part"] == part).sum())
 
     def shared(self) -> pd.DataFrame:
         """Return test recordings of patients whom the publisher's split has in training or validation as well."""

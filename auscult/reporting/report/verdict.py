@@ -118,6 +118,11 @@ def limits(tables: Tables, experiments: Sequence[Mapping[str, Any]]) -> list[str
         found.append(
             "The recordings are synthetic. The results show that the pipeline works and say nothing about patients."
         )
+    if count := tables.corrected("test"):
+        found.append(
+            f"{count} correction{'s' * (count != 1)} of labels concern{'s' * (count == 1)} patients of the test part"
+            " (data/corrections): its scores cannot be compared with those before."
+        )
     found += _not_better_than_metadata(experiments)
     found += _classes_of_one_device(tables)
     patients = int(tables.recordings.loc[tables.recordings["part"] == "test", "patient_id"].nunique())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +12,8 @@ from auscult.cli.models import outcome, run_flow
 from auscult.cli.project import need_project, working
 
 app = typer.Typer(
-    help="Versions of a data set: add, diff, template, correct, lineage, withdraw, purge.", no_args_is_help=True
+    help="Versions of a data set: add, diff, template, hard-examples, correct, lineage, withdraw, purge.",
+    no_args_is_help=True,
 )
 Dataset = Annotated[str | None, typer.Option(help="Data set; by default the one in params.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -130,6 +131,31 @@ def correct(
 
     found = correct(item, label, because, by, dry_run=dry_run)
     print(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if as_json else found)
+
+
+@app.command("hard-examples")
+def hard_examples(
+    experiment: Annotated[str, typer.Argument(help="An experiment or a combination of params.yaml.")],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Units on the page.")] = 50,
+    by: Annotated[
+        Literal["loss", "margin"], typer.Option(help="Hardest by loss, or suspected by confident learning.")
+    ] = "loss",
+    dataset: Dataset = None,
+) -> None:
+    """Write a page of the recordings or segments that a model finds hardest, with picture and sound.
+
+    Example: auscult data hard-examples abnormal_logmel_cnn2d --by margin
+    """
+    need_project()
+    from auscult.core import params as parameters
+    from auscult.core.paths import Paths
+    from auscult.reporting.hard_examples import write_hard_examples
+
+    params = parameters.load()
+    paths = Paths(dataset or params.dataset)
+    with working("Drawing"):
+        written = write_hard_examples(paths, experiment, params.evaluated, count, by)
+    print(written)
 
 
 @app.command()

@@ -119,6 +119,10 @@ class Paths:
         """Contains evaluation.json, predictions.parquet, plot data and PNG files."""
         return self.reports / "experiments" / experiment
 
+    def hard_examples(self, experiment: str) -> Path:
+        """Contains a page of the hardest units and a table of all, which a command writes; no output of a stage."""
+        return self.reports / "hard-examples" / experiment
+
     def metrics(self, experiment: str) -> Path:
         """Metrics for ``dvc metrics``, tracked by git."""
         return self.reports / "metrics" / f"{experiment}.json"

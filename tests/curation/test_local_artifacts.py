@@ -58,7 +58,10 @@ def test_mentions_finds_names_with_points() -> None:
 
 def test_pages_and_lists_that_name_the_patient_are_removed(tmp_path: Path) -> None:
     for number, name in enumerate((NAME, OTHER_NAME)):
-        for place in ("reports/icbhi/ingest/{}.csv", "reports/icbhi/drift/{}.html", "reports/decisions/{}/page.html"):
+        for place in (
+            *("reports/icbhi/ingest/{}.csv", "reports/icbhi/drift/{}.html", "reports/decisions/{}/page.html"),
+            "reports/icbhi/hard-examples/{}/units.csv",
+        ):
             put(tmp_path, place.format(number), f"<p>{name}.wav</p>")
     put(tmp_path, "data/icbhi/.raw.abc.part/x.wav")
     put(tmp_path, "reports/sample/ingest/0.csv", f"{NAME} of another data set")
@@ -67,6 +70,7 @@ def test_pages_and_lists_that_name_the_patient_are_removed(tmp_path: Path) -> No
         "reports/icbhi/ingest/1.csv",
         "reports/icbhi/drift/1.html",
         "reports/decisions/1/page.html",
+        "reports/icbhi/hard-examples/1/units.csv",
     }
 
 

@@ -121,6 +121,8 @@ def _manifest(paths: Paths, recordings: pd.DataFrame, segments: pd.DataFrame) ->
         ]
     )
     write_table(paths.manifest / "rejects.parquet", rejects, records.REJECT_COLUMNS)
+    corrections = pd.DataFrame(columns=list(records.CORRECTION_COLUMNS))
+    write_table(paths.manifest / "corrections.parquet", corrections, records.CORRECTION_COLUMNS)
     write_json(paths.manifest / "tasks.json", [task.to_json() for task in TASKS])
     write_json(paths.manifest / "summary.json", {"dataset": "sample", "recordings": len(recordings)})
 

@@ -89,7 +89,13 @@ def local_artifacts(
         ],
     }
     # The pages and lists that flows and stages write outside DVC's outputs.
-    folders = (reports / "ingest", reports / "drift", root / "reports/data-docs", root / "reports/decisions")
+    folders = (
+        reports / "ingest",
+        reports / "drift",
+        reports / "hard-examples",
+        root / "reports/data-docs",
+        root / "reports/decisions",
+    )
     pages = (path for folder in (*folders, root / "dvc_plots") for path in folder.rglob("*") if path.is_file())
     for path in sorted(pages):
         unknown = path.is_relative_to(folders[0]) and _lists_unknown_patients(dataset, path)

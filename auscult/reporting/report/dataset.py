@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,18 @@ def example_task(tables: Tables, names: set[str]) -> Task | None:
 def illustrated_examples(paths: Paths, tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:
     """Return *count* example units per class, with ``picture`` and ``sound`` as data URIs."""
     entries = _example_units(tables, task, count)
+    illustrate(paths, tables, task, entries)
+    return entries
+
+
+def illustrate(paths: Paths, tables: Tables, task: Task, entries: Sequence[dict[str, Any]]) -> None:
+    """Add ``picture`` and ``sound`` as data URIs, and ``seconds``, to units.
+
+    Parameters
+    ----------
+    entries
+        Each has ``unit_id``, ``recording_id``, ``start_s`` and ``end_s``.
+    """
     rate = int(tables.audio["sample_rate_hz"])
     audio = open_array(paths.audio / "audio.npy")
     index = read_table(paths.audio / "index.parquet").set_index("recording_id")
@@ -123,7 +135,6 @@ def illustrated_examples(paths: Paths, tables: Tables, task: Task, count: int) -
         entry["picture"] = figures.example(samples, mel, tables.audio)
         entry["sound"] = figures.wav(samples, rate)
         entry["seconds"] = f"{len(samples) / rate:.1f}"
-    return entries
 
 
 def _example_units(tables: Tables, task: Task, count: int) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -103,7 +104,7 @@ def test_only_hyperparameters_that_differ_between_trials_count_as_searched() -> 
     assert searched([{"varied": [], "trials": trials[:1]}]) == "every hyperparameter has the model's default value"
 
 
-def tables(part: str, reason: str | None) -> Tables:
+def tables(part: str, reason: str | None, corrected: Sequence[str | None] = ()) -> Tables:
     recordings = pd.DataFrame(
         {
             "recording_id": ["156_a", "156_b", "101_a"],
@@ -112,8 +113,8 @@ def tables(part: str, reason: str | None) -> Tables:
             "exempt_reason": [reason, reason, None],
         }
     )
-    none = pd.DataFrame()
-    return Tables(recordings, none, none, (), {"dataset": "icbhi"}, {}, {})
+    none, corrections = pd.DataFrame(), pd.DataFrame({"part": corrected}, dtype=object)
+    return Tables(recordings, none, none, corrections, (), {"dataset": "icbhi"}, {}, {})
 
 
 def experiment(name: str, outcome: str, level: Any = "doubtful") -> dict[str, Any]:
@@ -128,6 +129,12 @@ def test_limits_name_test_patients_whom_the_published_split_has_in_training_too(
     apart = tables("exempt", "in both parts of the publisher's split")
     assert apart.shared().empty
     assert not any("split.official" in sentence for sentence in limits(apart, []))
+
+
+def test_limits_say_that_corrections_concern_the_test_part() -> None:
+    (one,) = [each for each in limits(tables("test", None, ["test", "development", None]), []) if "correct" in each]
+    assert one.startswith("1 correction of labels concerns patients of the test part")
+    assert not any("correct" in each for each in limits(tables("test", None, ["development", None]), []))
 
 
 def test_limits_name_the_experiments_that_do_not_beat_the_metadata_only_baseline() -> None:

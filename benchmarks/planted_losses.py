@@ -123,7 +123,7 @@ def main() -> None:
 
 
 @contextmanager
-def _prepared() -> Iterator[Path]:
+def prepared() -> Iterator[Path]:
     """Make a worktree of the last commit, its features up to date; without combinations."""
     place = REPOSITORY / worktree.FOLDER / _WORKTREE
     worktree.remove(REPOSITORY, place)  # of a killed run
@@ -144,7 +144,7 @@ def _prepared() -> Iterator[Path]:
 def _trained(seeds: int, mistake: Mistake | None = None) -> list[Results]:
     """Train every experiment with each seed, evaluate with the right labels, and return the results."""
     found = []
-    with _prepared() as place:
+    with prepared() as place:
         if mistake is not None:
             mistake.before(place)
             for stage in ("resample", "features") * mistake.features:

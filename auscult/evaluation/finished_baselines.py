@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 from auscult.core.digests import code_digest, digest
 from auscult.core.paths import CACHE_DIR
 from auscult.core.storage import replacing_file
-from auscult.evaluation.baselines import CATEGORIES, NUMBERS, BaselinePredictions, Units
+from auscult.evaluation.baselines import CATEGORIES, NUMBERS, TITLES, BaselinePredictions, Units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +69,10 @@ def _read(file: Path) -> dict[str, BaselinePredictions]:
     """Return the predictions in a file; none if there is no such file, or it is damaged."""
     try:
         arrays = load(file.read_bytes())
-        names = dict.fromkeys(key.partition(".")[0] for key in arrays)
-        return {
-            name: BaselinePredictions(arrays[f"{name}.probabilities"], arrays[f"{name}.predicted"]) for name in names
+        return {  # the file does not keep an order
+            name: BaselinePredictions(arrays[f"{name}.probabilities"], arrays[f"{name}.predicted"])
+            for name in TITLES
+            if f"{name}.predicted" in arrays
         }
     except (FileNotFoundError, SafetensorError, KeyError):
         return {}

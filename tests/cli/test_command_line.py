@@ -37,6 +37,8 @@ def arguments_for(words: tuple[str, ...]) -> list[str]:
         ("data", "add"): ["delivery"],
         ("data", "diff"): ["main"],
         ("data", "template"): ["delivery"],
+        ("data", "correct"): ["101_1b1", "COPD", "--because", "a test"],
+        ("data", "hard-examples"): ["sounds"],
         ("data", "lineage"): ["champion"],
         ("data", "withdraw"): ["226"],
         ("models", "history"): ["sounds"],

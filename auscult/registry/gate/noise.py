@@ -77,7 +77,7 @@ class Noise:
 
     kind: Literal["same model", "measured", "pooled", "not measured"]
     spread: Mapping[PartName, Mapping[str, Spread]]
-    alone: Mapping[PartName, Mapping[str, Spread]] = field(default_factory=dict)
+    alone: Mapping[PartName, Mapping[str, Spread]] = field(default_factory=dict, compare=False)
 
     def of(self, part: PartName, metric: str) -> Spread | None:
         """Return the spread of a metric: 0 where none is covered, None where it is not known."""

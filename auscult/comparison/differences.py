@@ -231,6 +231,7 @@ def _probabilities(evaluated: Evaluated) -> list[str]:
 
 
 def predictions_of(evaluated: Evaluated, table: pd.DataFrame, column: str = "predicted") -> Predictions:
+    """Return the predictions in a table of units: those of the model, or of a baseline by its column."""
     predicted = table[column].to_numpy(dtype=np.int64)
     probabilities = table[_probabilities(evaluated)].to_numpy(dtype=np.float64)
     if column != "predicted":
@@ -290,6 +291,7 @@ def no_interval_because(name: str, moved: NDArray[np.float64], predictions: Pred
 
 
 def mark_of(name: str, low: float, high: float) -> Mark:
+    """Return whether the interval of a metric's difference excludes zero, and in which direction."""
     if low <= 0.0 <= high:
         return "within noise"
     return "better" if (low > 0.0) != (name in LOWER_IS_BETTER) else "worse"

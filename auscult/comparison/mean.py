@@ -22,8 +22,8 @@ from auscult.comparison.differences import (
     no_interval_because,
     predictions_of,
 )
-from auscult.comparison.document import Experiment, Metric, Part, PartName
-from auscult.evaluation.bootstrap import count_patients, interval, patient_weights
+from auscult.comparison.document import Experiment, Metric, Part, PartName, shorten
+from auscult.evaluation.bootstrap import DIGITS, count_patients, interval, patient_weights
 from auscult.evaluation.metrics import Predictions, score
 from auscult.registry.gate.noise import PARTS, Noise, cover_retraining, spread_of_mean
 
@@ -89,10 +89,10 @@ def _metric(part: PartName, found: Mapping[str, _Scores], noise: Sequence[Noise]
     base, head = (float(np.mean([getattr(each, which) for each in found.values()])) for which in ("base", "head"))
     if not np.isfinite([base, head]).all():
         return Metric("score", None, None, None, None, "unknown", "undefined for an experiment")
-    base, head = round(base, 6), round(head, 6)
+    base, head = round(base, DIGITS), round(head, DIGITS)
     for name, each in found.items():
         if reason := no_interval_because("score", each.moved, each.predictions, method):
-            return Metric("score", base, head, None, None, "unknown", f"{name}: {reason}"[:600])
+            return Metric("score", base, head, None, None, "unknown", shorten(f"{name}: {reason}"))
     spread = spread_of_mean(noise, part, "score")
     if spread is None:
         return Metric("score", base, head, None, None, "unknown", "no interval: its seed variance is not known")
@@ -101,6 +101,8 @@ def _metric(part: PartName, found: Mapping[str, _Scores], noise: Sequence[Noise]
     fewest = min((each.predictions for each in found.values()), key=lambda given: min(count_patients(given)))
     difference = head - base
     ends = interval(difference, moved, method.confidence, fewest, "score", paired=True)
+    if "no_interval" in ends:  # each experiment may lack a class in other resamples
+        return Metric("score", base, head, None, None, "unknown", ends["no_interval"])
     ends = cover_retraining({"value": difference, **ends}, moved, method.confidence, "score", 2, spread)
     low, high = ends["low"], ends["high"]
     return Metric("score", base, head, low, high, mark_of("score", low, high), "", ends["noticeable"])

@@ -11,9 +11,10 @@ import pytest
 from auscult.comparison.differences import POINT_ESTIMATES
 from auscult.comparison.differences import compare as compare_part
 from auscult.comparison.document import Comparison
-from auscult.comparison.mean import mean_of
+from auscult.comparison.mean import _metric, _Scores, mean_of
 from auscult.comparison.report import compare
 from auscult.comparison.verdict import verdict
+from auscult.evaluation.bootstrap import patient_weights
 from auscult.registry.gate.noise import NOT_MEASURED, Noise, Spread
 from tests.comparison.predictions import METHOD
 from tests.comparison.test_report import both_parts, made
@@ -92,3 +93,19 @@ def test_an_experiment_without_an_interval_leaves_the_mean_without_one() -> None
     found = mean_of(given, dict.fromkeys(given, MEASURED), METHOD)
     score = found.score("test") if found is not None else None
     assert score is not None and score.mark == "unknown" and score.note.startswith("few: no interval: 5 patients")
+
+
+def test_experiments_of_other_patients_share_the_resamples_of_those_that_they_have_in_common() -> None:
+    everyone = patient_weights(["a", "b", "b", "c"], 50, 1)
+    some = patient_weights(["c", "b"], 50, 1, among=["c", "a", "b"])
+    assert np.array_equal(some, everyone[:, [3, 1]])
+
+
+def test_a_mean_that_few_resamples_define_has_no_interval() -> None:
+    """Each score is defined in three of five resamples, both of them in one of five."""
+    (given,) = simulate(1.2)
+    moved = np.zeros(100)
+    first, second = (np.where(lacking, np.nan, moved) for lacking in (np.arange(100) < 40, np.arange(100) >= 60))
+    found = {name: _Scores(0.8, 0.7, each, given) for name, each in (("one", first), ("two", second))}
+    score = _metric("validation", found, [MEASURED, MEASURED], METHOD)
+    assert score.mark == "unknown" and score.low is None and score.note.startswith("no interval: 80 of 100 resamples")

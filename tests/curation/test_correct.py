@@ -9,12 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from auscult.cli.main import app
-from auscult.core import corrections
+from auscult.core import corrections, withdrawals
 from auscult.core.corrections import DROP, Correction
 from auscult.core.errors import AuscultError, DataError, ParameterError
 from auscult.core.storage import read_table
 from auscult.curation.corrections import correct
 from auscult.curation.withdrawals.withdraw import withdraw
+from auscult.datasets import load
+from auscult.datasets.retrieval.withdrawn_files import leave_out_of_raw
 from auscult.reporting.report.dataset import Tables
 from stages.split import main as split
 from stages.validate import main as validate
@@ -98,10 +100,14 @@ def test_a_correction_of_the_test_part_is_said_at_once_and_in_every_later_report
 def test_a_withdrawal_removes_the_lines_of_the_patient(root: Path) -> None:
     correct(ITEM, "both", "why", "me")
     correct(f"{name_of(102)}:001", "both", "why", "me")
+    correct(name_of(101), DROP, "why", "me")  # after the next validation no table of recordings names it
     validate()
     split()
     withdraw("101", "2026-11-25", root=root)
     assert [each.item for each in lines()] == [f"{name_of(102)}:001"]
+    leave_out_of_raw(load("sample"), PATHS.raw, withdrawals.read("sample"))
+    validate()
+    assert read_table(PATHS.manifest / "corrections.parquet")["patient_id"].tolist() == ["102"]
 
 
 def test_patients_keep_their_parts_where_labels_change_or_recordings_are_left_out(root: Path) -> None:

@@ -256,12 +256,15 @@ def _pins(dataset: Dataset, params: Params, after: Withdrawals, root: Path) -> P
 
 
 def _forget_corrections(dataset: Dataset, after: Withdrawals, root: Path) -> None:
-    """Remove the corrections that name a withdrawn patient's recordings, as far as the manifest knows these."""
-    manifest = root / Paths(dataset.name).manifest / "recordings.parquet"
-    if not manifest.exists():
-        return
-    recordings = read_table(manifest)
-    gone = set(recordings.loc[[after.holds(patient) for patient in recordings["patient_id"]], "recording_id"])
+    """Remove the corrections that name a withdrawn patient's recordings, as far as the manifest knows these.
+
+    A recording that a correction leaves out is in the manifest's table of corrections only.
+    """
+    folder, gone = root / Paths(dataset.name).manifest, set[str]()
+    for file in (folder / "recordings.parquet", folder / "corrections.parquet"):
+        if file.exists():
+            rows = read_table(file)
+            gone |= set(rows.loc[[after.holds(patient) for patient in rows["patient_id"]], "recording_id"])
     table = corrections.read(dataset.name, root)
     kept = [each for each in table if each.recording_id not in gone]
     if kept != table:
